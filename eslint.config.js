@@ -1,0 +1,54 @@
+import neostandard, { plugins } from 'neostandard'
+
+/** The core (folders of src/) and what each of them may import: docs/architecture.md, "Layers". */
+const layers = {
+  protocol: [],
+  transport: ['protocol'],
+  hub: ['protocol', 'transport'],
+  broker: ['protocol'],
+  presence: ['protocol'],
+  rooms: ['protocol', 'hub', 'broker', 'presence'],
+  commands: ['protocol', 'transport', 'hub', 'rooms']
+}
+
+const folders = Object.keys(layers)
+const outside = ['fastify', 'fastify-plugin', '@fastify/*', 'pino', '**/plugins/**', '**/routes/**', '**/app.ts', '**/server.ts', '**/config.ts']
+
+export default [
+  ...neostandard({ ts: true, ignores: ['dist/', '.tap/', 'node_modules/'] }),
+  {
+    files: ['**/*.ts'],
+    languageOptions: { parserOptions: { projectService: true } },
+    plugins: { '@typescript-eslint': plugins['typescript-eslint'].plugin },
+    rules: {
+      '@typescript-eslint/no-floating-promises': 'error',
+      '@typescript-eslint/no-misused-promises': ['error', { checksVoidReturn: { arguments: false, attributes: false, properties: false } }],
+      'no-void': ['error', { allowAsStatement: true }], // a reply is thenable: what is not awaited is said
+      '@typescript-eslint/no-explicit-any': 'error',
+      '@typescript-eslint/consistent-type-imports': 'error'
+    }
+  },
+  ...folders.map((folder) => ({
+    files: [`src/${folder}/**/*.ts`],
+    rules: {
+      'no-restricted-imports': ['error', {
+        patterns: [
+          ...(folder === 'protocol' ? [{ group: ['../*'], message: 'protocol/ imports nothing of ours.' }] : []),
+          { group: outside, message: 'The core does not know Fastify, the plugins, the routes or the configuration.' },
+          {
+            group: folders.filter((other) => other !== folder && !layers[folder].includes(other)).map((other) => `../${other}/*`),
+            message: `src/${folder}/ may import ${layers[folder].join(', ') || 'nothing'}.`
+          }
+        ]
+      }]
+    }
+  })),
+  {
+    files: ['routes/**/*.ts'],
+    rules: {
+      'no-restricted-imports': ['error', {
+        patterns: [{ group: ['**/src/broker/memory.ts', '**/src/presence/memory.ts'], message: 'Routes reach the core through the decorators.' }]
+      }]
+    }
+  }
+]

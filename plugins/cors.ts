@@ -1,0 +1,16 @@
+import fastifyCors from '@fastify/cors'
+import fp from 'fastify-plugin'
+import { isOriginAllowed } from '../src/origins.ts'
+
+/** Lets pages of the allowed origins call the REST routes (CORS). */
+export default fp(async (app) => {
+  const { config } = app
+  await app.register(fastifyCors, {
+    origin: config.allowedOrigins === '*' ? '*' : (origin, done) => { done(null, origin !== undefined && isOriginAllowed(config, origin)) },
+    credentials: config.JWT_COOKIE !== undefined,
+    methods: ['GET', 'HEAD', 'POST', 'DELETE'],
+    allowedHeaders: ['Authorization', 'Content-Type', 'Idempotency-Key'],
+    exposedHeaders: ['Idempotent-Replayed', 'Retry-After'],
+    maxAge: 600
+  })
+}, { name: 'roomcast-cors', dependencies: ['roomcast-config'] })

@@ -1,0 +1,111 @@
+import fastifyJwt from '@fastify/jwt'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import { RoomcastError } from '../src/errors.ts'
+import { isOriginAllowed } from '../src/origins.ts'
+import { type Claims, identify, type Identity, InvalidClaims } from '../src/rooms/identity.ts'
+import { findToken } from '../src/token.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    authentication: Authentication
+  }
+  interface FastifyRequest {
+    /** Set by `authentication.required`. */
+    identity: Identity | null
+  }
+}
+
+export interface Authentication {
+  /** Who a token stands for; throws `unauthorized`. */
+  verify: (token: string) => Identity
+  /** A hook: the request goes on with `request.identity`, or is answered with 401. */
+  required: (request: FastifyRequest, reply: FastifyReply) => Promise<void>
+}
+
+/** Clocks may differ by this much, ms. */
+const CLOCK_TOLERANCE_MS = 5_000
+/** Tokens whose verification is remembered, per key. fast-jwt forgets them when they expire. */
+const CACHED_TOKENS = 1_000
+const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS'])
+
+/** One of the verifiers that `@fastify/jwt` makes, one per key: each is pinned to its key's algorithms. */
+interface Verifier {
+  verify: (token: string) => Claims
+}
+
+/** `fastify.authentication`: tokens are verified, on REST and before a socket is upgraded. */
+export default fp(async (app) => {
+  const { config } = app
+  for (const { name, key, algorithms } of config.keys) {
+    await app.register(fastifyJwt, {
+      namespace: namespaceOf(name),
+      secret: name === 'public' ? { public: key } : key,
+      verify: {
+        algorithms,
+        requiredClaims: ['exp', 'sub'],
+        clockTolerance: CLOCK_TOLERANCE_MS,
+        cache: CACHED_TOKENS,
+        ...(config.JWT_ISSUER !== undefined && { allowedIss: config.JWT_ISSUER, requiredClaims: ['exp', 'sub', 'iss'] }),
+        ...(config.JWT_AUDIENCE !== undefined && { allowedAud: config.JWT_AUDIENCE })
+      }
+    })
+  }
+  const namespaces = app.jwt as unknown as Record<string, Verifier>
+  const verifiers = config.keys.map(({ name }) => namespaces[namespaceOf(name)] as Verifier)
+  /** By the claims object, which fast-jwt's cache gives again for the same token: grants are compiled once. */
+  const identities = new WeakMap<object, Identity>()
+
+  const verify = (token: string): Identity => {
+    const claims = verifyWithAny(verifiers, token)
+    let identity = identities.get(claims)
+    if (identity === undefined) {
+      identity = toIdentity(claims, config.JWT_AUDIENCE, config.defaultGrants)
+      identities.set(claims, identity)
+    }
+    return identity
+  }
+
+  app.decorateRequest('identity', null)
+  app.decorate('authentication', {
+    verify,
+    required: async (request) => {
+      const { token, fromCookie } = findToken(request, { query: request.ws, cookie: config.JWT_COOKIE })
+      const { origin } = request.headers
+      // A browser sends its cookies whoever makes it call: a page from elsewhere must not.
+      if (fromCookie && origin !== undefined && !SAFE_METHODS.has(request.method) && !isOriginAllowed(config, origin)) {
+        throw new RoomcastError('origin_forbidden')
+      }
+      request.identity = verify(token)
+    }
+  })
+}, { name: 'roomcast-jwt', dependencies: ['roomcast-config'] })
+
+function namespaceOf (key: string): string {
+  return `roomcast_${key}`
+}
+
+/** The claims, if any of the keys made the signature. What the libraries throw is 401 whatever their own status says. */
+function verifyWithAny (verifiers: Verifier[], token: string): Claims {
+  let reason = 'The token is not valid'
+  for (const { verify } of verifiers) {
+    try {
+      return verify(token)
+    } catch (error) {
+      // Each key says why it is not the one; what is wrong with the claims says only the one that is.
+      const { code, message } = error as { code?: unknown, message?: unknown }
+      if (typeof code === 'string' && /EXPIRED|INACTIVE|CLAIM/.test(code) && typeof message === 'string') reason = message
+    }
+  }
+  throw new RoomcastError('unauthorized', reason)
+}
+
+function toIdentity (claims: Claims & { aud?: unknown }, audience: string | undefined, defaultGrants: unknown): Identity {
+  if (audience !== undefined && claims.aud === undefined) throw new RoomcastError('unauthorized', 'The aud claim is required.')
+  try {
+    return identify(claims, defaultGrants)
+  } catch (error) {
+    if (error instanceof InvalidClaims) throw new RoomcastError('unauthorized', `The token is not valid: ${error.message}`)
+    throw error
+  }
+}

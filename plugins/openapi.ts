@@ -1,0 +1,23 @@
+import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
+import fp from 'fastify-plugin'
+import packageJson from '../package.json' with { type: 'json' }
+
+/** OpenAPI of the REST routes: `/docs` to look at, `/openapi.json` for tools. */
+export default fp(async (app) => {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: { title: 'Roomcast', description: packageJson.description, version: packageJson.version, license: { name: 'MIT', identifier: 'MIT' } },
+      components: { securitySchemes: { token: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'A JWT with `sub`, `exp` and, if wanted, `rooms` (grants).' } } },
+      security: [{ token: [] }],
+      tags: [
+        { name: 'messages', description: 'Publishing and history' },
+        { name: 'rooms', description: 'Occupancy and positions' },
+        { name: 'health', description: 'For orchestrators' }
+      ]
+    }
+  })
+  await app.register(swaggerUi, { routePrefix: '/docs', logLevel: 'warn' })
+  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
+}, { name: 'roomcast-openapi' })

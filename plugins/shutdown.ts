@@ -1,0 +1,69 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import fp from 'fastify-plugin'
+import { RoomcastError, toProblem } from '../src/errors.ts'
+import { drain } from '../src/hub/drain.ts'
+import { writeProblem } from '../src/refusal.ts'
+import { CLOSE_TIMEOUT_MS } from './websocket.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    shutdown: Shutdown
+  }
+}
+
+export interface Shutdown {
+  /** Load balancers should send nobody here any more. */
+  readonly leaving: boolean
+  /** New connections are refused. */
+  readonly draining: boolean
+  /** Lets the clients go, over the window; after that comes `close()`. */
+  drain: () => Promise<void>
+}
+
+/** After the window, clients that have not answered their close frame are destroyed this long after, ms. */
+const DRAIN_GRACE_MS = 5_000
+/** What a refused client should wait, ms: the instance that takes over is there by then. */
+const RETRY_AFTER_MS = 1_000
+
+/** The refusal of a connection while the node goes down. */
+export function goingDown (): RoomcastError {
+  return new RoomcastError('draining', 'This instance is going down', RETRY_AFTER_MS)
+}
+
+/**
+ * `fastify.shutdown`: going down without losing anybody. `close()` alone does the same without delay and window;
+ * it always comes to an end.
+ */
+export default fp(async (app) => {
+  const { config, hub, rooms } = app
+  let leaving = false
+  let draining = false
+
+  app.decorate('shutdown', {
+    get leaving () { return leaving },
+    get draining () { return draining },
+    async drain () {
+      leaving = true
+      await sleep(config.DRAIN_DELAY_MS)
+      draining = true
+      rooms.silent = true
+      await drain(hub, config.DRAIN_WINDOW_MS, DRAIN_GRACE_MS)
+    }
+  })
+
+  // A keep-alive connection whose request is answered now would hold up close() until it times out.
+  app.addHook('onSend', async (_request, reply) => {
+    if (draining) void reply.header('connection', 'close')
+  })
+
+  app.addHook('preClose', async () => {
+    leaving = true
+    draining = true
+    rooms.silent = true
+    // From here on Fastify answers upgrades with a 503 on a socket that nobody would end.
+    app.server.removeAllListeners('upgrade')
+    app.server.on('upgrade', (_request, socket) => { writeProblem(socket, toProblem(goingDown())) })
+    for (const socket of app.upgrades) socket.destroy()
+    await drain(hub, 0, CLOSE_TIMEOUT_MS)
+  })
+}, { name: 'roomcast-shutdown', dependencies: ['roomcast-config', 'roomcast-hub', 'roomcast-rooms', 'roomcast-websocket'] })

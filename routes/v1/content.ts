@@ -1,0 +1,40 @@
+import type { FastifyRequest } from 'fastify'
+import { RoomcastError } from '../../src/errors.ts'
+import { isDeeperThan, MAX_JSON_DEPTH } from '../../src/protocol/depth.ts'
+import type { Content } from '../../src/protocol/message.ts'
+
+/** What a request publishes, and whom it leaves out. */
+export interface Posted {
+  content: Content
+  exclude: string | undefined
+}
+
+/** A message as JSON, checked against its schema. */
+export interface JsonMessage {
+  text?: string
+  data?: unknown
+  event?: string
+  exclude?: string
+}
+
+/** The message of a request whose body is one: JSON, text or bytes. */
+export function readMessage (request: FastifyRequest): Posted {
+  const { body } = request
+  if (typeof body === 'string' || Buffer.isBuffer(body)) {
+    const { event, exclude } = request.query as { event?: string, exclude?: string }
+    const named = event === undefined ? {} : { event }
+    return { content: typeof body === 'string' ? { kind: 'text', text: body, ...named } : { kind: 'binary', bytes: body, ...named }, exclude }
+  }
+  return readJsonMessage(body as JsonMessage)
+}
+
+/** The message that a JSON object stands for. */
+export function readJsonMessage (message: JsonMessage): Posted {
+  const { text, data, event, exclude } = message
+  const named = event === undefined ? {} : { event }
+  const hasData = Object.hasOwn(message, 'data')
+  if (hasData === (text !== undefined)) throw new RoomcastError('invalid_request', 'A message has exactly one of "text" and "data"')
+  if (text !== undefined) return { content: { kind: 'text', text, ...named }, exclude }
+  if (isDeeperThan(data, MAX_JSON_DEPTH)) throw new RoomcastError('too_deep', `data is nested more than ${MAX_JSON_DEPTH} deep`)
+  return { content: { kind: 'data', data, ...named }, exclude }
+}

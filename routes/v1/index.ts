@@ -1,0 +1,27 @@
+import type { FastifyPluginAsync } from 'fastify'
+import { RoomcastError } from '../../src/errors.ts'
+import broadcast from './broadcast.ts'
+import messages from './messages.ts'
+import rooms from './rooms/index.ts'
+import roomMessages from './rooms/messages.ts'
+import userMessages from './users/messages.ts'
+
+/** `/v1`: the REST API. Every route needs a token. */
+const routes: FastifyPluginAsync = async (app) => {
+  const { MAX_MESSAGE_BYTES } = app.config
+  app.addHook('onRoute', (route) => {
+    // 0 turns the limit off; Fastify wants a number.
+    route.bodyLimit ??= MAX_MESSAGE_BYTES > 0 ? MAX_MESSAGE_BYTES : Number.MAX_SAFE_INTEGER
+  })
+  app.addHook('onRequest', async (request, reply) => {
+    if (request.ws) throw new RoomcastError('not_found', 'There is no WebSocket here')
+    await app.authentication.required(request, reply)
+  })
+  await app.register(messages)
+  await app.register(broadcast)
+  await app.register(rooms)
+  await app.register(roomMessages)
+  await app.register(userMessages)
+}
+
+export default routes

@@ -1,0 +1,97 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Ajv } from 'ajv'
+import { type Static, Type } from 'typebox'
+import { type Problem, RoomcastError, toProblem, toRoomcastError } from '../../src/errors.ts'
+import { Key } from '../../src/protocol/frames.ts'
+import { isRoomName } from '../../src/protocol/names.ts'
+import type { Identity } from '../../src/rooms/identity.ts'
+import { readJsonMessage, type Posted } from './content.ts'
+import { toPublishedBody } from './publishing.ts'
+import { JsonMessage, ProblemSchema, problems, PublishedSchema, Room } from './schemas.ts'
+
+const MAX_ITEMS = 100
+/** A batch's body may be this many times as large as one message. */
+const BODY_FACTOR = 16
+
+const Item = Type.Object({
+  room: Room,
+  ...JsonMessage.properties,
+  base64: Type.Optional(Type.String({ description: 'A binary message (RFC 4648, section 4).' })),
+  key: Type.Optional({ ...Key, description: 'Like Idempotency-Key, for this item.' })
+}, { description: 'Exactly one of `text`, `data` and `base64`.' })
+
+// Items are looked at one by one, so that a bad one does not keep the others out: as a whole, the body may have any.
+const AnyItem = Type.Union([Item, Type.Unknown({ description: 'Refused by itself.' })])
+const isItem = new Ajv({ strict: false }).compile(Item)
+
+const PublishedItem = Type.Object({ ...PublishedSchema.properties, replayed: Type.Optional(Type.Boolean({ description: 'The answer of an earlier publish with the same key.' })) })
+const RefusedItem = Type.Object({ error: ProblemSchema })
+const Results = Type.Object({ results: Type.Array(Type.Union([PublishedItem, RefusedItem])) })
+type Result = Static<typeof PublishedItem> | { error: Problem }
+
+const example = { messages: [{ room: 'lobby', text: 'hello' }, { room: 'orders', event: 'order.created', data: { id: 7 }, key: 'order-7' }] }
+
+/** `POST /v1/messages`: publish to several rooms at once. */
+const route: FastifyPluginAsyncTypebox = async (app) => {
+  const { MAX_MESSAGE_BYTES } = app.config
+
+  app.post('/v1/messages', {
+    ...(MAX_MESSAGE_BYTES > 0 && { bodyLimit: BODY_FACTOR * MAX_MESSAGE_BYTES }),
+    schema: {
+      tags: ['messages'],
+      summary: 'Publish several messages',
+      description: 'To one or several rooms; messages to the same room keep their order. Needs `publish` in each room.',
+      body: Type.Object({ messages: Type.Array(AnyItem, { minItems: 1, maxItems: MAX_ITEMS }) }, { examples: [example] }),
+      response: {
+        201: Type.Object(Results.properties, { description: 'All were made.' }),
+        207: Type.Object(Results.properties, { description: 'Some were not: a result or an error for each, in their order.' }),
+        ...problems
+      }
+    }
+  }, async (request, reply) => {
+    const { messages } = request.body
+    const identity = request.identity as Identity
+    const results = await Promise.all(messages.map(async (message): Promise<Result> => {
+      try {
+        const { room, key, posted } = readItem(message, MAX_MESSAGE_BYTES)
+        // No await before this one: the publishes are made in the order of the items.
+        const published = await app.rooms.publish(identity, room, posted.content, { key, exclude: posted.exclude })
+        return { ...toPublishedBody(room, published), ...(published.replayed && { replayed: true }) }
+      } catch (error) {
+        if (!(error instanceof RoomcastError)) request.log.error({ err: error }, 'publish failed')
+        return { error: toProblem(toRoomcastError(error)) }
+      }
+    }))
+    return await reply.code(results.some((result) => 'error' in result) ? 207 : 201).send({ results })
+  })
+}
+
+export default route
+
+function readItem (item: unknown, maxBytes: number): { room: string, key: string | undefined, posted: Posted } {
+  const room = (item as { room?: unknown } | null)?.room
+  if (typeof room === 'string' && !isRoomName(room)) throw new RoomcastError('invalid_room')
+  if (!isItem(item)) {
+    const [fault] = isItem.errors ?? []
+    throw new RoomcastError('invalid_request', `message${fault?.instancePath ?? ''} ${fault?.message ?? 'is invalid'}`)
+  }
+  const { base64, event, exclude, key, ...json } = item as Static<typeof Item>
+  let posted: Posted
+  if (base64 === undefined) posted = readJsonMessage({ ...json, ...(event !== undefined && { event }), ...(exclude !== undefined && { exclude }) })
+  else if (json.text !== undefined || Object.hasOwn(json, 'data')) throw new RoomcastError('invalid_request', 'A message has exactly one of "text", "data" and "base64"')
+  else posted = { content: { kind: 'binary', bytes: decodeBase64(base64), ...(event !== undefined && { event }) }, exclude }
+  if (maxBytes > 0 && sizeOf(posted) > maxBytes) throw new RoomcastError('message_too_large', `A message may have ${maxBytes} bytes`)
+  return { room: json.room, key, posted }
+}
+
+function sizeOf ({ content }: Posted): number {
+  if (content.kind === 'binary') return content.bytes.length
+  return Buffer.byteLength(content.kind === 'text' ? content.text : JSON.stringify(content.data))
+}
+
+function decodeBase64 (text: string): Buffer {
+  const bytes = Buffer.from(text, 'base64')
+  // Buffer.from passes over what is not base64.
+  if (bytes.toString('base64').replace(/=+$/, '') !== text.replace(/=+$/, '')) throw new RoomcastError('invalid_request', 'base64 is not valid (RFC 4648, section 4)')
+  return bytes
+}

@@ -1,0 +1,23 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Static } from 'typebox'
+import type { Published } from '../../src/broker/broker.ts'
+import type { Identity } from '../../src/rooms/identity.ts'
+import type { Rooms } from '../../src/rooms/rooms.ts'
+import { readMessage } from './content.ts'
+import type { PublishedSchema } from './schemas.ts'
+
+/** What a publish answers. */
+export function toPublishedBody (room: string, { position, time, audience }: Published): Static<typeof PublishedSchema> {
+  return { room, ...position, time, audience }
+}
+
+/** Publishes the request's message to a room, and answers with 201. */
+export async function publishRequest (rooms: Rooms, room: string, request: FastifyRequest, reply: FastifyReply): Promise<Static<typeof PublishedSchema>> {
+  const { content, exclude } = readMessage(request)
+  const key = request.headers['idempotency-key'] as string | undefined
+  const published = await rooms.publish(request.identity as Identity, room, content, { key, exclude })
+  // draft-ietf-httpapi-idempotency-key-header leaves it open how a replay is told; this name is what others use.
+  if (published.replayed) void reply.header('idempotent-replayed', 'true')
+  void reply.code(201)
+  return toPublishedBody(room, published)
+}

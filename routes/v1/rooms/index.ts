@@ -1,0 +1,36 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import type { Identity } from '../../../src/rooms/identity.ts'
+import { problems, RoomListSchema, RoomParams, RoomSchema } from '../schemas.ts'
+
+/** `/v1/rooms`: which rooms there are, and how they stand. */
+const route: FastifyPluginAsyncTypebox = async (app) => {
+  app.get('/v1/rooms', {
+    schema: {
+      tags: ['rooms'],
+      summary: 'List occupied rooms',
+      description: 'By name; only the rooms in which the caller may do anything.',
+      querystring: Type.Object({
+        prefix: Type.Optional(Type.String({ maxLength: 128 })),
+        cursor: Type.Optional(Type.String({ maxLength: 128, description: '`next` of the page before.' })),
+        limit: Type.Optional(Type.Integer({ minimum: 1, default: 100, description: 'At most 1,000 are given.' }))
+      }),
+      response: { 200: RoomListSchema, ...problems }
+    }
+  }, async (request) => await app.rooms.list(request.identity as Identity, request.query))
+
+  app.get('/v1/rooms/:room', {
+    schema: {
+      tags: ['rooms'],
+      summary: 'Look at a room',
+      description: 'Its position and its connections. Needs any grant in the room.',
+      params: RoomParams,
+      response: { 200: RoomSchema, ...problems }
+    }
+  }, async (request) => {
+    const { room, position, audience } = await app.rooms.describe(request.identity as Identity, request.params.room)
+    return { room, ...position, audience }
+  })
+}
+
+export default route

@@ -1,0 +1,63 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { encodeHistoryMessage } from '../../../src/protocol/message.ts'
+import type { Identity } from '../../../src/rooms/identity.ts'
+import { publishRequest } from '../publishing.ts'
+import { HistorySchema, IdempotencyHeaders, MessageBody, MessageQuery, problems, PublishedSchema, RoomParams } from '../schemas.ts'
+
+const Offset = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
+
+/** `/v1/rooms/:room/messages`: publish to a room, read what it remembers, forget it. */
+const route: FastifyPluginAsyncTypebox = async (app) => {
+  app.post('/v1/rooms/:room/messages', {
+    schema: {
+      tags: ['messages'],
+      summary: 'Publish to a room',
+      description: 'Everybody in the room gets it as a `message` frame. Needs `publish` in the room.',
+      params: RoomParams,
+      querystring: MessageQuery,
+      headers: IdempotencyHeaders,
+      body: MessageBody,
+      response: { 201: PublishedSchema, ...problems }
+    }
+  }, async (request, reply) => await publishRequest(app.rooms, request.params.room, request, reply))
+
+  app.get('/v1/rooms/:room/messages', {
+    schema: {
+      tags: ['messages'],
+      summary: 'Read the history of a room',
+      description: 'The messages after `after`, oldest first; or the latest ones before `before`. Needs `history` in the room.',
+      params: RoomParams,
+      querystring: Type.Object({
+        after: Type.Optional(Offset),
+        before: Type.Optional(Offset),
+        epoch: Type.Optional(Type.String({ description: 'The epoch that the offsets belong to. If it is another now, the answer is `recovered: false` and the new position.' })),
+        limit: Type.Optional(Type.Integer({ minimum: 1, description: 'At most 300 are given.' }))
+      }),
+      response: { 200: HistorySchema, ...problems }
+    }
+  }, async (request, reply) => {
+    const { room, page } = await app.rooms.history(request.identity as Identity, request.params.room, request.query)
+    const { position, recovered, messages, next } = page
+    // Written out of the bytes that are kept, which the serializer would have to parse first.
+    const head = JSON.stringify({ room, ...position, recovered, next })
+    const list = messages.map((message) => encodeHistoryMessage(room, message)).join()
+    return await reply.type('application/json; charset=utf-8').serializer((body: unknown) => body as string)
+      .send(`${head.slice(0, -1)},"messages":[${list}]}` as never)
+  })
+
+  app.delete('/v1/rooms/:room/messages', {
+    schema: {
+      tags: ['messages'],
+      summary: 'Forget the messages of a room',
+      description: 'The room keeps its position. Needs `manage` in the room.',
+      params: RoomParams,
+      response: { 204: Type.Null({ description: 'Forgotten.' }), ...problems }
+    }
+  }, async (request, reply) => {
+    await app.rooms.forget(request.identity as Identity, request.params.room)
+    return await reply.code(204).send(null)
+  })
+}
+
+export default route

@@ -1,0 +1,80 @@
+import { Type } from 'typebox'
+import { Event, HistoryMessage, Key } from '../../src/protocol/frames.ts'
+import { MAX_USER_BYTES, ORIGIN_PATTERN, ROOM_PATTERN } from '../../src/protocol/names.ts'
+
+/** What several routes take and give. */
+
+export const Room = Type.String({ pattern: ROOM_PATTERN, description: 'A room: 1–128 of `A–Z a–z 0–9 _ . : @ = | + ~ -`, not starting with `@`.', examples: ['lobby'] })
+export const RoomParams = Type.Object({ room: Room })
+// In characters here; the bytes are counted by `isUser`.
+export const UserParams = Type.Object({ user: Type.String({ minLength: 1, maxLength: MAX_USER_BYTES, description: 'The `sub` of their tokens.', examples: ['ada'] }) })
+
+const Exclude = Type.String({ pattern: ORIGIN_PATTERN, description: 'The origin whose connections do not get it.' })
+
+/** A message as JSON: exactly one of `text` and `data`. */
+export const JsonMessage = Type.Object({
+  text: Type.Optional(Type.String()),
+  data: Type.Optional(Type.Unknown({ description: 'Any JSON, nested up to 32 deep.' })),
+  event: Type.Optional(Event),
+  exclude: Type.Optional(Exclude)
+}, { description: 'Exactly one of `text` and `data`.', examples: [{ text: 'hello' }, { event: 'order.created', data: { id: 7 } }] })
+
+/** Beside a body that is the message itself. */
+export const MessageQuery = Type.Object({ event: Type.Optional(Event), exclude: Type.Optional(Exclude) })
+
+export const MessageBody = {
+  content: {
+    'application/json': { schema: JsonMessage },
+    'text/plain': { schema: Type.String({ examples: ['hello'] }) },
+    'application/octet-stream': { schema: Type.Unknown({ description: 'A binary message.' }) }
+  }
+}
+
+export const IdempotencyHeaders = Type.Object({
+  'idempotency-key': Type.Optional({ ...Key, description: 'Makes a retry safe for five minutes.' })
+})
+
+/** `epoch` and `offset` are absent in rooms without history. */
+const Position = {
+  epoch: Type.Optional(Type.String({ examples: ['1764000000000123'] })),
+  offset: Type.Optional(Type.Integer({ examples: [42] }))
+}
+
+export const PublishedSchema = Type.Object({
+  room: Type.String({ examples: ['lobby'] }),
+  ...Position,
+  time: Type.Integer({ description: 'ms since 1970', examples: [1764000000000] }),
+  audience: Type.Integer({ description: 'Connections in the room at that moment.', examples: [3] })
+}, { description: 'The message is in the room.' })
+
+export const RoomSchema = Type.Object({
+  room: Type.String({ examples: ['lobby'] }),
+  ...Position,
+  audience: Type.Integer({ examples: [3] })
+}, { description: 'How the room stands.' })
+
+export const RoomListSchema = Type.Object({
+  rooms: Type.Array(Type.Object({ room: Type.String({ examples: ['lobby'] }), audience: Type.Integer({ examples: [3] }) })),
+  next: Type.Optional(Type.String({ description: '`cursor` of the next page.' }))
+}, { description: 'A page of rooms.' })
+
+export const HistorySchema = Type.Object({
+  room: Type.String({ examples: ['lobby'] }),
+  ...Position,
+  recovered: Type.Boolean({ description: 'Whether nothing is missing: the epoch is the room\'s, and every message after `after` is still kept.' }),
+  messages: Type.Array(HistoryMessage),
+  next: Type.Optional(Type.Integer({ description: '`after` of the next page; `before`, going back.' }))
+}, { description: 'A page of history, ascending by offset.' })
+
+export const ProblemSchema = Type.Object({
+  type: Type.String({ examples: ['urn:roomcast:error:forbidden'] }),
+  title: Type.String({ examples: ['Forbidden'] }),
+  status: Type.Integer({ examples: [403] }),
+  detail: Type.String({ examples: ['publish is not granted in lobby'] }),
+  code: Type.String({ description: 'Stable; see docs/errors.md.', examples: ['forbidden'] }),
+  retryable: Type.Boolean({ examples: [false] }),
+  retryAfterMs: Type.Optional(Type.Integer())
+}, { description: 'A problem document (RFC 9457).' })
+
+/** Every route may answer with a problem. */
+export const problems = { '4xx': ProblemSchema, '5xx': ProblemSchema }

@@ -1,0 +1,27 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { RoomcastError } from '../../../src/errors.ts'
+import { isUser, userRoom } from '../../../src/protocol/names.ts'
+import { publishRequest } from '../publishing.ts'
+import { IdempotencyHeaders, MessageBody, MessageQuery, problems, PublishedSchema, UserParams } from '../schemas.ts'
+
+/** `POST /v1/users/:user/messages`: publish to one user. */
+const route: FastifyPluginAsyncTypebox = async (app) => {
+  app.post('/v1/users/:user/messages', {
+    schema: {
+      tags: ['messages'],
+      summary: 'Publish to a user',
+      description: 'All connections of the user get it, in the room `@user`. Needs `publish` in `@user:<user>`.',
+      params: UserParams,
+      querystring: MessageQuery,
+      headers: IdempotencyHeaders,
+      body: MessageBody,
+      response: { 201: PublishedSchema, ...problems }
+    }
+  }, async (request, reply) => {
+    const { user } = request.params
+    if (!isUser(user)) throw new RoomcastError('invalid_request', 'Users are 1–255 bytes without control characters')
+    return await publishRequest(app.rooms, userRoom(user), request, reply)
+  })
+}
+
+export default route

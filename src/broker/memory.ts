@@ -1,0 +1,267 @@
+import { RoomcastError } from '../errors.ts'
+import type { Envelope, NoticeEnvelope, Position } from '../protocol/envelope.ts'
+import {
+  type Broker, FRESH_POSITION_MS, type HistoryPage, type HistoryQuery, IDEMPOTENCY_MS, newEpoch, type Occupancy,
+  type OccupancyQuery, positionLifetime, type Publication, type Published, type StoredMessage
+} from './broker.ts'
+import { History, sizeOf } from './history.ts'
+
+/** Time between looks at what has expired, ms. */
+const SWEEP_MS = 1_000
+/** Rooms looked at in one sweep, at the least; otherwise a sixtieth of all, so that each is seen once a minute. */
+const SWEEP_ROOMS = 1_000
+/** Remembered publishes at the most; beyond that the oldest are forgotten before their five minutes are over. */
+const MAX_REMEMBERED = 1_000_000
+
+export interface MemoryBrokerOptions {
+  /** Messages kept per room; 0 turns history off. */
+  historySize: number
+  /** How long a message is kept, s; 0 turns history off. */
+  historyTtlSeconds: number
+  /** Bytes of history in all rooms together; 0 is no limit. The rooms published to least recently give first. */
+  maxHistoryBytes: number
+}
+
+/** A room that has a position. */
+interface RoomState {
+  epoch: string
+  offset: number
+  time: number
+  history: History
+  subscribed: boolean
+  /** Until when the position is kept, ms since 1970. */
+  until: number
+}
+
+interface Remembered {
+  fingerprint: string
+  published: Published
+  until: number
+}
+
+/** The broker of a single node: everything lives as long as the process. */
+export class MemoryBroker implements Broker {
+  readonly #options: MemoryBrokerOptions
+  readonly #hasHistory: boolean
+  readonly #rooms = new Map<string, RoomState>()
+  /** Rooms with messages, in the order of their latest publish. */
+  readonly #filled = new Set<RoomState>()
+  /** In the order in which they expire. */
+  readonly #remembered = new Map<string, Remembered>()
+  readonly #occupancy = new Map<string, number>()
+  readonly #sweeper: NodeJS.Timeout
+  #unswept: Iterator<[string, RoomState]> | undefined
+  #historyBytes = 0
+  #listener: (envelope: Envelope) => void = () => {}
+
+  constructor (options: MemoryBrokerOptions) {
+    this.#options = options
+    this.#hasHistory = options.historySize > 0 && options.historyTtlSeconds > 0
+    this.#sweeper = setInterval(() => { this.#sweep() }, SWEEP_MS)
+    this.#sweeper.unref()
+  }
+
+  listen (listener: (envelope: Envelope) => void): void {
+    this.#listener = listener
+  }
+
+  // async, so that a refusal is a rejected promise; the message is placed before the first await of the caller.
+  async publish (publication: Publication): Promise<Published> {
+    const { room, idempotency } = publication
+    const now = Date.now()
+    if (idempotency === undefined) return this.#place(publication, now)
+
+    const name = `${room}\n${idempotency.id}`
+    const earlier = this.#remembered.get(name)
+    if (earlier !== undefined && earlier.until > now) {
+      if (earlier.fingerprint !== idempotency.fingerprint) throw new RoomcastError('idempotency_conflict')
+      return { ...earlier.published, replayed: true }
+    }
+    const published = this.#place(publication, now)
+    this.#remembered.delete(name) // An expired one stands at its old place in the order.
+    this.#remembered.set(name, { fingerprint: idempotency.fingerprint, published, until: now + IDEMPOTENCY_MS })
+    this.#forgetPublishes(now)
+    return published
+  }
+
+  async notify (notice: NoticeEnvelope): Promise<void> {
+    this.#listener(notice)
+  }
+
+  async subscribe (room: string): Promise<Position | undefined> {
+    if (!this.#hasHistory) return undefined
+    const state = this.#state(room, Date.now())
+    state.subscribed = true
+    return positionOf(state)
+  }
+
+  async unsubscribe (room: string): Promise<void> {
+    const state = this.#rooms.get(room)
+    if (state === undefined) return
+    state.subscribed = false
+    state.until = Math.max(state.until, Date.now() + FRESH_POSITION_MS)
+  }
+
+  async position (room: string): Promise<Position | undefined> {
+    return this.#hasHistory ? positionOf(this.#state(room, Date.now())) : undefined
+  }
+
+  async history (room: string, query: HistoryQuery): Promise<HistoryPage> {
+    if (!this.#hasHistory) return { recovered: false, messages: [] }
+    const now = Date.now()
+    const state = this.#state(room, now)
+    this.#trim(state, now)
+    return readPage(state, query)
+  }
+
+  async forget (room: string): Promise<void> {
+    const state = this.#rooms.get(room)
+    if (state !== undefined) this.#clear(state)
+  }
+
+  occupy (room: string, connections: number): void {
+    if (connections === 0) this.#occupancy.delete(room)
+    else this.#occupancy.set(room, connections)
+  }
+
+  async elsewhere (): Promise<number> {
+    return 0
+  }
+
+  async occupied ({ prefix, cursor, limit, filter }: OccupancyQuery): Promise<{ rooms: Occupancy[], next?: string }> {
+    let names: string[] = []
+    for (const room of this.#occupancy.keys()) {
+      if (room <= cursor || !room.startsWith(prefix) || !filter(room)) continue
+      names.push(room)
+      // Sorted now and then, so that what does not get onto the page does not pile up.
+      if (names.length >= 4 * limit + 1_000) names = names.sort().slice(0, limit + 1)
+    }
+    names.sort()
+    const rooms = names.slice(0, limit).map((room) => ({ room, audience: this.#occupancy.get(room) ?? 0 }))
+    return names.length > limit ? { rooms, next: names[limit - 1] as string } : { rooms }
+  }
+
+  async close (): Promise<void> {
+    clearInterval(this.#sweeper)
+  }
+
+  #place ({ room, fields, bytes, exclude }: Publication, now: number): Published {
+    const audience = this.#occupancy.get(room) ?? 0
+    if (!this.#hasHistory) {
+      this.#listener({ kind: 'message', room, time: now, fields, bytes, exclude })
+      return { time: now, audience, replayed: false }
+    }
+    const state = this.#state(room, now)
+    state.offset++
+    state.time = Math.max(state.time, now)
+    state.until = now + positionLifetime(this.#options.historyTtlSeconds)
+    const message = { offset: state.offset, time: state.time, fields, bytes }
+    state.history.push(message)
+    this.#historyBytes += sizeOf(message)
+    this.#filled.delete(state) // Moves it to the end: the latest published to.
+    this.#filled.add(state)
+    this.#trim(state, now)
+    if (this.#options.maxHistoryBytes > 0) this.#evict()
+
+    const position = positionOf(state)
+    this.#listener({ kind: 'message', room, position, time: state.time, fields, bytes, exclude })
+    return { position, time: state.time, audience, replayed: false }
+  }
+
+  /** The state of a room; a room that never was, or that has expired, gets a new epoch. */
+  #state (room: string, now: number): RoomState {
+    const known = this.#rooms.get(room)
+    if (known !== undefined && (known.subscribed || known.until > now)) return known
+    if (known !== undefined) this.#clear(known)
+    const state = { epoch: newEpoch(), offset: 0, time: 0, history: new History(), subscribed: false, until: now + FRESH_POSITION_MS }
+    this.#rooms.set(room, state)
+    return state
+  }
+
+  /** Removes what number and age have taken. */
+  #trim (state: RoomState, now: number): void {
+    const { history } = state
+    const oldest = now - this.#options.historyTtlSeconds * 1_000
+    while (history.length > this.#options.historySize || (history.first?.time ?? Infinity) <= oldest) {
+      this.#historyBytes -= history.shift()
+    }
+    if (history.length === 0) this.#filled.delete(state)
+  }
+
+  #clear (state: RoomState): void {
+    this.#historyBytes -= state.history.bytes
+    state.history.clear()
+    this.#filled.delete(state)
+  }
+
+  /** Takes from the rooms published to least recently, until all histories together are within the bound. */
+  #evict (): void {
+    for (const state of this.#filled) {
+      while (state.history.length > 0) {
+        if (this.#historyBytes <= this.#options.maxHistoryBytes) return
+        this.#historyBytes -= state.history.shift()
+      }
+      this.#filled.delete(state)
+    }
+  }
+
+  #sweep (): void {
+    const now = Date.now()
+    this.#forgetPublishes(now)
+    const count = Math.max(SWEEP_ROOMS, Math.ceil(this.#rooms.size / 60))
+    this.#unswept ??= this.#rooms.entries()
+    for (let i = 0; i < count; i++) {
+      const { value, done } = this.#unswept.next()
+      if (done === true) {
+        this.#unswept = undefined
+        return
+      }
+      const [room, state] = value as [string, RoomState]
+      this.#trim(state, now)
+      if (!state.subscribed && state.until <= now) {
+        this.#clear(state)
+        this.#rooms.delete(room)
+      }
+    }
+  }
+
+  #forgetPublishes (now: number): void {
+    for (const [name, { until }] of this.#remembered) {
+      if (until > now && this.#remembered.size <= MAX_REMEMBERED) return
+      this.#remembered.delete(name)
+    }
+  }
+}
+
+function positionOf ({ epoch, offset }: RoomState): Position {
+  return { epoch, offset }
+}
+
+function readPage (state: RoomState, { after, before, epoch, limit, maxBytes }: HistoryQuery): HistoryPage {
+  const { history, offset: top } = state
+  const position = positionOf(state)
+  if (epoch !== undefined && epoch !== state.epoch) return { position, recovered: false, messages: [] }
+  const first = history.first?.offset ?? top + 1
+  const recovered = after === undefined || (after <= top && (after === top || first <= after + 1))
+  const messages: StoredMessage[] = []
+  let bytes = 0
+
+  // Whether one more message fits on the page.
+  const take = (offset: number): boolean => {
+    const message = history.at(offset) as StoredMessage
+    bytes += sizeOf(message)
+    if (messages.length === limit || (messages.length > 0 && bytes > maxBytes)) return false
+    messages.push(message)
+    return true
+  }
+
+  if (after !== undefined) {
+    const end = Math.min(top + 1, before ?? Infinity)
+    let offset = Math.max(after + 1, first)
+    while (offset < end && take(offset)) offset++
+    return { position, recovered, messages, next: offset < end && messages.length > 0 ? offset - 1 : undefined }
+  }
+  let offset = Math.min(top, (before ?? Infinity) - 1)
+  while (offset >= first && take(offset)) offset--
+  return { position, recovered, messages: messages.reverse(), next: offset >= first && messages.length > 0 ? offset + 1 : undefined }
+}

@@ -1,0 +1,20 @@
+import { encodeHistoryMessage } from '../protocol/message.ts'
+import type { ClientFrames } from '../protocol/frames.ts'
+import { textFrame } from '../transport/websocket.ts'
+import { type Command, membershipIn } from './command.ts'
+
+export const history: Command<ClientFrames['history']> = {
+  allowance: 'messages',
+  holds: false,
+  async handle ({ connection, identity, rooms }, { room: name, id, after, before, epoch, limit }) {
+    const { room, page } = await rooms.history(identity, name, { after, before, epoch, limit, connection })
+    const { position, recovered, messages, next } = page
+    const head = JSON.stringify({ type: 'history', id, room, ...position, recovered, next })
+    const list = messages.map((message) => encodeHistoryMessage(room, message)).join()
+    const answer = () => { connection.write(textFrame(`${head.slice(0, -1)},"messages":[${list}]}`)) }
+    // In the room's order: a message on the page must not come live after it.
+    const membership = membershipIn(connection, name)
+    if (membership === undefined) answer()
+    else membership.room.after(answer)
+  }
+}

@@ -1,0 +1,47 @@
+import { RoomcastError } from '../errors.ts'
+import type { ClientFrames, FrameId } from '../protocol/frames.ts'
+import type { Content } from '../protocol/message.ts'
+import { type Command, type CommandContext, latestRoom, membershipIn } from './command.ts'
+
+export const publish: Command<ClientFrames['publish']> = {
+  allowance: 'messages',
+  holds: false,
+  async handle (context, frame, bytes) {
+    const { event, key, echo, id } = frame
+    let content: Content
+    if (bytes !== undefined) content = { kind: 'binary', bytes, event }
+    else if ('data' in frame) content = { kind: 'data', data: frame.data, event }
+    else throw new RoomcastError('invalid_frame', 'Invalid publish frame: it needs "data", or "binary" and a binary frame behind it')
+    if (bytes !== undefined && 'data' in frame) throw new RoomcastError('invalid_frame', 'Invalid publish frame: it has both "data" and "binary"')
+    await send(context, frame.room, content, { key, echo, id })
+  }
+}
+
+export const chat: Command<ClientFrames['chat']> = {
+  allowance: 'messages',
+  holds: false,
+  async handle (context, { room, text, id }) {
+    await send(context, room, { kind: 'text', text }, { id })
+  }
+}
+
+interface SendOptions {
+  id?: FrameId | undefined
+  key?: string | undefined
+  echo?: boolean | undefined
+}
+
+/** Publishes, and acknowledges a frame that has an id: behind the message itself, where the sender gets it. */
+async function send ({ connection, identity, rooms }: CommandContext, room: string | undefined, content: Content, { id, key, echo }: SendOptions): Promise<void> {
+  const name = room ?? latestRoom(connection)
+  const published = await rooms.publish(identity, name, content, {
+    key,
+    exclude: echo === false ? connection.origin : undefined,
+    connection
+  })
+  if (id === undefined) return
+  const acknowledge = () => { connection.send({ type: 'ack', id, room: name, ...published.position }) }
+  const membership = membershipIn(connection, name)
+  if (membership === undefined) acknowledge()
+  else membership.room.after(acknowledge)
+}

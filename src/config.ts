@@ -1,0 +1,247 @@
+import { createPublicKey, type KeyObject, randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { isIP } from 'node:net'
+import type { ErrorObject } from 'ajv'
+import { envSchema } from 'env-schema'
+import { type Static, type TSchema, Type } from 'typebox'
+import { Grants } from './rooms/grants.ts'
+
+const list = (description: string, initial = '') => Type.String({ description, default: initial })
+const text = (description: string) => Type.Optional(Type.String({ description, minLength: 1 }))
+const count = (description: string, initial: number) => Type.Integer({ description, default: initial, minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
+
+/** The environment, key by key. `.env.example` and `docs/configuration.md` list the same; a test compares them. */
+export const ENVIRONMENT = {
+  HOST: Type.String({ description: 'Address to listen on; 0.0.0.0 for every one.', default: '127.0.0.1', minLength: 1 }),
+  PORT: Type.Integer({ description: 'Port to listen on; 0 takes a free one.', default: 3000, minimum: 0, maximum: 65535 }),
+  LOG_LEVEL: Type.String({ description: 'How much is logged: fatal, error, warn, info, debug, trace or silent.', default: 'info', enum: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] }),
+  TRUST_PROXY: Type.String({ description: 'Whose X-Forwarded-For is believed: true, false, a number of proxies, or addresses and networks, separated by commas.', default: 'false' }),
+  TLS_CERT_FILE: text('Certificate (PEM) to serve TLS with; goes with TLS_KEY_FILE.'),
+  TLS_KEY_FILE: text('Key (PEM) of the certificate.'),
+
+  JWT_SECRET: text('Secret that HS256 tokens are signed with, at least 32 bytes in production; without any key, a development server on a loopback address makes one up.'),
+  JWT_SECRET_PREVIOUS: text('The secret before, still accepted while it is being replaced.'),
+  JWT_PUBLIC_KEY: text('Public key (PEM, line breaks may be written as \\n) that RS, PS, ES or EdDSA tokens are verified with.'),
+  JWT_ALGORITHMS: list('Algorithms accepted, separated by commas; by default HS256 for a secret and those that fit the public key.'),
+  JWT_ISSUER: text('The iss that tokens have to carry.'),
+  JWT_AUDIENCE: text('The aud that tokens have to carry.'),
+  JWT_COOKIE: text('Name of a cookie that the token may come in; needs ALLOWED_ORIGINS.'),
+  DEFAULT_GRANTS: Type.String({ description: 'Grants (JSON) of tokens without a rooms claim.', default: '{"**":["join","publish","history","members"]}' }),
+  MAX_TOKEN_LIFETIME_SECONDS: Type.Integer({ description: 'A connection lasts this long at the most, whatever its token says.', default: 30 * 86_400, minimum: 1, maximum: 10 * 366 * 86_400 }),
+  ALLOWED_ORIGINS: list('Origins that browsers may come from (also CORS), such as https://app.example.com, separated by commas; * is any.', '*'),
+
+  HISTORY_SIZE: count('Messages remembered per room; 0 turns history off.', 1_000),
+  HISTORY_TTL_SECONDS: count('How long a message is remembered; 0 turns history off.', 3_600),
+  MAX_HISTORY_BYTES: count('Bytes of history in all rooms together, in memory; 0 is no limit.', 256 * 1024 * 1024),
+  MAX_MESSAGE_BYTES: count('Size of a WebSocket message or a request body; a batch may be 16 times that; 0 is no limit.', 64 * 1024),
+  MAX_QUEUE_BYTES: count('Bytes that may wait for one connection before it is closed as a slow consumer; 0 is no limit.', 1024 * 1024),
+  MAX_ROOMS_PER_CONNECTION: count('Rooms one connection may join; 0 is no limit.', 128),
+  MAX_CONNECTIONS: count('Connections on this instance; 0 is no limit.', 0),
+  MAX_CONNECTIONS_PER_USER: count('Connections of one user on this instance; 0 is no limit.', 0),
+  MAX_CONNECTIONS_PER_ADDRESS: count('Connections from one address on this instance; 0 is no limit.', 0),
+  UPGRADES_PER_MINUTE: count('New connections a minute from one address; 0 is no limit.', 0),
+  MESSAGE_RATE: count('Messages a second from one connection; 0 is no limit.', 100),
+  MESSAGE_BURST: count('Messages at once from one connection.', 200),
+  HEARTBEAT_SECONDS: count('Time between pings; a client that does not answer within 10 seconds is closed; 0 sends none.', 25),
+
+  DRAIN_DELAY_MS: count('After SIGTERM, time for load balancers to notice before connections are closed.', 0),
+  DRAIN_WINDOW_MS: count('Time over which connections are closed.', 5_000),
+  DRAIN_DEADLINE_MS: Type.Integer({ description: 'Going down takes no longer than this; then the process exits with 1.', default: 30_000, minimum: 1, maximum: 3_600_000 })
+} as const satisfies Record<string, TSchema>
+
+/** Settings of the contract that this version does not have yet: refused, so that nobody relies on them. */
+const NOT_YET = ['REDIS_URL', 'REDIS_CLUSTER', 'REDIS_SENTINELS', 'JWKS_URL', 'API_KEYS', 'ROOMS_FILE']
+
+const Environment = Type.Object(ENVIRONMENT)
+type Settings = Omit<Static<typeof Environment>, 'JWT_ALGORITHMS' | 'ALLOWED_ORIGINS' | 'DEFAULT_GRANTS' | 'TRUST_PROXY' | 'TLS_CERT_FILE' | 'TLS_KEY_FILE'>
+
+/** A key that tokens are verified with, and the algorithms it is pinned to. */
+export interface VerificationKey {
+  name: 'secret' | 'previous' | 'public'
+  /** The secret, or a public key as PEM. */
+  key: string
+  algorithms: Algorithm[]
+}
+
+export type Algorithm = 'HS256' | 'HS384' | 'HS512' | 'RS256' | 'RS384' | 'RS512' | 'PS256' | 'PS384' | 'PS512' | 'ES256' | 'ES384' | 'ES512' | 'EdDSA'
+
+const HS: readonly Algorithm[] = ['HS256', 'HS384', 'HS512']
+const RSA: readonly Algorithm[] = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512']
+const CURVES: Record<string, Algorithm> = { prime256v1: 'ES256', secp384r1: 'ES384', secp521r1: 'ES512' }
+
+/** The settings, read and checked. */
+export interface Config extends Settings {
+  /** At least one. */
+  keys: VerificationKey[]
+  /** The secret was made up for this process, so that a newcomer has a token. */
+  ephemeralSecret: boolean
+  defaultGrants: unknown
+  /** Normalised; `*` is any. */
+  allowedOrigins: '*' | ReadonlySet<string>
+  /** As Fastify takes it; a number of proxies is a function there. */
+  trustProxy: boolean | string[] | ((address: string, hop: number) => boolean)
+  tls: { cert: Buffer, key: Buffer } | undefined
+}
+
+/** Settings that cannot be used; the message names every fault, in one line. */
+export class InvalidConfig extends Error {
+  override readonly name = 'InvalidConfig'
+
+  constructor (faults: string[]) {
+    super(`Invalid configuration: ${faults.join('; ')}`)
+  }
+}
+
+/**
+ * Reads the settings; throws `InvalidConfig`.
+ *
+ * @param environment read instead of `process.env` and `.env`
+ */
+export function readConfig (environment?: Record<string, string | undefined>): Config {
+  const faults: string[] = []
+  const settings = readEnvironment(environment, faults)
+  const read = <T>(name: string, value: () => T): T | undefined => {
+    try {
+      return value()
+    } catch (error) {
+      faults.push(`${name} ${(error as Error).message}`)
+      return undefined
+    }
+  }
+
+  const production = (environment ?? process.env).NODE_ENV === 'production'
+  const keys = readKeys(settings, production, faults)
+  const ephemeralSecret = keys.length === 0 && !production && isLoopback(settings.HOST) &&
+    settings.JWT_SECRET === undefined && settings.JWT_PUBLIC_KEY === undefined
+  if (ephemeralSecret) keys.push({ name: 'secret', key: randomBytes(32).toString('base64url'), algorithms: ['HS256'] })
+  else if (settings.JWT_SECRET === undefined && settings.JWT_PUBLIC_KEY === undefined) {
+    faults.push('JWT_SECRET or JWT_PUBLIC_KEY is required (only a development server on a loopback address goes without)')
+  }
+
+  const defaultGrants = read('DEFAULT_GRANTS', () => {
+    const grants: unknown = JSON.parse(settings.DEFAULT_GRANTS)
+    Grants.compile(grants, 'somebody')
+    return grants
+  })
+  const allowedOrigins = read('ALLOWED_ORIGINS', () => readOrigins(splitList(settings.ALLOWED_ORIGINS)))
+  if (settings.JWT_COOKIE !== undefined && allowedOrigins === '*') faults.push('JWT_COOKIE needs ALLOWED_ORIGINS: any page could use the cookie')
+  const trustProxy = read('TRUST_PROXY', () => readTrustProxy(settings.TRUST_PROXY))
+  const tls = read('TLS_CERT_FILE', () => readTls(settings.TLS_CERT_FILE, settings.TLS_KEY_FILE))
+  if (faults.length > 0) throw new InvalidConfig(faults)
+  return { ...settings, keys, ephemeralSecret, defaultGrants, allowedOrigins: allowedOrigins ?? '*', trustProxy: trustProxy ?? false, tls }
+}
+
+/** The one spelling of an origin (RFC 6454, section 6.2): lower case, no default port. Undefined if it is none. */
+export function normaliseOrigin (origin: string): string | undefined {
+  if (!URL.canParse(origin)) return undefined
+  const url = new URL(origin)
+  return url.origin === 'null' || url.pathname !== '/' || url.search !== '' || url.hash !== '' || url.username !== '' ? undefined : url.origin
+}
+
+function readEnvironment (environment: Record<string, string | undefined> | undefined, faults: string[]): Static<typeof Environment> {
+  // An empty variable is what compose files and CI make of one that is not set.
+  const given = environment ?? readProcessEnvironment()
+  const data = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined && value !== ''))
+  for (const name of NOT_YET) if (name in data) faults.push(`${name} is not supported by this version`)
+
+  try {
+    return envSchema<Static<typeof Environment>>({ schema: Environment, data, env: false })
+  } catch (error) {
+    for (const { instancePath, message, params } of (error as { errors?: ErrorObject[] }).errors ?? []) {
+      const allowed: unknown = params.allowedValues
+      faults.push(`${instancePath.slice(1)} ${message}${Array.isArray(allowed) ? ` (${allowed.join(', ')})` : ''}`)
+    }
+    // The defaults, so that the other settings are checked as well and every fault is named at once.
+    const wrong = new Set(faults.map((fault) => fault.split(' ')[0]))
+    return envSchema<Static<typeof Environment>>({ schema: Environment, data: Object.fromEntries(Object.entries(data).filter(([name]) => !wrong.has(name))), env: false })
+  }
+}
+
+/** `process.env` over `.env`. */
+function readProcessEnvironment (): Record<string, string | undefined> {
+  return envSchema<Record<string, string>>({
+    schema: { type: 'object', properties: Object.fromEntries([...Object.keys(ENVIRONMENT), ...NOT_YET].map((name) => [name, { type: 'string' }])) },
+    dotenv: true
+  })
+}
+
+function readKeys (settings: Static<typeof Environment>, production: boolean, faults: string[]): VerificationKey[] {
+  const asked = splitList(settings.JWT_ALGORITHMS)
+  const known: readonly string[] = [...HS, ...RSA, ...Object.values(CURVES), 'EdDSA']
+  for (const algorithm of asked) if (!known.includes(algorithm)) faults.push(`JWT_ALGORITHMS has ${algorithm}, which is none of ${known.join(', ')}`)
+
+  const keys: VerificationKey[] = []
+  const add = (name: VerificationKey['name'], variable: string, key: string, usable: readonly Algorithm[], standard: readonly Algorithm[]) => {
+    const algorithms = asked.length === 0 ? standard : usable.filter((algorithm) => asked.includes(algorithm))
+    if (algorithms.length === 0) faults.push(`JWT_ALGORITHMS has none that fits ${variable} (${usable.join(', ')})`)
+    else keys.push({ name, key, algorithms: [...algorithms] })
+  }
+  for (const [name, variable] of [['secret', 'JWT_SECRET'], ['previous', 'JWT_SECRET_PREVIOUS']] as const) {
+    const secret = settings[variable]
+    if (secret === undefined) continue
+    if (production && Buffer.byteLength(secret) < 32) faults.push(`${variable} must have at least 32 bytes in production`)
+    else add(name, variable, secret, HS, ['HS256'])
+  }
+  if (settings.JWT_PUBLIC_KEY !== undefined) {
+    const pem = settings.JWT_PUBLIC_KEY.replaceAll('\\n', '\n')
+    const algorithms = publicKeyAlgorithms(pem)
+    if (algorithms === undefined) faults.push('JWT_PUBLIC_KEY must be an RSA, EC (P-256, P-384, P-521) or Ed25519 public key in PEM')
+    else add('public', 'JWT_PUBLIC_KEY', pem, algorithms, algorithms)
+  }
+  return keys
+}
+
+function publicKeyAlgorithms (pem: string): readonly Algorithm[] | undefined {
+  if (pem.includes('PRIVATE KEY')) return undefined
+  let key: KeyObject
+  try {
+    key = createPublicKey(pem)
+  } catch {
+    return undefined
+  }
+  if (key.asymmetricKeyType === 'rsa') return RSA
+  if (key.asymmetricKeyType === 'ed25519') return ['EdDSA']
+  const curve = CURVES[key.asymmetricKeyDetails?.namedCurve ?? '']
+  return curve === undefined ? undefined : [curve]
+}
+
+function readOrigins (origins: string[]): '*' | Set<string> {
+  if (origins.includes('*')) {
+    if (origins.length > 1) throw new Error('has * and others')
+    return '*'
+  }
+  return new Set(origins.map((origin) => {
+    const normal = normaliseOrigin(origin)
+    if (normal === undefined) throw new Error(`has ${origin}, which is not an origin such as https://app.example.com`)
+    return normal
+  }))
+}
+
+function readTrustProxy (value: string): Config['trustProxy'] {
+  if (value === 'true' || value === 'false') return value === 'true'
+  if (/^\d+$/.test(value)) return (_address, hop) => hop < Number(value)
+  const networks = splitList(value)
+  for (const network of networks) {
+    const [address = '', bits = '0', ...more] = network.split('/')
+    const named = ['loopback', 'linklocal', 'uniquelocal'].includes(network)
+    if (!named && (isIP(address) === 0 || !/^\d{1,3}$/.test(bits) || Number(bits) > (isIP(address) === 4 ? 32 : 128) || more.length > 0)) {
+      throw new Error(`has ${network}, which is neither true, false, a number, an address nor a network`)
+    }
+  }
+  return networks
+}
+
+function readTls (cert: string | undefined, key: string | undefined): Config['tls'] {
+  if (cert === undefined && key === undefined) return undefined
+  if (cert === undefined || key === undefined) throw new Error('and TLS_KEY_FILE go together')
+  return { cert: readFileSync(cert), key: readFileSync(key) }
+}
+
+function splitList (value: string): string[] {
+  return value.split(',').map((item) => item.trim()).filter((item) => item !== '')
+}
+
+/** Whether an address is reachable from this machine alone (RFC 5735, section 3; RFC 4291, section 2.5.3). */
+function isLoopback (host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
+}

@@ -1,0 +1,98 @@
+import type { CloseReason } from '../protocol/close-codes.ts'
+import { encodeFrame } from '../protocol/codec.ts'
+import type { ServerFrame } from '../protocol/frames.ts'
+import type { Transport } from '../transport/transport.ts'
+import { textFrame } from '../transport/websocket.ts'
+import type { Membership } from './room.ts'
+
+/** A slow consumer gets this long to take its close frame, ms; behind a full queue it rarely does. */
+const SLOW_CONSUMER_GRACE_MS = 2_000
+
+/** What a connection is made of. */
+export interface ConnectionOptions {
+  id: string
+  /** The tab's own name, or the id. */
+  origin: string
+  user: string
+  /** When it has to end, ms since 1970. */
+  expiresAt: number
+  transport: Transport
+  /** Bytes that may wait for the kernel; 0 is no limit. */
+  maxQueueBytes: number
+  /** Called once, when the connection takes no more frames: it has to leave its rooms. */
+  onEnd: (connection: Connection) => void
+}
+
+/** One open WebSocket or event stream. */
+export class Connection {
+  readonly id: string
+  readonly origin: string
+  readonly user: string
+  expiresAt: number
+  /** The sweep in which something last came from the client: `Hub.tick`. */
+  heard = 0
+  /** In which sweep of a heartbeat's period it is pinged. */
+  slot = 0
+  /** Whether the last heartbeat found a message begun and not finished. */
+  wasUnfinished = false
+  /** By the room's real name, in the order in which they were joined. */
+  readonly memberships = new Map<string, Membership>()
+  readonly #transport: Transport
+  readonly #maxQueueBytes: number
+  readonly #onEnd: (connection: Connection) => void
+  #ended = false
+
+  constructor (options: ConnectionOptions) {
+    this.id = options.id
+    this.origin = options.origin
+    this.user = options.user
+    this.expiresAt = options.expiresAt
+    this.#transport = options.transport
+    this.#maxQueueBytes = options.maxQueueBytes > 0 ? options.maxQueueBytes : Infinity
+    this.#onEnd = options.onEnd
+  }
+
+  /** Whether it takes no more frames. */
+  get ended (): boolean {
+    return this.#ended
+  }
+
+  get unfinished (): boolean {
+    return this.#transport.unfinished
+  }
+
+  /** Writes a chunk, unless more than the bound is waiting already: then the client is a slow consumer and is closed. */
+  write (chunk: Buffer): void {
+    if (this.#ended) return
+    if (this.#transport.queued > this.#maxQueueBytes) {
+      this.close('slowConsumer')
+      setTimeout(() => { this.#transport.terminate() }, SLOW_CONSUMER_GRACE_MS).unref()
+      return
+    }
+    this.#transport.write(chunk)
+  }
+
+  /** Sends a frame that concerns no room. Frames about a room go through `Room.run`, in its order. */
+  send (frame: ServerFrame): void {
+    this.write(textFrame(encodeFrame(frame)))
+  }
+
+  /** Ends it politely; nothing is delivered from here on. */
+  close (reason: CloseReason): void {
+    this.end()
+    if (this.#transport.open) this.#transport.close(reason)
+  }
+
+  /** Ends it at once. */
+  terminate (): void {
+    this.end()
+    this.#transport.terminate()
+  }
+
+  /** The client or the network ended it, or we did: leave the rooms. */
+  end (): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#onEnd(this)
+  }
+}

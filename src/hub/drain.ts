@@ -1,0 +1,38 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Connection } from './connection.ts'
+import type { Hub } from './hub.ts'
+
+/** How often some of the connections are closed during the window, ms. */
+const STEP_MS = 50
+/** Clients come back after half a second and up to this long, ms, each at its own time. */
+const RETURN_MIN_MS = 500
+const RETURN_SPREAD_MS = 2_000
+
+/**
+ * Tells every connection of the node that the server goes down, and closes them evenly over a window. Resolves when
+ * all sockets are gone, the last ones by force.
+ *
+ * @param windowMs time over which they are closed
+ * @param graceMs after the window, time for clients to answer their close frame
+ */
+export async function drain (hub: Hub, windowMs: number, graceMs: number): Promise<void> {
+  const connections = [...hub.connections]
+  const spread = Math.max(windowMs, RETURN_SPREAD_MS)
+  for (const connection of connections) {
+    connection.send({ type: 'shutdown', text: 'Server restarting', retryAfterMs: Math.round(RETURN_MIN_MS + Math.random() * spread) })
+  }
+  await closeEvenly(connections, windowMs)
+  for (const connection of hub.connections) connection.close('goingDown') // Who came meanwhile.
+  await Promise.race([hub.emptied(), sleep(graceMs, undefined, { ref: false })])
+  for (const connection of hub.connections) connection.terminate()
+}
+
+async function closeEvenly (connections: Connection[], windowMs: number): Promise<void> {
+  const steps = Math.max(1, Math.floor(windowMs / STEP_MS))
+  for (let step = 1; step <= steps; step++) {
+    const from = Math.floor(connections.length * (step - 1) / steps)
+    const to = Math.floor(connections.length * step / steps)
+    for (const connection of connections.slice(from, to)) connection.close('goingDown')
+    if (step < steps && connections.some((connection) => !connection.ended)) await sleep(STEP_MS)
+  }
+}

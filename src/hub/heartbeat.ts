@@ -1,0 +1,75 @@
+import { PING } from '../transport/websocket.ts'
+import type { Connection } from './connection.ts'
+import type { Hub } from './hub.ts'
+
+/** Time between sweeps, ms. */
+const SWEEP_MS = 500
+const SWEEPS_PER_SECOND = 1_000 / SWEEP_MS
+/** How long a client may take to answer a ping, in sweeps. */
+const ANSWER_SWEEPS = 10 * SWEEPS_PER_SECOND
+/** A sweep this late (ms) means that the event loop stood still, and that answers may lie unread in the kernel. */
+const STALL_MS = SWEEP_MS * 4
+
+/** How often unfinished messages are looked for when pings are off, s. */
+const IDLE_PERIOD_SECONDS = 25
+
+/**
+ * One sweep over all connections serves heartbeats, ends of tokens and unfinished messages, so that no
+ * connection needs a timer (setTimeout would also fire at once for a token that ends in 25 days).
+ * Time is counted in sweeps: a stall of the event loop makes nobody late.
+ */
+export class Heartbeat {
+  readonly #hub: Hub
+  readonly #pings: boolean
+  readonly #period: number
+  readonly #timer: NodeJS.Timeout
+  #last = performance.now()
+  #slot = 0
+
+  /** @param seconds between pings; 0 sends none and closes nobody for silence */
+  constructor (hub: Hub, seconds: number) {
+    this.#hub = hub
+    this.#pings = seconds > 0
+    this.#period = (this.#pings ? seconds : IDLE_PERIOD_SECONDS) * SWEEPS_PER_SECOND
+    this.#timer = setInterval(() => { this.#sweep() }, SWEEP_MS)
+  }
+
+  /** Spreads the connections' pings over the period. */
+  add (connection: Connection): void {
+    connection.slot = this.#slot++ % this.#period
+  }
+
+  stop (): void {
+    clearInterval(this.#timer)
+  }
+
+  #sweep (): void {
+    const now = performance.now()
+    const stalled = now - this.#last > STALL_MS
+    this.#last = now
+    if (!stalled) this.#hub.tick++
+    const wallClock = Date.now()
+    for (const connection of this.#hub.connections) {
+      if (connection.ended) continue
+      if (connection.expiresAt <= wallClock) connection.close('unauthorized')
+      else if (!stalled) this.#check(connection)
+    }
+  }
+
+  #check (connection: Connection): void {
+    const { tick } = this.#hub
+    if (this.#pings && tick - connection.heard > this.#period + ANSWER_SWEEPS) {
+      connection.close('noHeartbeat')
+      connection.terminate()
+      return
+    }
+    if ((tick + connection.slot) % this.#period !== 0) return
+    // Twice unfinished with nothing heard of in between but pongs: a message that is not going to end.
+    if (connection.unfinished && connection.wasUnfinished) {
+      connection.close('unfinishedMessage')
+      return
+    }
+    connection.wasUnfinished = connection.unfinished
+    if (this.#pings) connection.write(PING)
+  }
+}

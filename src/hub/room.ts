@@ -1,0 +1,259 @@
+import { roomLabel } from '../protocol/names.ts'
+import type { Envelope, Position } from '../protocol/envelope.ts'
+import { messageFrame, textFrame } from '../transport/websocket.ts'
+import type { Connection } from './connection.ts'
+
+/** A batch is closed at this size, bytes: what is written to a member at once. */
+const BATCH_BYTES = 256 * 1024
+/** A delivery of this many bytes costs a turn as much again as a small one: copying it into the kernel is what takes the time. */
+const COST_BYTES = 8 * 1024
+
+/** A connection in a room. */
+export interface Membership {
+  readonly room: Room
+  readonly connection: Connection
+  /** What the member may do here, as bits; the hub only keeps it. */
+  readonly actions: number
+  /** Where it stands among the members. */
+  index: number
+}
+
+/** Messages that were delivered in one turn of the event loop and leave as one chunk. */
+interface Batch {
+  frames: Buffer[]
+  bytes: number
+  /** Origins and users some of its frames are not for; and for which frames that holds. */
+  exceptions?: Map<string, Set<number>>
+  /** The room's position when the batch is out. */
+  position: Position | undefined
+  /** To be run when it is out. */
+  after?: (() => void)[]
+}
+
+type Step = Batch | (() => void)
+
+/** Bytes that wait for their turn, in all rooms of the node. */
+export interface Backlog {
+  bytes: number
+}
+
+/**
+ * The members that a room has on this node, and what is on its way to them.
+ *
+ * One queue holds what happens to them, in order: batches of frames, and steps that change the membership or
+ * answer one member about the room. A batch for a big room is written over several turns; while it is, removals
+ * leave a hole and everything else waits behind it. So nobody sees a message twice, or a newer one first.
+ */
+export class Room {
+  readonly name: string
+  /** The room's name in frames. */
+  readonly label: string
+  /** Joins under way: the room is not dropped while there are any. */
+  joining = 0
+  /** Resolves when the broker has confirmed the subscription; undefined from then on. */
+  opening: Promise<void> | undefined
+  readonly #schedule: (room: Room) => void
+  readonly #backlog: Backlog
+  readonly #members: (Membership | undefined)[] = []
+  readonly #queue: Step[] = []
+  #size = 0
+  /** Of the latest message delivered to the room. */
+  #taken: Position | undefined
+  /** Of the latest message written to the members. */
+  #written: Position | undefined
+  /** The batch being written, joined into one chunk, and the member it goes to next. */
+  #chunk: Buffer | undefined
+  #next = 0
+
+  constructor (name: string, schedule: (room: Room) => void, backlog: Backlog) {
+    this.name = name
+    this.label = roomLabel(name)
+    this.#schedule = schedule
+    this.#backlog = backlog
+  }
+
+  /** Connections in the room, on this node. */
+  get size (): number {
+    return this.#size
+  }
+
+  /** What the members have been sent so far; undefined in rooms without history. */
+  get position (): Position | undefined {
+    return this.#written
+  }
+
+  /** Takes over the position that was read after the subscription was confirmed. */
+  adopt (position: Position | undefined): void {
+    if (position === undefined || (this.#taken?.epoch === position.epoch && this.#taken.offset >= position.offset)) return
+    this.#taken = position
+    this.#written = position
+  }
+
+  /** Takes an envelope for delivery; drops what the room has had. */
+  deliver (envelope: Envelope): void {
+    if (envelope.kind === 'notice') {
+      this.#append(textFrame(envelope.frame), envelope.exceptUser === undefined ? undefined : userKey(envelope.exceptUser))
+      return
+    }
+    const { position } = envelope
+    if (position !== undefined) {
+      if (this.#taken?.epoch === position.epoch && position.offset <= this.#taken.offset) return
+      this.#taken = position
+    }
+    const message = { fields: envelope.fields, bytes: envelope.bytes, time: envelope.time, offset: position?.offset }
+    this.#append(messageFrame(this.label, message), envelope.exclude === undefined ? undefined : originKey(envelope.exclude))
+  }
+
+  /** Runs a step behind everything that was delivered before: at once when nothing is waiting. */
+  run (step: () => void): void {
+    if (this.#queue.length === 0) step()
+    else this.#queue.push(step)
+  }
+
+  /**
+   * Runs a step when everything that was delivered before is out, like `run`; but what is delivered after it may
+   * overtake it, so that it does not split a batch.
+   */
+  after (step: () => void): void {
+    const last = this.#queue.at(-1)
+    if (last === undefined || typeof last === 'function') this.run(step)
+    else (last.after ??= []).push(step)
+  }
+
+  /** Adds a member; only within `run`. */
+  add (connection: Connection, actions: number): Membership {
+    const membership = { room: this, connection, actions, index: this.#members.length }
+    this.#members.push(membership)
+    this.#size++
+    connection.memberships.set(this.name, membership)
+    return membership
+  }
+
+  /** Removes a member, at any time: from here on it gets nothing more of the room. */
+  remove (membership: Membership): void {
+    if (this.#members[membership.index] !== membership) return
+    membership.connection.memberships.delete(this.name)
+    this.#size--
+    if (this.#chunk !== undefined) {
+      this.#members[membership.index] = undefined
+      return
+    }
+    const last = this.#members.pop() as Membership
+    if (last !== membership) {
+      this.#members[membership.index] = last
+      last.index = membership.index
+    }
+  }
+
+  /**
+   * Works through the queue until it is empty or has cost more than `budget` (one for a small delivery).
+   * Returns what it cost; something is left when `waiting` says so.
+   */
+  advance (budget: number): number {
+    let cost = 0
+    while (this.#queue.length > 0 && cost < budget) {
+      const step = this.#queue[0] as Step
+      if (typeof step === 'function') {
+        this.#queue.shift()
+        step()
+        cost++
+        continue
+      }
+      cost += this.#write(step, budget - cost)
+      if (this.#chunk === undefined) this.#queue.shift()
+    }
+    return cost
+  }
+
+  get waiting (): boolean {
+    return this.#queue.length > 0
+  }
+
+  #append (frame: Buffer, exception: string | undefined): void {
+    if (this.#members.length === 0 && this.#queue.length === 0) {
+      this.#written = this.#taken
+      return
+    }
+    let batch = this.#queue.at(-1)
+    // The head may be half written; what comes now is not part of it.
+    if (batch === undefined || typeof batch === 'function' || batch.bytes >= BATCH_BYTES || (this.#chunk !== undefined && this.#queue.length === 1)) {
+      batch = { frames: [], bytes: 0, position: undefined }
+      this.#queue.push(batch)
+    }
+    if (exception !== undefined) {
+      batch.exceptions ??= new Map()
+      const indexes = batch.exceptions.get(exception)
+      if (indexes === undefined) batch.exceptions.set(exception, new Set([batch.frames.length]))
+      else indexes.add(batch.frames.length)
+    }
+    batch.frames.push(frame)
+    batch.bytes += frame.length
+    batch.position = this.#taken
+    this.#backlog.bytes += frame.length
+    this.#schedule(this)
+  }
+
+  /** Writes a batch to the members from where it stopped, as far as the budget goes; `#chunk` is gone when it is done. */
+  #write (batch: Batch, budget: number): number {
+    if (this.#chunk === undefined) {
+      this.#chunk = batch.frames.length === 1 ? batch.frames[0] as Buffer : Buffer.concat(batch.frames, batch.bytes)
+      this.#next = 0
+    }
+    const chunk = this.#chunk
+    const members = this.#members
+    const price = 1 + Math.floor(chunk.length / COST_BYTES)
+    const from = this.#next
+    const to = Math.min(members.length, from + Math.ceil(budget / price))
+    if (batch.exceptions === undefined) {
+      for (let i = from; i < to; i++) members[i]?.connection.write(chunk)
+    } else {
+      for (let i = from; i < to; i++) {
+        const connection = members[i]?.connection
+        if (connection !== undefined) writeExcept(connection, batch, chunk)
+      }
+    }
+    this.#next = to
+    if (to >= members.length) this.#finish(batch)
+    return (to - from) * price
+  }
+
+  #finish (batch: Batch): void {
+    this.#chunk = undefined
+    this.#written = batch.position
+    this.#backlog.bytes -= batch.bytes
+    if (this.#size !== this.#members.length) this.#closeGaps()
+    if (batch.after !== undefined) for (const step of batch.after) step()
+  }
+
+  #closeGaps (): void {
+    let at = 0
+    for (const membership of this.#members) {
+      if (membership === undefined) continue
+      membership.index = at
+      this.#members[at++] = membership
+    }
+    this.#members.length = at
+  }
+}
+
+/** Writes a batch to a connection without the frames that are not for it. */
+function writeExcept (connection: Connection, batch: Batch, chunk: Buffer): void {
+  const exceptions = batch.exceptions as Map<string, Set<number>>
+  const byOrigin = exceptions.get(originKey(connection.origin))
+  const byUser = exceptions.get(userKey(connection.user))
+  if (byOrigin === undefined && byUser === undefined) {
+    connection.write(chunk)
+    return
+  }
+  const rest = batch.frames.filter((_, index) => !byOrigin?.has(index) && !byUser?.has(index))
+  if (rest.length > 0) connection.write(rest.length === 1 ? rest[0] as Buffer : Buffer.concat(rest))
+}
+
+// One map holds both kinds of exception; an origin cannot contain the separator.
+function originKey (origin: string): string {
+  return `o:${origin}`
+}
+
+function userKey (user: string): string {
+  return `u:${user}`
+}

@@ -1,0 +1,73 @@
+import { Ajv, type ValidateFunction } from 'ajv'
+import { isDeeperThan, MAX_JSON_DEPTH } from './depth.ts'
+import { CLIENT_FRAMES, type ClientFrame, type FrameId, type ServerFrame } from './frames.ts'
+
+/** What came of decoding one text frame: the frame, or why it was refused. */
+export type Decoded = { ok: true, frame: ClientFrame } | Refused
+
+export interface Refused {
+  ok: false
+  code: 'invalid_json' | 'invalid_frame' | 'unknown_type' | 'invalid_room' | 'too_deep'
+  text: string
+  /** Of the frame, where it had a valid one. */
+  id: FrameId | undefined
+  /** It was not a JSON object at all. */
+  malformed: boolean
+  /** It was a publish that announced a binary frame, which will follow. */
+  announcesBinary: boolean
+}
+
+// Not Fastify's Ajv: that one coerces types and removes what it does not know.
+const ajv = new Ajv({ allErrors: false, coerceTypes: false, removeAdditional: false, strict: true })
+
+const validators = new Map<string, ValidateFunction>(
+  Object.entries(CLIENT_FRAMES).map(([type, schema]) => [type, ajv.compile(schema)])
+)
+
+const ROOM_RULE = 'Room names are 1–128 of the characters A–Z a–z 0–9 _ . : @ = | + ~ - and do not start with @'
+
+/** Decodes a text frame that a client sent (RFC 6455 has it be valid UTF-8, which ws has checked). */
+export function decodeFrame (json: string): Decoded {
+  let value: unknown
+  try {
+    value = JSON.parse(json)
+  } catch {
+    return refuse('invalid_json', 'Invalid JSON', undefined)
+  }
+  if (typeof value !== 'object' || value === null) return refuse('invalid_frame', 'A frame is a JSON object', undefined)
+  // One level for the frame around the published value.
+  if (isDeeperThan(value, MAX_JSON_DEPTH + 1)) return refuse('too_deep', `JSON is nested more than ${MAX_JSON_DEPTH} deep`, value)
+  if (Array.isArray(value)) return refuse('invalid_frame', 'A frame is a JSON object', undefined)
+
+  const type: unknown = (value as { type?: unknown }).type
+  if (typeof type !== 'string') return refuse('invalid_frame', 'A frame needs a "type"', value)
+  const validate = validators.get(type)
+  if (validate === undefined) return refuse('unknown_type', `Unknown frame type ${JSON.stringify(type.slice(0, 64))}`, value)
+  if (validate(value)) return { ok: true, frame: value as ClientFrame }
+
+  const error = validate.errors?.[0]
+  const property = error?.instancePath.slice(1) ?? ''
+  if (property === 'room') return refuse('invalid_room', ROOM_RULE, value)
+  return refuse('invalid_frame', `Invalid ${type} frame: ${property === '' ? '' : `"${property}" `}${error?.message ?? ''}`, value)
+}
+
+/** The text of a server frame. */
+export function encodeFrame (frame: ServerFrame): string {
+  return JSON.stringify(frame)
+}
+
+function refuse (code: Refused['code'], text: string, value: unknown): Refused {
+  const { id, type, binary } = (value ?? {}) as Record<string, unknown>
+  return {
+    ok: false,
+    code,
+    text,
+    id: isFrameId(id) ? id : undefined,
+    malformed: value === undefined || Array.isArray(value),
+    announcesBinary: type === 'publish' && Number.isSafeInteger(binary) && Number(binary) >= 0
+  }
+}
+
+function isFrameId (id: unknown): id is FrameId {
+  return typeof id === 'string' ? id !== '' && id.length <= 128 : Number.isSafeInteger(id) && Number(id) >= 0
+}

@@ -1,0 +1,35 @@
+import type { EncodedContent } from './message.ts'
+
+/**
+ * A place in a room's order. Offsets count from 1 without gaps within an epoch; another epoch is another order,
+ * and positions of different epochs cannot be compared. An epoch is an opaque string.
+ */
+export interface Position {
+  epoch: string
+  offset: number
+}
+
+/** A published message on its way to the members of its room. */
+export interface MessageEnvelope extends EncodedContent {
+  kind: 'message'
+  room: string
+  /** Absent in rooms without history. */
+  position?: Position | undefined
+  /** The broker's clock, ms since 1970; never decreasing within a room. */
+  time: number
+  /** The origin whose connections do not get it. */
+  exclude?: string | undefined
+}
+
+/** Somebody came or went. It has no position, is not kept, and arrives at most once. */
+export interface NoticeEnvelope {
+  kind: 'notice'
+  room: string
+  /** The whole frame, JSON. */
+  frame: string
+  /** The user who does not get it: the one it is about. */
+  exceptUser?: string | undefined
+}
+
+/** What travels between nodes. */
+export type Envelope = MessageEnvelope | NoticeEnvelope

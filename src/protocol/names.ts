@@ -1,0 +1,56 @@
+/** A room's name as clients write it; names that start with `@` are the service's own. */
+export const ROOM_PATTERN = '^[A-Za-z0-9_.:=|+~-][A-Za-z0-9_.:@=|+~-]{0,127}$'
+
+/** A room's name in a frame: an ordinary one, or the alias of an automatic room. */
+export const ROOM_OR_ALIAS_PATTERN = '^(?:@user|@all|[A-Za-z0-9_.:=|+~-][A-Za-z0-9_.:@=|+~-]{0,127})$'
+
+/** A tab's own name, which stands for the sender in `echo` and `exclude`. */
+export const ORIGIN_PATTERN = '^[A-Za-z0-9_-]{16,64}$'
+
+/** The room of everybody. */
+export const ALL_ROOM = '@all'
+
+/** What a user's own room is called in frames; its real name is `userRoom(user)`. */
+export const USER_ALIAS = '@user'
+
+const ROOM = new RegExp(ROOM_PATTERN)
+const ORIGIN = new RegExp(ORIGIN_PATTERN)
+// eslint-disable-next-line no-control-regex
+const CONTROL_CHARACTERS = /[\u0000-\u001f\u007f-\u009f]/
+
+/** The longest user name (a token's `sub`), in bytes of UTF-8. */
+export const MAX_USER_BYTES = 255
+
+/** Whether a name may be used for a room by clients and backends. */
+export function isRoomName (name: unknown): boolean {
+  return typeof name === 'string' && ROOM.test(name)
+}
+
+/** Whether a name may be an origin. */
+export function isOrigin (name: unknown): name is string {
+  return typeof name === 'string' && ORIGIN.test(name)
+}
+
+/** Whether a name may be a user: 1–255 bytes of well-formed text without control characters. */
+export function isUser (name: unknown): name is string {
+  return typeof name === 'string' && name !== '' && Buffer.byteLength(name) <= MAX_USER_BYTES &&
+    !CONTROL_CHARACTERS.test(name) && name.isWellFormed()
+}
+
+/** The room of all connections of one user. */
+export function userRoom (user: string): string {
+  return `${USER_ALIAS}:${user}`
+}
+
+/** Whether a room is one that the service puts its members into by itself. */
+export function isAutomatic (room: string): boolean {
+  return room.charCodeAt(0) === 0x40 // @
+}
+
+/** What a room is called in the frames of its members: everybody knows their own room as `@user`. */
+export function roomLabel (room: string): string {
+  return room.startsWith(`${USER_ALIAS}:`) ? USER_ALIAS : room
+}
+
+/** The subprotocol of clients that want a `welcome`. */
+export const SUBPROTOCOL = 'roomcast.v1'

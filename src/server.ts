@@ -1,0 +1,53 @@
+#!/usr/bin/env node
+import closeWithGrace from 'close-with-grace'
+import type { FastifyInstance } from 'fastify'
+import packageJson from '../package.json' with { type: 'json' }
+import { type Config, InvalidConfig, readConfig } from './config.ts'
+import { buildStandalone } from './standalone.ts'
+
+/** The development token lasts a day. */
+const DEVELOPMENT_TOKEN_SECONDS = 86_400
+/** What it may do: everything, so that all of the documentation can be tried. */
+const DEVELOPMENT_GRANTS = { '**': ['*'], '@all': ['*'], '@user:*': ['*'], '@server': ['*'] }
+
+try {
+  const config = readConfig()
+  const app = buildStandalone(config)
+  // Before listening: a signal while starting is heard too.
+  closeWithGrace({ delay: config.DRAIN_DEADLINE_MS, logger: false }, async ({ err }) => {
+    if (err !== undefined) app.log.fatal({ err }, 'uncaught error')
+    await app.shutdown.drain()
+    await app.close()
+  })
+  await app.listen({ host: config.HOST, port: config.PORT })
+  greet(app, config)
+} catch (error) {
+  // One line: what an operator can do something about needs no stack trace.
+  const { message, code } = error as NodeJS.ErrnoException
+  console.error(error instanceof InvalidConfig || code !== undefined ? `roomcast: ${message}` : error)
+  process.exit(1)
+}
+
+/** Says where the service is and, in development, how to try it. */
+function greet (app: FastifyInstance, config: Config): void {
+  const { port } = app.server.address() as { port: number }
+  const host = config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST
+  const url = `${config.tls === undefined ? 'http' : 'https'}://${host}:${port}`
+  console.log(`Roomcast ${packageJson.version} listens on ${url} (documentation: ${url}/docs)`)
+  if (!config.ephemeralSecret) return
+
+  const { sign } = (app.jwt as unknown as { roomcast_secret: { sign: (claims: object) => string } }).roomcast_secret
+  const token = sign({ sub: 'dev', exp: Math.floor(Date.now() / 1_000) + DEVELOPMENT_TOKEN_SECONDS, rooms: DEVELOPMENT_GRANTS })
+  console.log(`
+No JWT_SECRET or JWT_PUBLIC_KEY is set, so a secret was made up; it ends with this process.
+Development token (user "dev", one day):
+${token}
+
+Listen, in a browser's console:
+const ws = new WebSocket('${url.replace('http', 'ws')}/ws?room=lobby&token=${token}')
+ws.onmessage = (event) => console.log(event.data)
+
+Post a message, in a shell:
+curl -X POST ${url}/v1/rooms/lobby/messages -H 'Authorization: Bearer ${token}' -H 'Content-Type: application/json' -d '{"text":"hello"}'
+`)
+}

@@ -1,0 +1,47 @@
+import Fastify, { type FastifyInstance } from 'fastify'
+import { handleError, handleNotFound } from '../plugins/errors.ts'
+import roomcast from './app.ts'
+import type { Config } from './config.ts'
+import { RoomcastError, toProblem } from './errors.ts'
+import { serializeError, serializeRequest } from './log.ts'
+import { writeProblem } from './refusal.ts'
+
+/** Proxies keep idle connections for up to a minute; a server that closes earlier makes them answer 502, ms. */
+const KEEP_ALIVE_MS = 75_000
+/** Time to send a whole request, and its headers, ms. */
+const REQUEST_TIMEOUT_MS = 30_000
+const HEADERS_TIMEOUT_MS = 15_000
+/** Longer than any name, so that a name that is too long is a bad name and not a path that does not exist. */
+const MAX_PARAM_LENGTH = 1_024
+
+/** The service by itself: a Fastify application with nothing but Roomcast in it. Not listening yet. */
+export function buildStandalone (config: Config): FastifyInstance {
+  // Fastify's types tell HTTP from HTTPS; all that is used here they have in common.
+  const server = (config.tls === undefined ? {} : { https: config.tls }) as object
+  const app = Fastify({
+    logger: {
+      level: config.LOG_LEVEL,
+      serializers: { req: serializeRequest, err: serializeError }
+    },
+    ...server,
+    http: { headersTimeout: HEADERS_TIMEOUT_MS },
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    trustProxy: config.trustProxy,
+    routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
+    frameworkErrors: handleError,
+    // Requests that the HTTP parser refuses. Fastify would log the raw packet, tokens and all.
+    clientErrorHandler: (error, socket) => {
+      if (error.code === 'ECONNRESET' || !socket.writable) {
+        socket.destroy()
+        return
+      }
+      const code = error.code === 'HPE_HEADER_OVERFLOW' ? 'uri_too_long' : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 'timeout' : 'invalid_request'
+      writeProblem(socket, toProblem(new RoomcastError(code, 'The HTTP request could not be read')))
+    }
+  })
+  app.setErrorHandler(handleError)
+  app.setNotFoundHandler(handleNotFound)
+  app.register(roomcast, { config })
+  return app
+}
