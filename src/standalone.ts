@@ -1,3 +1,4 @@
+import type { Writable } from 'node:stream'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { handleError, handleNotFound } from '../plugins/errors.ts'
 import roomcast from './app.ts'
@@ -14,13 +15,18 @@ const HEADERS_TIMEOUT_MS = 15_000
 /** Longer than any name, so that a name that is too long is a bad name and not a path that does not exist. */
 const MAX_PARAM_LENGTH = 1_024
 
-/** The service by itself: a Fastify application with nothing but Roomcast in it. Not listening yet. */
-export function buildStandalone (config: Config): FastifyInstance {
+/**
+ * The service by itself: a Fastify application with nothing but Roomcast in it. Not listening yet.
+ *
+ * @param log where log lines go; standard output if not given
+ */
+export function buildStandalone (config: Config, log?: Writable): FastifyInstance {
   // Fastify's types tell HTTP from HTTPS; all that is used here they have in common.
   const server = (config.tls === undefined ? {} : { https: config.tls }) as object
   const app = Fastify({
     logger: {
       level: config.LOG_LEVEL,
+      ...(log !== undefined && { stream: log }),
       serializers: { req: serializeRequest, err: serializeError }
     },
     ...server,
