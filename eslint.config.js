@@ -28,6 +28,11 @@ export default [
       '@typescript-eslint/consistent-type-imports': 'error'
     }
   },
+  {
+    // tap waits for its tests by itself.
+    files: ['test/**/*.ts'],
+    rules: { '@typescript-eslint/no-floating-promises': ['error', { allowForKnownSafeCalls: [{ from: 'package', name: ['test', 'teardown', 'before', 'after'], package: 'tap' }] }] }
+  },
   ...folders.map((folder) => ({
     files: [`src/${folder}/**/*.ts`],
     rules: {

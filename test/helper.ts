@@ -174,7 +174,7 @@ export async function connect (service: Service, { token = makeToken(), query = 
 /** How an upgrade is refused. */
 export async function refusal (service: Service, options: ConnectOptions = {}): Promise<{ status: number, headers: Record<string, string>, body: any }> { // eslint-disable-line @typescript-eslint/no-explicit-any
   const error = await connect(service, options).then(() => { throw new Error('was not refused') }, (error: unknown) => error) as { status?: number, headers: Record<string, string>, body: string }
-  if (error.status === undefined) throw error as unknown as Error
+  if (error.status === undefined) throw new Error('did not come to an answer', { cause: error })
   return { status: error.status, headers: error.headers, body: JSON.parse(error.body) }
 }
 
