@@ -1,0 +1,46 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { tmpdir } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import type { Test } from 'tap'
+import { SECRET, type Service, until } from './helper.ts'
+
+const SERVER = fileURLToPath(new URL('../src/server.js', import.meta.url))
+
+/** The service as a process of its own. */
+export interface ServiceProcess extends Pick<Service, 'url' | 'port'> {
+  child: ChildProcess
+  stdout: () => string
+  stderr: () => string
+  /** The exit code, or the signal that ended it. */
+  exited: Promise<number | string>
+}
+
+/** Starts `server.js` with nothing in its environment but what is given; kills it when the test is over. */
+export function spawnServer (t: Test, environment: Record<string, string>): ServiceProcess {
+  // A directory without a .env.
+  const child = spawn(process.execPath, [SERVER], { cwd: tmpdir(), env: { PATH: process.env.PATH ?? '', PORT: '0', ...environment }, stdio: ['ignore', 'pipe', 'pipe'] })
+  let stdout = ''
+  let stderr = ''
+  child.stdout.on('data', (chunk) => { stdout += String(chunk) })
+  child.stderr.on('data', (chunk) => { stderr += String(chunk) })
+  // 'close' comes when all output has been read.
+  const exited = once(child, 'close').then(([code, signal]: (number | string)[]) => code ?? signal ?? 'unknown')
+  t.teardown(async () => {
+    child.kill('SIGKILL')
+    await exited
+  })
+  return { child, url: '', port: 0, stdout: () => stdout, stderr: () => stderr, exited }
+}
+
+/** Starts the service as a process, with the tests' secret unless told otherwise, and waits until it listens. */
+export async function startProcess (t: Test, environment: Record<string, string> = { JWT_SECRET: SECRET }): Promise<ServiceProcess> {
+  const service = spawnServer(t, environment)
+  const address = /listens on (http:\/\/\S+:(\d+))/
+  let gone = false
+  void service.exited.then(() => { gone = true })
+  await until(() => gone || address.test(service.stdout()), 'the service to listen')
+  const [, url, port] = address.exec(service.stdout()) ?? []
+  if (url === undefined) throw new Error(`the service did not start: ${service.stderr()}`)
+  return { ...service, url, port: Number(port) }
+}

@@ -1,0 +1,148 @@
+import { once } from 'node:events'
+import { connect as connectTcp, type Socket } from 'node:net'
+import { test } from 'tap'
+import type { WebSocket } from 'ws'
+import { call, type Client, connect, type Frame, makeToken, refusal, type Service, startService, until } from '../helper.ts'
+import { startProcess } from '../service-process.ts'
+
+const UPGRADE = ['Upgrade: websocket', 'Connection: Upgrade', 'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==']
+const SECRET_ENVIRONMENT = { JWT_SECRET: 'a secret of the tests, thirty-two bytes long' }
+
+/** A bare TCP client that keeps what it gets. */
+async function connectRaw (t: { teardown: (end: () => void) => void }, port: number, request: string[]): Promise<Socket & { text: () => string }> {
+  const socket = connectTcp(port, '127.0.0.1')
+  t.teardown(() => { socket.destroy() })
+  let text = ''
+  socket.on('data', (chunk) => { text += String(chunk) }).on('error', () => {})
+  await once(socket, 'connect')
+  socket.write(`${request.join('\r\n')}\r\n\r\n`)
+  return Object.assign(socket, { text: () => text })
+}
+
+/** A WebSocket client that never answers a close frame: it does not read it. */
+async function connectMute (t: { teardown: (end: () => void) => void }, port: number): Promise<Socket> {
+  const socket = await connectRaw(t, port, [`GET /ws?room=lobby&token=${makeToken()} HTTP/1.1`, 'Host: x', ...UPGRADE])
+  await until(() => socket.text().includes('joined'), 'the mute client to join')
+  return socket
+}
+
+async function connectMany (service: Service, count: number): Promise<Client[]> {
+  return await Promise.all(Array.from({ length: count }, async () => await connect(service, { query: 'room=lobby' })))
+}
+
+test('SIGTERM under 500 sockets: everybody is told and closed with 1001, the request in flight is answered, exit code 0', async (t) => {
+  const service = await startProcess(t, { ...SECRET_ENVIRONMENT, DRAIN_WINDOW_MS: '1000', LOG_LEVEL: 'warn' }) as unknown as Service & Awaited<ReturnType<typeof startProcess>>
+  const clients = await connectMany(service, 500)
+  await Promise.all(clients.map(async (client) => await client.next('joined')))
+  await connectMute(t, service.port)
+  const body = JSON.stringify({ text: 'on the way' })
+  const inFlight = await connectRaw(t, service.port, [
+    'POST /v1/rooms/lobby/messages HTTP/1.1', 'Host: x', `Authorization: Bearer ${makeToken()}`, 'Content-Type: application/json', `Content-Length: ${body.length}`
+  ])
+
+  const began = Date.now()
+  service.child.kill('SIGTERM')
+  const told = await Promise.all(clients.map(async (client) => await client.next('shutdown')))
+  t.equal((await fetch(`${service.url}/health/ready`)).status, 503)
+  t.equal((await fetch(`${service.url}/health/live`)).status, 200)
+  t.equal((await call(service, 'POST', '/v1/rooms/lobby/messages', { body: { text: 'still there' } })).status, 201, 'publishing works until the end')
+  const late = await refusal(service)
+  t.equal(late.status, 503)
+  t.ok(late.headers['retry-after'])
+  inFlight.write(body)
+  await until(() => inFlight.text().includes('\r\n\r\n'), 'the answer in flight')
+  t.match(inFlight.text(), /^HTTP\/1\.1 201 /)
+  t.match(inFlight.text(), /connection: close/i)
+
+  const ends = await Promise.all(clients.map(async (client) => await client.closed))
+  t.ok(ends.every(({ code, reason }) => code === 1001 && reason === 'Server going down'))
+  t.ok(new Set(told.map(({ retryAfterMs }) => retryAfterMs)).size > 100, 'each has its own time to come back')
+  t.equal(await service.exited, 0)
+  t.comment(`gone after ${Date.now() - began} ms, a mute client among them`)
+})
+
+test('a second signal, and the deadline, end it with 1', async (t) => {
+  const impatient = await startProcess(t, { ...SECRET_ENVIRONMENT, DRAIN_DELAY_MS: '60000', DRAIN_DEADLINE_MS: '60000' })
+  impatient.child.kill('SIGINT')
+  const ready = async () => (await fetch(`${impatient.url}/health/ready`)).status
+  while (await ready() !== 503);
+  impatient.child.kill('SIGINT')
+  t.equal(await impatient.exited, 1)
+
+  const stuck = await startProcess(t, { ...SECRET_ENVIRONMENT, DRAIN_DELAY_MS: '60000', DRAIN_DEADLINE_MS: '300' })
+  stuck.child.kill('SIGTERM')
+  t.equal(await stuck.exited, 1)
+})
+
+test('during the delay for load balancers, it still takes connections', async (t) => {
+  const service = await startProcess(t, { ...SECRET_ENVIRONMENT, DRAIN_DELAY_MS: '2000', DRAIN_WINDOW_MS: '0' }) as unknown as Service & Awaited<ReturnType<typeof startProcess>>
+  service.child.kill('SIGTERM')
+  while ((await fetch(`${service.url}/health/ready`)).status !== 503);
+  const client = await connect(service)
+  await client.next('shutdown')
+  t.equal((await client.closed).code, 1001)
+  t.equal(await service.exited, 0)
+})
+
+test('close() alone tells and closes everybody, and resolves with a mute client, a request in flight, a stuck handshake and a late upgrade', async (t) => {
+  let stuck = 0
+  const service = await startService(t, {}, (app) => {
+    app.addHook('preValidation', async (request) => {
+      if (!request.url.includes('stuck')) return
+      stuck++
+      await new Promise(() => {})
+    })
+  })
+  const clients = await connectMany(service, 20)
+  const mute = await connectMute(t, service.port)
+  const stuckSocket = await connectRaw(t, service.port, [`GET /ws?stuck&token=${makeToken()} HTTP/1.1`, 'Host: x', ...UPGRADE])
+  await until(() => stuck === 1, 'the handshake to be stuck')
+  const body = '{"text":"x"}'
+  const inFlight = await connectRaw(t, service.port, [
+    'POST /v1/rooms/lobby/messages HTTP/1.1', 'Host: x', `Authorization: Bearer ${makeToken()}`, 'Content-Type: application/json', `Content-Length: ${body.length}`
+  ])
+  await until(() => service.log.some((line) => line.includes('"method":"POST"')), 'the request to arrive')
+  const tcp = await connectRaw(t, service.port, []) // Connected, and asks for its upgrade late.
+
+  const closing = service.app.close()
+  const told = await Promise.all(clients.map(async (client) => await client.next('shutdown')))
+  t.ok(told.every((frame: Frame) => frame.text === 'Server restarting'))
+  tcp.write([`GET /ws?token=${makeToken()} HTTP/1.1`, 'Host: x', ...UPGRADE, '', ''].join('\r\n'))
+  inFlight.write(body)
+  const ends = await Promise.all(clients.map(async (client) => await client.closed))
+  t.ok(ends.every(({ code, reason }) => code === 1001 && reason === 'Server going down'))
+  await closing
+  t.match(inFlight.text(), /^HTTP\/1\.1 201 /, 'the request was answered')
+  t.notMatch(tcp.text(), /101/, 'the late upgrade was not made')
+  await Promise.all([mute, stuckSocket, tcp].map(async (socket) => { if (!socket.closed) await once(socket, 'close') }))
+  t.pass('every socket is closed')
+})
+
+test('close() resolves at once when nobody is connected, and twice', async (t) => {
+  const service = await startService(t)
+  await service.app.close()
+  await service.app.close()
+  t.equal(service.app.hub.connections.size, 0)
+})
+
+test('who goes down with the node is not announced as gone', async (t) => {
+  const service = await startService(t)
+  const [ada, bob] = [await connect(service, { query: 'room=lobby' }), await connect(service, { query: 'room=lobby', token: makeToken({ sub: 'bob' }) })]
+  await ada.next('joined')
+  await ada.next((frame) => frame.type === 'system' && frame.user === 'bob')
+  const frames: string[] = []
+  ada.ws.on('message', (data: Buffer) => { frames.push(data.toString()) })
+  await service.app.close()
+  await Promise.all([ada.closed, bob.closed])
+  t.notMatch(frames.join(), 'left')
+})
+
+test('connections that the drain has closed leave nothing behind', async (t) => {
+  const service = await startService(t)
+  const clients = await connectMany(service, 50)
+  await service.app.close()
+  t.ok(clients.every(({ ws }) => ws.readyState >= (ws.constructor as typeof WebSocket).CLOSING))
+  t.equal(service.app.hub.connections.size, 0)
+  t.equal(service.app.hub.roomCount, 0)
+  t.equal(service.app.upgrades.size, 0)
+})
