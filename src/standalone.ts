@@ -5,6 +5,7 @@ import roomcast from './app.ts'
 import type { Config } from './config.ts'
 import { RoomcastError, toProblem } from './errors.ts'
 import { serializeError, serializeRequest } from './log.ts'
+import { ignoreOtherUpgrades } from './other-upgrades.ts'
 import { writeProblem } from './refusal.ts'
 
 /** Proxies keep idle connections for up to a minute; a server that closes earlier makes them answer 502, ms. */
@@ -49,5 +50,6 @@ export function buildStandalone (config: Config, log?: Writable): FastifyInstanc
   app.setErrorHandler(handleError)
   app.setNotFoundHandler(handleNotFound)
   app.register(roomcast, { config })
+  app.addHook('onReady', async () => { ignoreOtherUpgrades(app.server, config.tls === undefined ? 'connection' : 'secureConnection') })
   return app
 }

@@ -12,7 +12,7 @@ import { buildStandalone } from '../src/standalone.ts'
 export const SECRET = 'a secret of the tests, thirty-two bytes long'
 
 /** Waiting for something takes no longer than this: a test that hangs should say where, ms. */
-const PATIENCE_MS = 10_000
+const PATIENCE_MS = 20_000
 
 /** Frames as they come over the wire. */
 export type Frame = Record<string, unknown> & { type: string }
