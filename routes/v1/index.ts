@@ -17,11 +17,11 @@ const routes: FastifyPluginAsync = async (app) => {
     if (request.ws) throw new RoomcastError('not_found', 'There is no WebSocket here')
     await app.authentication.required(request, reply)
   })
+  await app.register(roomMessages)
   await app.register(messages)
+  await app.register(userMessages)
   await app.register(broadcast)
   await app.register(rooms)
-  await app.register(roomMessages)
-  await app.register(userMessages)
 }
 
 export default routes
