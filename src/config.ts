@@ -33,7 +33,7 @@ export const ENVIRONMENT = {
   HISTORY_SIZE: count('Messages remembered per room; 0 turns history off.', 1_000),
   HISTORY_TTL_SECONDS: count('How long a message is remembered; 0 turns history off.', 3_600),
   MAX_HISTORY_BYTES: count('Bytes of history in all rooms together, in memory; 0 is no limit.', 256 * 1024 * 1024),
-  MAX_MESSAGE_BYTES: count('Size of a WebSocket message or a request body; a batch may be 16 times that; 0 is no limit.', 64 * 1024),
+  MAX_MESSAGE_BYTES: Type.Integer({ description: 'Size of a WebSocket message or a request body; a batch may be 16 times that; 0 is no limit.', default: 64 * 1024, minimum: 0, maximum: 1024 ** 3 }),
   MAX_QUEUE_BYTES: count('Bytes that may wait for one connection before it is closed as a slow consumer; 0 is no limit.', 1024 * 1024),
   MAX_ROOMS_PER_CONNECTION: count('Rooms one connection may join; 0 is no limit.', 128),
   MAX_CONNECTIONS: count('Connections on this instance; 0 is no limit.', 0),

@@ -31,8 +31,22 @@ export function encodeContent (from: string, content: Content): EncodedContent {
   if (content.event !== undefined) fields += `,"event":${JSON.stringify(content.event)}`
   if (content.kind === 'text') fields += `,"text":${JSON.stringify(content.text)}`
   else if (content.kind === 'data') fields += `,"data":${JSON.stringify(content.data)}`
-  // A copy: what came in is often a slice of a much larger read buffer, which history would keep alive.
-  return { fields: Buffer.from(fields), bytes: content.kind === 'binary' ? Buffer.from(content.bytes) : undefined }
+  return { fields: keep(fields), bytes: content.kind === 'binary' ? keep(content.bytes) : undefined }
+}
+
+/** Up to this size, bytes, a copy comes out of Node's pool. */
+const POOLED_BYTES = 128
+
+/**
+ * A copy that keeps little else alive for as long as history keeps it. What came in may be a slice of a large read
+ * buffer, and Node's pool gives 8 KB to many: all of it stays while one slice does.
+ */
+function keep (content: string | Buffer): Buffer {
+  const size = Buffer.byteLength(content)
+  const copy = size <= POOLED_BYTES ? Buffer.allocUnsafe(size) : Buffer.allocUnsafeSlow(size)
+  if (typeof content === 'string') copy.write(content)
+  else content.copy(copy)
+  return copy
 }
 
 /**
