@@ -28,7 +28,6 @@ interface RoomState {
   offset: number
   time: number
   history: History
-  subscribed: boolean
   /** Until when the position is kept, ms since 1970. */
   until: number
 }
@@ -44,6 +43,7 @@ export class MemoryBroker implements Broker {
   readonly #options: MemoryBrokerOptions
   readonly #hasHistory: boolean
   readonly #rooms = new Map<string, RoomState>()
+  readonly #subscribed = new Set<string>()
   /** Rooms with messages, in the order of their latest publish. */
   readonly #filled = new Set<RoomState>()
   /** In the order in which they expire. */
@@ -85,21 +85,19 @@ export class MemoryBroker implements Broker {
   }
 
   async notify (notice: NoticeEnvelope): Promise<void> {
-    this.#listener(notice)
+    this.#deliver(notice)
   }
 
   async subscribe (room: string): Promise<Position | undefined> {
-    if (!this.#hasHistory) return undefined
-    const state = this.#state(room, Date.now())
-    state.subscribed = true
-    return positionOf(state)
+    const position = this.position(room) // First: being subscribed would keep one that has expired.
+    this.#subscribed.add(room)
+    return await position
   }
 
   async unsubscribe (room: string): Promise<void> {
+    this.#subscribed.delete(room)
     const state = this.#rooms.get(room)
-    if (state === undefined) return
-    state.subscribed = false
-    state.until = Math.max(state.until, Date.now() + FRESH_POSITION_MS)
+    if (state !== undefined) state.until = Math.max(state.until, Date.now() + FRESH_POSITION_MS)
   }
 
   async position (room: string): Promise<Position | undefined> {
@@ -148,7 +146,7 @@ export class MemoryBroker implements Broker {
   #place ({ room, fields, bytes, exclude }: Publication, now: number): Published {
     const audience = this.#occupancy.get(room) ?? 0
     if (!this.#hasHistory) {
-      this.#listener({ kind: 'message', room, time: now, fields, bytes, exclude })
+      this.#deliver({ kind: 'message', room, time: now, fields, bytes, exclude })
       return { time: now, audience, replayed: false }
     }
     const state = this.#state(room, now)
@@ -164,16 +162,20 @@ export class MemoryBroker implements Broker {
     if (this.#options.maxHistoryBytes > 0) this.#evict()
 
     const position = positionOf(state)
-    this.#listener({ kind: 'message', room, position, time: state.time, fields, bytes, exclude })
+    this.#deliver({ kind: 'message', room, position, time: state.time, fields, bytes, exclude })
     return { position, time: state.time, audience, replayed: false }
+  }
+
+  #deliver (envelope: Envelope): void {
+    if (this.#subscribed.has(envelope.room)) this.#listener(envelope)
   }
 
   /** The state of a room; a room that never was, or that has expired, gets a new epoch. */
   #state (room: string, now: number): RoomState {
     const known = this.#rooms.get(room)
-    if (known !== undefined && (known.subscribed || known.until > now)) return known
+    if (known !== undefined && (known.until > now || this.#subscribed.has(room))) return known
     if (known !== undefined) this.#clear(known)
-    const state = { epoch: newEpoch(), offset: 0, time: 0, history: new History(), subscribed: false, until: now + FRESH_POSITION_MS }
+    const state = { epoch: newEpoch(), offset: 0, time: 0, history: new History(), until: now + FRESH_POSITION_MS }
     this.#rooms.set(room, state)
     return state
   }
@@ -218,7 +220,7 @@ export class MemoryBroker implements Broker {
       }
       const [room, state] = value as [string, RoomState]
       this.#trim(state, now)
-      if (!state.subscribed && state.until <= now) {
+      if (state.until <= now && !this.#subscribed.has(room)) {
         this.#clear(state)
         this.#rooms.delete(room)
       }
