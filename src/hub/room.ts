@@ -160,7 +160,9 @@ export class Room {
         continue
       }
       cost += this.#write(step, budget - cost)
-      if (this.#chunk === undefined) this.#queue.shift()
+      if (this.#chunk !== undefined) continue
+      this.#queue.shift() // Before its steps: what they deliver is not part of it any more.
+      if (step.after !== undefined) for (const after of step.after) after()
     }
     return cost
   }
@@ -222,7 +224,6 @@ export class Room {
     this.#written = batch.position
     this.#backlog.bytes -= batch.bytes
     if (this.#size !== this.#members.length) this.#closeGaps()
-    if (batch.after !== undefined) for (const step of batch.after) step()
   }
 
   #closeGaps (): void {
