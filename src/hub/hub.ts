@@ -70,7 +70,7 @@ export class Hub {
 
   /** Drops a room without members; says whether it was. */
   drop (room: Room): boolean {
-    if (room.size > 0 || room.joining > 0) return false
+    if (room.size > 0 || room.joining > 0 || this.#rooms.get(room.name) !== room) return false
     return this.#rooms.delete(room.name)
   }
 
