@@ -1,38 +1,27 @@
-import type { IncomingMessage, Server } from 'node:http'
-import type { Duplex } from 'node:stream'
-
-type Listener = (request: IncomingMessage, socket: Duplex, head: Buffer) => void
-
-/** Headers of the one hop that asked for the upgrade (RFC 9110, section 7.8; RFC 7540, section 3.2.1). */
-const UPGRADE_HEADERS = new Set(['upgrade', 'connection', 'http2-settings'])
+import { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
 
 /**
- * Has a server ignore upgrades to anything but a WebSocket, as RFC 9110, section 7.8 lets it: Java's HttpClient and
- * `curl --http2` ask for `h2c` with every request to a plain-text server. Node gives such a request to the
- * `upgrade` listeners without its body; here it is put back, without the headers that asked, and read again.
+ * A request that is an upgrade only where it can become a WebSocket; other offers are ignored, as RFC 9110, section 7.8
+ * lets a server do. Java's HttpClient and `curl --http2` offer `h2c` with every request to a plain-text server, and Node
+ * would give all of them to the `upgrade` listeners, without their bodies.
  *
- * Call it when the listeners are there.
- *
- * @param connection the event by which the server takes a socket: `secureConnection` for TLS
+ * Node sets `upgrade` for each request with such a header, and reads it again to decide. An offer in HTTP/1.0 does not
+ * count; nor does one that comes while the answer to the request before it is still on its way, for the socket is not
+ * free: the route answers it, in its turn.
  */
-export function ignoreOtherUpgrades (server: Server, connection: 'connection' | 'secureConnection'): void {
-  const listeners = server.listeners('upgrade') as Listener[]
-  server.removeAllListeners('upgrade')
-  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    if (request.headers.upgrade?.toLowerCase() === 'websocket') {
-      for (const listener of listeners) listener.call(server, request, socket, head)
-      return
-    }
-    socket.unshift(Buffer.concat([Buffer.from(writeRequest(request), 'latin1'), head]))
-    server.emit(connection, socket)
-  })
-}
+export class WebSocketOrRequest extends IncomingMessage {
+  declare private offered: boolean | null
+  declare private accepted: boolean | undefined
 
-function writeRequest ({ method, url, httpVersion, rawHeaders }: IncomingMessage): string {
-  let text = `${method} ${url} HTTP/${httpVersion}\r\n`
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const name = rawHeaders[i] as string
-    if (!UPGRADE_HEADERS.has(name.toLowerCase())) text += `${name}: ${rawHeaders[i + 1]}\r\n`
+  get upgrade (): boolean {
+    if (this.offered !== true) return false
+    this.accepted ??= this.method === 'GET' && this.httpVersion === '1.1' && this.headers.upgrade?.toLowerCase() === 'websocket' &&
+      (this.socket as Socket & { _httpMessage?: unknown })._httpMessage == null
+    return this.accepted
   }
-  return `${text}\r\n`
+
+  set upgrade (offered: boolean | null) {
+    this.offered = offered
+  }
 }

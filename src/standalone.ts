@@ -5,7 +5,7 @@ import roomcast from './app.ts'
 import type { Config } from './config.ts'
 import { RoomcastError, toProblem } from './errors.ts'
 import { serializeError, serializeRequest } from './log.ts'
-import { ignoreOtherUpgrades } from './other-upgrades.ts'
+import { WebSocketOrRequest } from './other-upgrades.ts'
 import { writeProblem } from './refusal.ts'
 
 /** Proxies keep idle connections for up to a minute; a server that closes earlier makes them answer 502, ms. */
@@ -22,8 +22,10 @@ const MAX_PARAM_LENGTH = 1_024
  * @param log where log lines go; standard output if not given
  */
 export function buildStandalone (config: Config, log?: Writable): FastifyInstance {
+  // A missing Host is told below, with a problem document.
+  const http = { headersTimeout: HEADERS_TIMEOUT_MS, IncomingMessage: WebSocketOrRequest, requireHostHeader: false }
   // Fastify's types tell HTTP from HTTPS; all that is used here they have in common.
-  const server = (config.tls === undefined ? {} : { https: config.tls }) as object
+  const server = (config.tls === undefined ? { http } : { https: { ...config.tls, ...http } }) as object
   const app = Fastify({
     logger: {
       level: config.LOG_LEVEL,
@@ -31,12 +33,15 @@ export function buildStandalone (config: Config, log?: Writable): FastifyInstanc
       serializers: { req: serializeRequest, err: serializeError }
     },
     ...server,
-    http: { headersTimeout: HEADERS_TIMEOUT_MS },
     requestTimeout: REQUEST_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
     trustProxy: config.trustProxy,
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
-    frameworkErrors: handleError,
+    frameworkErrors: (error, request, reply) => {
+      // No hooks run here, which would end the socket of an upgrade.
+      if (request.raw instanceof WebSocketOrRequest && request.raw.upgrade) reply.header('connection', 'close').raw.once('finish', () => { request.raw.socket.destroySoon() })
+      handleError(error, request, reply)
+    },
     // Requests that the HTTP parser refuses. Fastify would log the raw packet, tokens and all.
     clientErrorHandler: (error, socket) => {
       if (error.code === 'ECONNRESET' || !socket.writable) {
@@ -44,12 +49,15 @@ export function buildStandalone (config: Config, log?: Writable): FastifyInstanc
         return
       }
       const code = error.code === 'HPE_HEADER_OVERFLOW' ? 'uri_too_long' : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 'timeout' : 'invalid_request'
-      writeProblem(socket, toProblem(new RoomcastError(code, 'The HTTP request could not be read')))
+      writeProblem(socket, toProblem(new RoomcastError(code, error.code === 'HPE_HEADER_OVERFLOW' ? 'The URL and the headers are too long' : 'The HTTP request could not be read')))
     }
+  })
+  app.server.on('checkExpectation', (request, response) => { app.server.emit('request', request, response) }) // RFC 9110, section 10.1.1: may be ignored.
+  app.addHook('onRequest', async ({ raw }) => {
+    if (raw.headers.host === undefined && raw.httpVersion === '1.1') throw new RoomcastError('invalid_request', 'A request needs a Host header') // RFC 9112, section 3.2
   })
   app.setErrorHandler(handleError)
   app.setNotFoundHandler(handleNotFound)
   app.register(roomcast, { config })
-  app.addHook('onReady', async () => { ignoreOtherUpgrades(app.server, config.tls === undefined ? 'connection' : 'secureConnection') })
   return app
 }

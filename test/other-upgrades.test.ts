@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { connect as connectTcp } from 'node:net'
 import { test } from 'tap'
 import { connect, makeToken, startService, until } from './helper.ts'
+import { request, speak } from './http.ts'
 
 function post (text: string, headers: string[]): string {
   const body = JSON.stringify({ text })
@@ -44,4 +45,26 @@ test('an unknown upgrade is ignored, and a WebSocket is not', async (t) => {
   t.match(String(answer), /^HTTP\/1\.1 200 /)
   const client = await connect(service)
   t.match(await client.ask({ type: 'ping' }), { type: 'pong' })
+})
+
+test('offers in a pipeline are ignored as well, and the service still closes', async (t) => {
+  const service = await startService(t)
+  const { answers } = await speak(t, service, request('GET', '/health/live') + request('GET', '/health/ready', H2C), { count: 2 })
+  t.strictSame(answers.map(({ body }) => body), ['{"status":"live"}', '{"status":"ready"}'])
+})
+
+test('a request that offers HTTP/2 with every request of its connection has all of them answered', async (t) => {
+  const service = await startService(t)
+  const warnings: Error[] = []
+  const onWarning = (warning: Error) => { warnings.push(warning) }
+  process.on('warning', onWarning)
+  t.teardown(() => { process.off('warning', onWarning) })
+  const { answers, socket } = await speak(t, service, request('GET', '/health/live', H2C))
+  t.equal(answers[0]?.status, 200)
+  for (let i = 0; i < 30; i++) {
+    socket.write(request('GET', '/health/live', H2C))
+    const [answer] = await once(socket, 'data') as [Buffer]
+    t.match(String(answer), /^HTTP\/1\.1 200 /)
+  }
+  t.strictSame(warnings, [])
 })
