@@ -10,6 +10,7 @@ import jwt from '../plugins/jwt.ts'
 import openapi from '../plugins/openapi.ts'
 import rooms from '../plugins/rooms.ts'
 import shutdown from '../plugins/shutdown.ts'
+import upgrades from '../plugins/upgrades.ts'
 import websocket from '../plugins/websocket.ts'
 import health from '../routes/health.ts'
 import v1 from '../routes/v1/index.ts'
@@ -35,10 +36,13 @@ const roomcast: FastifyPluginAsync<RoomcastOptions> = async (app, { prefix = '',
     await scope.register(errors)
     await scope.register(bodies)
     await scope.register(cors)
-    await scope.register(openapi)
     await scope.register(ws)
-    await scope.register(health)
-    await scope.register(v1)
+    await scope.register(async (plain) => {
+      await plain.register(upgrades)
+      await plain.register(openapi)
+      await plain.register(health)
+      await plain.register(v1)
+    })
   }, { prefix, logSerializers: { req: serializeRequest, err: serializeError } as never }) // the type wants strings, pino does not
 }
 

@@ -1,5 +1,4 @@
 import type { FastifyPluginAsync } from 'fastify'
-import { RoomcastError } from '../../src/errors.ts'
 import broadcast from './broadcast.ts'
 import messages from './messages.ts'
 import rooms from './rooms/index.ts'
@@ -14,7 +13,6 @@ const routes: FastifyPluginAsync = async (app) => {
     route.bodyLimit ??= MAX_MESSAGE_BYTES > 0 ? MAX_MESSAGE_BYTES : Number.MAX_SAFE_INTEGER
   })
   app.addHook('onRequest', async (request, reply) => {
-    if (request.ws) throw new RoomcastError('not_found', 'There is no WebSocket here')
     await app.authentication.required(request, reply)
   })
   await app.register(roomMessages)
