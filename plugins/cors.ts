@@ -11,6 +11,7 @@ export default fp(async (app) => {
     methods: ['GET', 'HEAD', 'POST', 'DELETE'],
     allowedHeaders: ['Authorization', 'Content-Type', 'Idempotency-Key'],
     exposedHeaders: ['Idempotent-Replayed', 'Retry-After'],
+    strictPreflight: false, // It would answer an OPTIONS that is no preflight with 400, in plain text.
     maxAge: 600
   })
 }, { name: 'roomcast-cors', dependencies: ['roomcast-config'] })

@@ -28,6 +28,8 @@ export function handleError (error: FastifyError, request: FastifyRequest, reply
   if (known.code === 'internal') request.log.error({ err: error }, 'request failed')
   else request.log.debug({ err: error }, 'request refused')
   const problem = toProblem(known)
+  if (request.ws) void reply.header('connection', 'close')
+  if (problem.status === 401) void reply.header('www-authenticate', 'Bearer') // RFC 9110, section 11.6.1
   void reply.code(problem.status).headers(retryAfter(problem)).type('application/problem+json').send(problem)
 }
 

@@ -25,6 +25,8 @@ export function readMessage (request: FastifyRequest): Posted {
     const named = event === undefined ? {} : { event }
     return { content: typeof body === 'string' ? { kind: 'text', text: body, ...named } : { kind: 'binary', bytes: body, ...named }, exclude }
   }
+  // A request without a body has no content type, and so no schema that it could fail.
+  if (body === undefined || body === null) throw new RoomcastError('invalid_request', 'The request has no body')
   return readJsonMessage(body as JsonMessage)
 }
 
