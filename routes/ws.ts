@@ -39,7 +39,9 @@ const route: FastifyPluginAsync = async (app) => {
   const heartbeat = new Heartbeat(hub, config.HEARTBEAT_SECONDS)
   app.addHook('onClose', async () => { heartbeat.stop() })
   const admitted = new Admission(app)
-  if (config.UPGRADES_PER_MINUTE > 0) await app.register(rateLimit, { global: false })
+  if (config.UPGRADES_PER_MINUTE > 0) {
+    await app.register(rateLimit, { global: false, errorResponseBuilder: (_request, { ttl }) => new RoomcastError('rate_limited', 'Too many new connections from this address', ttl) })
+  }
 
   app.route({
     method: 'GET',
@@ -73,6 +75,8 @@ const route: FastifyPluginAsync = async (app) => {
     const { identity } = request
     if (identity === null) refuse(ws, 'unauthorized')
     else if (app.shutdown.draining) refuse(ws, 'goingDown')
+    // Looked at before the 101 as well; but what runs in between may take its time.
+    else if (config.MAX_CONNECTIONS > 0 && hub.connections.size >= config.MAX_CONNECTIONS) refuse(ws, 'overloaded')
     else if (config.MAX_CONNECTIONS_PER_USER > 0 && hub.connectionsOf(identity.user) >= config.MAX_CONNECTIONS_PER_USER) refuse(ws, 'connectionLimit')
     else open(ws, socket, identity, readParameters(request))
   }
