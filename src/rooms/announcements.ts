@@ -20,7 +20,10 @@ export class Announcements {
   }
 
   announce (room: string, event: 'joined' | 'left', user: string, { changed, members }: PresenceChange): void {
-    if (!changed || members === 0) return
+    if (!changed) return
+    // A count that is still to be told has to be true by then, also when the room has become small.
+    if (this.#counts.get(room) !== undefined) this.#counts.set(room, members)
+    if (members === 0) return
     if (members > NAMED_UP_TO) {
       this.#announceCount(room, members)
       return
@@ -39,7 +42,7 @@ export class Announcements {
     setTimeout(() => {
       const next = this.#counts.get(room)
       this.#counts.delete(room)
-      if (next !== undefined) this.#announceCount(room, next)
+      if (next !== undefined && next > 0) this.#announceCount(room, next)
     }, COUNT_INTERVAL_MS).unref()
   }
 
