@@ -7,6 +7,7 @@ import type { Test } from 'tap'
 import { type ClientOptions, WebSocket } from 'ws'
 import { readConfig } from '../src/config.ts'
 import { buildStandalone } from '../src/standalone.ts'
+import { assertServerFrame } from './server-frames.ts'
 
 /** What every service under test signs with, unless it is told otherwise. */
 export const SECRET = 'a secret of the tests, thirty-two bytes long'
@@ -92,6 +93,7 @@ export class Client {
     ws.on('error', () => {}) // Tests look at the close code.
     ws.on('message', (data: Buffer, isBinary: boolean) => {
       const item = isBinary ? Buffer.from(data) : JSON.parse(data.toString()) as Frame
+      if (!isBinary) assertServerFrame(item)
       const index = this.#waiting.findIndex(({ wanted }) => wanted(item))
       if (index === -1) this.#received.push(item)
       else this.#waiting.splice(index, 1)[0]?.resolve(item)
