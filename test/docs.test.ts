@@ -1,0 +1,273 @@
+import { execFile } from 'node:child_process'
+import { copyFileSync, existsSync, readdirSync, readFileSync } from 'node:fs'
+import { promisify } from 'node:util'
+import { createContext, runInContext } from 'node:vm'
+import { Ajv } from 'ajv'
+import { type Test, test } from 'tap'
+import { WebSocket } from 'ws'
+import { ENVIRONMENT, InvalidConfig, readConfig } from '../src/config.ts'
+import { ERRORS } from '../src/errors.ts'
+import { CLOSE_CODES } from '../src/protocol/close-codes.ts'
+import { CLIENT_FRAMES, SERVER_FRAMES } from '../src/protocol/frames.ts'
+import { Grants } from '../src/rooms/grants.ts'
+import { connect, SECRET, type Service, startService, until } from './helper.ts'
+import { startProcess } from './service-process.ts'
+
+// Compiled tests are in dist/test/.
+const ROOT = new URL('../../', import.meta.url)
+const DOCUMENTS = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', ...readdirSync(new URL('docs/', ROOT)).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`)]
+/** What the documents call the service that `npm start` starts. */
+const DOCUMENTED = '127.0.0.1:3000'
+
+const run = promisify(execFile)
+const read = (path: string): string => readFileSync(new URL(path, ROOT), 'utf8')
+
+/** A fenced block: what stands behind the fence, and what is in it. */
+interface Fence {
+  info: string
+  text: string
+}
+
+function readFences (markdown: string): Fence[] {
+  return [...markdown.matchAll(/^```(.*)\n([^]*?)\n```$/gm)].map(([, info = '', text = '']) => ({ info, text }))
+}
+
+function withoutFences (markdown: string): string {
+  return markdown.replace(/^```.*\n[^]*?\n```$/gm, '')
+}
+
+function readHeadings (markdown: string): string[] {
+  return [...withoutFences(markdown).matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) => heading)
+}
+
+/** The text between a heading and the next one of the same depth or above. */
+function readPart (markdown: string, heading: string): string {
+  const depth = /^#+/.exec(heading)?.[0].length ?? 0
+  const [, after = ''] = `\n${markdown}`.split(`\n${heading}\n`)
+  return after.split(new RegExp(`^#{1,${depth}} `, 'm'))[0] ?? ''
+}
+
+/** The cells of all rows of tables, without the lines that make a table of them. */
+function readRows (markdown: string): string[][] {
+  return [...markdown.matchAll(/^\|(.*)\|$/gm)].map(([, row = '']) => row.split('|').map((cell) => cell.trim())).filter(([first]) => first !== '---')
+}
+
+/** What GitHub makes of a heading in a link. */
+function toAnchor (heading: string): string {
+  return heading.toLowerCase().replace(/[^\p{L}\p{N}\s_-]/gu, '').replaceAll(' ', '-')
+}
+
+/** The defaults, as they stand in documents: empty for a setting without. */
+const DEFAULTS = Object.entries(ENVIRONMENT as Record<string, { default?: unknown, description?: string }>).map(([name, schema]) => [name, String(schema.default ?? ''), schema.description])
+
+test('.env.example has every setting with its description and its default', async (t) => {
+  const settings = [...read('.env.example').matchAll(/^# (.*)\n(#?)([A-Z_]+)=(.*)$/gm)]
+  t.strictSame(settings.map(([, description, , name, value]) => [name, value, description]), DEFAULTS)
+  for (const [, , commented, name = ''] of settings) t.equal(commented === '#', !('default' in ENVIRONMENT[name as keyof typeof ENVIRONMENT]), `${name} is commented out if it has no default`)
+})
+
+test('.env.example copied to .env gives the defaults', async (t) => {
+  const folder = t.testdir({})
+  copyFileSync(new URL('.env.example', ROOT), `${folder}/.env`)
+  const script = `import { readConfig } from ${JSON.stringify(new URL('../src/config.js', import.meta.url))}
+    const { keys, ...config } = readConfig()
+    console.log(JSON.stringify(config))`
+  const { stdout } = await run(process.execPath, ['--input-type=module', '-e', script], { cwd: folder, env: {} })
+  const { keys, ...defaults } = readConfig({})
+  t.equal(keys.length, 1)
+  t.strictSame(JSON.parse(stdout), JSON.parse(JSON.stringify(defaults)))
+})
+
+test('docs/configuration.md has every setting with its description and its default', async (t) => {
+  const rows = readRows(readPart(read('docs/configuration.md'), '## Settings')).filter(([name]) => name !== 'setting')
+  const unquote = (cell = '') => cell.replace(/^`(.*)`$/, '$1')
+  t.strictSame(rows.map(([name, value, description]) => [unquote(name), unquote(value), description]).sort(), [...DEFAULTS].sort())
+})
+
+test('docs/configuration.md names the settings that are refused', async (t) => {
+  const names = readPart(read('docs/configuration.md'), '### Not yet').match(/(?<=`)[A-Z_]+(?=`)/g) ?? []
+  t.not(names.length, 0)
+  for (const name of names) t.throws(() => readConfig({ JWT_SECRET: SECRET, [name]: 'x' }), new InvalidConfig([`${name} is not supported by this version`]))
+})
+
+test('docs/errors.md explains every error code', async (t) => {
+  const part = readPart(read('docs/errors.md'), '## Error codes')
+  t.strictSame(readHeadings(part), Object.keys(ERRORS).map((code) => `\`${code}\``))
+  for (const [code, { status, title, retryable }] of Object.entries(ERRORS)) {
+    const entry = readPart(part, `### \`${code}\``)
+    t.equal(entry.trim().split('\n')[0], `${status} "${title}", ${retryable ? 'retryable' : 'not retryable'}.`)
+    t.match(entry, /^- \*\*Means:\*\* \S.*\n- \*\*Why:\*\* \S.*\n- \*\*Do:\*\* \S/m, `${code} is explained`)
+  }
+})
+
+test('docs/errors.md and docs/protocol.md explain every close code', async (t) => {
+  const part = readPart(read('docs/errors.md'), '## Close codes')
+  const codes = Object.values(CLOSE_CODES)
+  t.strictSame(readHeadings(part), codes.map(({ code, reason }) => `${code} ${reason}`.trim()))
+  for (const { code, reason, client } of codes) {
+    const entry = readPart(part, `### ${`${code} ${reason}`.trim()}`)
+    t.equal(entry.trim().split('\n')[0], `Client: ${client}.`)
+    t.match(entry, /^- \*\*Means:\*\* \S.*\n- \*\*Why:\*\* \S.*\n- \*\*Do:\*\* \S/m, `${code} is explained`)
+  }
+  const [, ...rows] = readRows(readPart(read('docs/protocol.md'), '## Close codes'))
+  t.strictSame(rows.map((row) => row.slice(0, 3)), codes.map(({ code, reason, client }) => [String(code), reason, client]))
+})
+
+/** A schema that also refuses what it does not name: a typing error in an example is one. */
+function toStrict (schema: unknown): unknown {
+  if (Array.isArray(schema)) return schema.map(toStrict)
+  if (typeof schema !== 'object' || schema === null) return schema
+  const entries = Object.entries(schema).map(([name, value]) => [name, toStrict(value)])
+  return { ...Object.fromEntries(entries), ...('properties' in schema && { additionalProperties: false }) }
+}
+
+test('every frame in docs/protocol.md is one', async (t) => {
+  const protocol = read('docs/protocol.md')
+  const ajv = new Ajv({ strict: false })
+  for (const [direction, schemas] of [['client → server', CLIENT_FRAMES], ['server → client', SERVER_FRAMES]] as const) {
+    const part = readPart(protocol, `## ${direction.replace(/^./, (first) => first.toUpperCase())}`)
+    t.strictSame(readHeadings(part).map((heading) => heading.replaceAll('`', '')).sort(), Object.keys(schemas).sort(), `${direction}: a heading for each type`)
+    for (const [type, schema] of Object.entries(schemas)) {
+      const isFrame = ajv.compile(toStrict(schema) as object)
+      const fences = readFences(readPart(part, `### \`${type}\``))
+      t.not(fences.length, 0, `${type} has an example`)
+      for (const { info, text } of fences) {
+        t.equal(info, `json ${direction}`)
+        // One frame over several lines, or one a line.
+        for (const json of text.startsWith('{\n') ? [text] : text.split('\n')) t.ok(isFrame(JSON.parse(json)), `${json} ${ajv.errorsText(isFrame.errors)}`)
+      }
+    }
+  }
+  const inside = readFences(readPart(protocol, '## Client → server') + readPart(protocol, '## Server → client'))
+  t.equal(readFences(protocol).length, inside.length, 'there are no frames elsewhere')
+})
+
+test('grants in docs/tokens.md are granted, and match what it says', async (t) => {
+  const tokens = read('docs/tokens.md')
+  for (const { text } of readFences(tokens)) t.doesNotThrow(() => Grants.compile(JSON.parse(text), 'ada'))
+  t.strictSame(JSON.parse(readFences(tokens)[1]?.text ?? ''), readConfig({}).defaultGrants, 'the default')
+  const rows = readRows(tokens).filter(([, , matches]) => matches === 'yes' || matches === 'no')
+  t.not(rows.length, 0)
+  for (const [pattern = '', room = '', matches] of rows.map((row) => row.map((cell) => cell.replaceAll('`', '')))) {
+    t.equal(Grants.compile({ [pattern]: ['join'] }, 'ada').allow('join', room) ? 'yes' : 'no', matches, `${pattern} and ${room}`)
+  }
+})
+
+/** What comes out differently every time, as the documents have it. */
+function mask (text: string): string {
+  return text.replace(/"epoch": ?"\d+"/g, '"epoch":"1764000000000123"').replace(/"time": ?\d+/g, '"time":1764000000000')
+}
+
+interface Answer {
+  status: string
+  headers: Record<string, string>
+  body: unknown
+}
+
+/** An HTTP answer as `curl -i` prints it and documents show it. */
+function readAnswer (text: string): Answer {
+  const [head = '', ...body] = mask(text.replaceAll('\r\n', '\n')).split('\n\n')
+  const [status = '', ...lines] = head.split('\n')
+  const json = body.join('\n\n').trim()
+  return {
+    status,
+    headers: Object.fromEntries(lines.map((line) => line.split(': ')).map(([name = '', value = '']) => [name.toLowerCase(), value])),
+    body: json === '' ? undefined : JSON.parse(json)
+  }
+}
+
+/** Calls of a document, and the answers it shows behind them. */
+function readCalls (markdown: string): { command: string, answer: Answer | undefined }[] {
+  const fences = readFences(markdown)
+  return fences.flatMap(({ info, text }, index) => {
+    if (info !== 'sh' || !text.includes('curl')) return []
+    const next = fences[index + 1]
+    return [{ command: text, answer: next?.info === 'http' ? readAnswer(next.text) : undefined }]
+  })
+}
+
+/** Runs the calls of a document in their order, and compares what they are answered. */
+async function checkCalls (t: Test, markdown: string, { port }: { port: number }, token: string): Promise<void> {
+  const calls = readCalls(markdown)
+  t.not(calls.length, 0)
+  for (const { command, answer } of calls) {
+    const { stdout } = await run('sh', ['-c', command.replaceAll(DOCUMENTED, `127.0.0.1:${port}`)], { env: { PATH: process.env.PATH, TOKEN: token } })
+    const { status, headers, body } = readAnswer(stdout)
+    t.equal(status, answer?.status, command)
+    t.match(headers, answer?.headers ?? {})
+    t.strictSame(body, answer?.body)
+  }
+}
+
+/** Starts the service as `npm start` does, and reads the token that it prints. */
+async function startDevelopment (t: Test): Promise<{ service: Service, token: string, output: string }> {
+  const service = await startProcess(t, {})
+  await until(() => service.stdout().includes('\ncurl '), 'the greeting')
+  const [token = ''] = /^eyJ\S+$/m.exec(service.stdout()) ?? []
+  return { service: service as unknown as Service, token, output: service.stdout() }
+}
+
+test('README.md shows what start prints', async (t) => {
+  const { service, output } = await startDevelopment(t)
+  const [shown] = readFences(read('README.md')).filter(({ info }) => info === 'text')
+  const lines = output.split('\n').filter((line) => !line.startsWith('{')).join('\n') // Without the log.
+  t.equal(lines.replace(/eyJ[\w.-]+/g, 'eyJ…').replaceAll(String(service.port), '3000').trim(), shown?.text)
+})
+
+test("README.md's browser client chats, and its curl reaches the client", async (t) => {
+  const { service, token } = await startDevelopment(t)
+  const readme = read('README.md')
+  const [snippet, ...others] = readFences(readme).filter(({ info }) => info === 'js')
+  t.equal(others.length, 0)
+  const code = (snippet?.text ?? '').replace(DOCUMENTED, `127.0.0.1:${service.port}`).replace('eyJ…', token)
+  const printed: string[] = []
+  const print = (...values: unknown[]) => { printed.push(values.join(' ')) }
+  // Node 20 has no WebSocket of its own.
+  const context = createContext({ WebSocket, console: { log: print, error: print } })
+  runInContext(code.replace('const ws', 'var ws'), context)
+  t.teardown(() => { (context as { ws: WebSocket }).ws.terminate() })
+  await until(() => printed.includes('dev: hi, everybody'), "the client's own message")
+  await checkCalls(t, readme, service, token)
+  await until(() => printed.includes('dev: hello from the backend'), 'the message of the backend')
+  t.equal(printed.length, 2)
+})
+
+test('every curl in docs/http-api.md is answered as it says', async (t) => {
+  const { service, token } = await startDevelopment(t)
+  const client = await connect(service, { token, query: 'room=lobby' })
+  t.teardown(() => { client.ws.terminate() })
+  await client.next('joined')
+  await checkCalls(t, read('docs/http-api.md'), service, token)
+})
+
+test('docs/http-api.md and OpenAPI have the same routes', async (t) => {
+  const service = await startService(t)
+  const { paths } = await (await fetch(`${service.url}/openapi.json`)).json() as { paths: Record<string, object> }
+  const routes = Object.entries(paths).flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method.toUpperCase()} ${path.replace(/\{(\w+)\}/g, ':$1')}`))
+  const document = read('docs/http-api.md')
+  const headings = readHeadings(document).map((heading) => heading.replaceAll('`', '')).filter((heading) => /^[A-Z]+ \//.test(heading))
+  t.strictSame(headings.sort(), routes.sort())
+  for (const route of headings) t.not(readCalls(readPart(document, `### \`${route}\``)).length, 0, `${route} has an example`)
+})
+
+test('links between the documents lead somewhere', async (t) => {
+  for (const document of DOCUMENTS) {
+    for (const [, link = ''] of withoutFences(read(document)).matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^https?:/.test(link)) continue
+      const target = new URL(link, new URL(document, ROOT))
+      const there = existsSync(target)
+      t.ok(there, `${document} → ${link}`)
+      if (there && target.hash !== '') t.ok(readHeadings(readFileSync(target, 'utf8')).map(toAnchor).includes(decodeURIComponent(target.hash.slice(1))), `${document} → ${link}`)
+    }
+  }
+})
+
+test('files that the documents name exist', async (t) => {
+  for (const document of DOCUMENTS) {
+    for (const [, path = ''] of withoutFences(read(document)).matchAll(/`((?:src|plugins|routes|test|docs|\.ci)\/[\w./-]+)`/g)) t.ok(existsSync(new URL(path, ROOT)), `${document}: ${path}`)
+  }
+})
+
+test('the documents have one word for each thing', async (t) => {
+  for (const document of DOCUMENTS) t.strictSame(read(document).match(/\b(channel|topic|session|peer|participant|subscriber)s?\b/gi) ?? [], [], document)
+})
