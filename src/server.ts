@@ -28,17 +28,19 @@ try {
   process.exit(1)
 }
 
-/** Says where the service is and, in development, how to try it. */
+/** Says where the service is and, in development, how to try it. In one piece, for programs that wait for it. */
 function greet (app: FastifyInstance, config: Config): void {
   const { port } = app.server.address() as { port: number }
   const host = config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST
   const url = `${config.tls === undefined ? 'http' : 'https'}://${host}:${port}`
-  console.log(`Roomcast ${packageJson.version} listens on ${url} (documentation: ${url}/docs)`)
-  if (!config.ephemeralSecret) return
+  console.log(`Roomcast ${packageJson.version} listens on ${url} (documentation: ${url}/docs)${config.ephemeralSecret ? introduce(app, url) : ''}`)
+}
 
+function introduce (app: FastifyInstance, url: string): string {
   const { sign } = (app.jwt as unknown as { roomcast_secret: { sign: (claims: object) => string } }).roomcast_secret
   const token = sign({ sub: 'dev', exp: Math.floor(Date.now() / 1_000) + DEVELOPMENT_TOKEN_SECONDS, rooms: DEVELOPMENT_GRANTS })
-  console.log(`
+  return `
+
 No JWT_SECRET or JWT_PUBLIC_KEY is set, so a secret was made up; it ends with this process.
 Development token (user "dev", one day):
 ${token}
@@ -49,5 +51,5 @@ ws.onmessage = (event) => console.log(event.data)
 
 Post a message, in a shell:
 curl -X POST ${url}/v1/rooms/lobby/messages -H 'Authorization: Bearer ${token}' -H 'Content-Type: application/json' -d '{"text":"hello"}'
-`)
+`
 }
