@@ -10,7 +10,7 @@ const route: FastifyPluginAsync = async (app) => {
 
   app.get('/health/live', {
     logLevel: 'warn',
-    schema: { tags: ['health'], summary: 'Is the process alive?', response: { 200: status('Yes.', 'live') } }
+    schema: { tags: ['health'], summary: 'Is the process alive?', security: [], response: { 200: status('Yes.', 'live') } }
   }, async () => ({ status: 'live' }))
 
   app.get('/health/ready', {
@@ -18,6 +18,7 @@ const route: FastifyPluginAsync = async (app) => {
     schema: {
       tags: ['health'],
       summary: 'Should this instance get traffic?',
+      security: [],
       response: { 200: status('Yes.', 'ready'), 503: status('No: it is going down.', 'leaving') }
     }
   }, async (_request, reply) => {

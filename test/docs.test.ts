@@ -240,9 +240,16 @@ test('every curl in docs/http-api.md is answered as it says', async (t) => {
   await checkCalls(t, read('docs/http-api.md'), service, token)
 })
 
+interface OpenApi {
+  paths: Record<string, Record<string, { security?: object[] }>>
+}
+
 test('docs/http-api.md and OpenAPI have the same routes', async (t) => {
   const service = await startService(t)
-  const { paths } = await (await fetch(`${service.url}/openapi.json`)).json() as { paths: Record<string, object> }
+  const { paths } = await (await fetch(`${service.url}/openapi.json`)).json() as OpenApi
+  for (const [path, methods] of Object.entries(paths)) {
+    for (const [method, { security }] of Object.entries(methods)) t.strictSame(security, path.startsWith('/v1/') ? undefined : [], `${method} ${path} needs a token, or none`)
+  }
   const routes = Object.entries(paths).flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method.toUpperCase()} ${path.replace(/\{(\w+)\}/g, ':$1')}`))
   const document = read('docs/http-api.md')
   const headings = readHeadings(document).map((heading) => heading.replaceAll('`', '')).filter((heading) => /^[A-Z]+ \//.test(heading))
