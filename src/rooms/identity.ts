@@ -34,7 +34,7 @@ export const SERVER: Identity = { user: 'server', grants: Grants.everything, exp
 export function identify (claims: Claims, defaultGrants: unknown): Identity {
   const { sub, exp } = claims
   if (!isUser(sub)) throw new InvalidClaims('the sub claim has to be a string of 1–255 bytes without control characters')
-  if (typeof exp !== 'number') throw new InvalidClaims('the exp claim has to be a number')
+  if (typeof exp !== 'number' || !Number.isFinite(exp)) throw new InvalidClaims('the exp claim has to be a number')
   try {
     return { user: sub, grants: Grants.compile(claims.rooms ?? defaultGrants, sub), expiresAt: exp * 1_000 }
   } catch (error) {
