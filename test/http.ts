@@ -76,9 +76,7 @@ export function isProblem (t: Test, answer: { status: number, headers: Headers |
     return
   }
   const header = (name: string) => answer.headers instanceof Headers ? answer.headers.get(name) ?? undefined : answer.headers[name]
-  let body = answer.body as Record<string, unknown>
-  if (typeof body === 'string') body = JSON.parse(body) as Record<string, unknown>
-  const { title, detail, retryable, retryAfterMs, ...rest } = body
+  const { title, detail, retryable, retryAfterMs, ...rest } = readObject(answer.body)
   t.strictSame([answer.status, rest], [status, { type: `urn:roomcast:error:${code}`, status, code }], message)
   const texts = [title, detail].every((text) => typeof text === 'string' && text !== '')
   const wait = retryAfterMs === undefined ? undefined : String(Math.ceil(Number(retryAfterMs) / 1_000))
@@ -87,6 +85,15 @@ export function isProblem (t: Test, answer: { status: number, headers: Headers |
     ['application/problem+json', true, 'boolean', wait, status === 401 ? 'Bearer' : undefined],
     `${message}: as a problem document`
   )
+}
+
+/** A body as the object it is; of anything else nothing is left. */
+function readObject (body: unknown): Record<string, unknown> {
+  try {
+    return { ...(typeof body === 'string' ? JSON.parse(body) : body) as object }
+  } catch {
+    return { unreadable: body }
+  }
 }
 
 /** What a request that goes out by `speak` gets. */
