@@ -61,8 +61,9 @@ export class RawSocket {
   readonly received: { opcode: number, payload: Buffer }[] = []
   /** Resolves with the code and reason of the server's close frame; undefined if the connection ended without. */
   readonly closeFrame: Promise<{ code: number, reason: string } | undefined>
-  /** Resolves when the TCP connection is gone. */
+  /** Resolves when the server has ended its side of the TCP connection, or all of it is gone. */
   readonly ended: Promise<void>
+  #over = false
   #unread = Buffer.alloc(0)
   #onFrame: (() => void)[] = []
   #resolveClose: (frame: { code: number, reason: string } | undefined) => void = () => {}
@@ -71,12 +72,15 @@ export class RawSocket {
     this.socket = socket
     this.closeFrame = new Promise((resolve) => { this.#resolveClose = resolve })
     this.ended = new Promise((resolve) => {
-      socket.once('close', () => {
+      const end = () => {
+        this.#over = true
         this.#resolveClose(undefined)
         this.#wake()
         resolve()
-      })
+      }
+      socket.once('end', end).once('close', end)
     })
+    socket.unref() // A test that fails leaves it open.
     socket.on('error', () => {}) // A reset is an end like any other.
     socket.setNoDelay()
   }
@@ -138,7 +142,7 @@ export class RawSocket {
 
   async #at (index: number): Promise<{ opcode: number, payload: Buffer }> {
     while (this.received.length <= index) {
-      if (this.socket.destroyed) throw new Error('the connection ended')
+      if (this.#over) throw new Error('the connection ended')
       await new Promise<void>((resolve) => { this.#onFrame.push(resolve) })
     }
     return this.received[index] as { opcode: number, payload: Buffer }
