@@ -16,16 +16,19 @@ declare module 'fastify' {
 export const CLOSE_TIMEOUT_MS = 3_000
 /** Fragments of one message. */
 const MAX_FRAGMENTS = 64
-/** Pieces in which one frame comes from the network: each costs far more than a byte. */
-const MAX_CHUNKS = 1_024
+/** Pieces in which one frame may come from the network, at the least; each costs far more than a byte. */
+const MIN_CHUNKS = 1_024
+/** Large frames may come in more, of this many bytes on average: the smallest that networks make are 536. */
+const CHUNK_BYTES = 64
 
 /** `fastify.upgrades`, and WebSocket routes by `@fastify/websocket`. */
 export default fp(async (app) => {
+  const { MAX_MESSAGE_BYTES } = app.config
   app.decorate('upgrades', new Set<Duplex>())
   const options = {
-    maxPayload: app.config.MAX_MESSAGE_BYTES,
+    maxPayload: MAX_MESSAGE_BYTES,
     maxFragments: MAX_FRAGMENTS,
-    maxBufferedChunks: MAX_CHUNKS,
+    maxBufferedChunks: MAX_MESSAGE_BYTES === 0 ? 0 : Math.max(MIN_CHUNKS, Math.ceil(MAX_MESSAGE_BYTES / CHUNK_BYTES)),
     closeTimeout: CLOSE_TIMEOUT_MS,
     perMessageDeflate: false, // Frames are written past ws, which would have to compress them.
     clientTracking: false,
