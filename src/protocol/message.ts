@@ -30,7 +30,7 @@ export function encodeContent (from: string, content: Content): EncodedContent {
   let fields = `"from":${JSON.stringify(from)}`
   if (content.event !== undefined) fields += `,"event":${JSON.stringify(content.event)}`
   if (content.kind === 'text') fields += `,"text":${JSON.stringify(content.text)}`
-  else if (content.kind === 'data') fields += `,"data":${JSON.stringify(content.data)}`
+  else if (content.kind === 'data') fields += `,"data":${JSON.stringify(content.data) ?? 'null'}` // As undefined is in an array.
   return { fields: keep(fields), bytes: content.kind === 'binary' ? keep(content.bytes) : undefined }
 }
 
