@@ -56,11 +56,11 @@ test('a history that moves on for long stays right: it is what an array would be
       model.push(next)
     } else {
       const removed = model.shift()
-      if (history.shift() !== (removed === undefined ? 0 : sizeOf(removed))) t.fail(`step ${i}: another size was removed`)
+      if (history.shift() !== (removed === undefined ? 0 : sizeOf(removed))) throw new Error(`step ${i}: another size was removed`)
     }
     const probe = offset - random(200)
     if (history.length !== model.length || history.first !== model[0] || history.at(probe) !== model.find((one) => one.offset === probe)) {
-      t.fail(`step ${i}: the history is not what it should be`)
+      throw new Error(`step ${i}: the history is not what it should be`)
     }
   }
   t.equal(history.bytes, model.reduce((sum, one) => sum + sizeOf(one), 0))

@@ -1,0 +1,87 @@
+import { mock } from 'node:test'
+import { test, type Test } from 'tap'
+import { Allowance } from '../../src/commands/allowance.ts'
+
+/** Time passes only when it is told to; returns how. */
+function stopClock (t: Test): (ms: number) => void {
+  let now = 1_000
+  const clock = mock.method(performance, 'now', () => now)
+  t.teardown(() => { clock.mock.restore() })
+  return (ms) => { now += ms }
+}
+
+/** What comes of taking a number of times, without repeats. */
+function take (allowance: Allowance, times: number): string[] {
+  const outcomes: string[] = []
+  for (let i = 0; i < times; i++) {
+    const outcome = allowance.take()
+    if (outcomes.at(-1) !== outcome) outcomes.push(outcome)
+  }
+  return outcomes
+}
+
+test('a burst is granted at once, and nothing beyond it', async (t) => {
+  stopClock(t)
+  const allowance = new Allowance(10, 20)
+  t.strictSame(take(allowance, 20), ['granted'])
+  t.strictSame(take(allowance, 1), ['exceeded'])
+})
+
+test('it comes back at its rate, up to the burst', async (t) => {
+  const pass = stopClock(t)
+  const allowance = new Allowance(10, 20)
+  take(allowance, 20)
+  pass(500)
+  t.strictSame(take(allowance, 5), ['granted'])
+  t.strictSame(take(allowance, 1), ['exceeded'])
+  pass(3_600_000)
+  t.strictSame(take(allowance, 20), ['granted'])
+  t.strictSame(take(allowance, 1), ['exceeded'], 'an hour of silence is no more than a burst')
+})
+
+test('at its rate everything is granted for ever', async (t) => {
+  const pass = stopClock(t)
+  const allowance = new Allowance(8, 1)
+  for (let i = 0; i < 1_000; i++) {
+    if (allowance.take() !== 'granted') t.fail(`the ${i}th was refused`)
+    pass(125)
+  }
+})
+
+test('who waits as long as told is granted, who waits less is not', async (t) => {
+  const pass = stopClock(t)
+  for (const refusals of [1, 2, 5]) {
+    const patient = new Allowance(4, 8)
+    take(patient, 8 + refusals)
+    pass(patient.retryAfterMs)
+    t.equal(patient.take(), 'granted', `after ${refusals} refusals`)
+    const hasty = new Allowance(4, 8)
+    take(hasty, 8 + refusals)
+    pass(hasty.retryAfterMs - 10)
+    t.equal(hasty.take(), 'exceeded')
+  }
+})
+
+test('each refusal costs: who does not slow down is not served, and a whole burst below it is abuse', async (t) => {
+  const pass = stopClock(t)
+  const allowance = new Allowance(10, 5)
+  t.strictSame(take(allowance, 10), ['granted', 'exceeded'])
+  t.equal(allowance.take(), 'abused')
+  const fast = new Allowance(10, 5)
+  const outcomes: string[] = []
+  for (let i = 0; i < 100 && outcomes.at(-1) !== 'abused'; i++) {
+    outcomes.push(fast.take())
+    pass(50) // Twice as fast as allowed.
+  }
+  t.equal(outcomes.at(-1), 'abused')
+  t.ok(outcomes.filter((outcome) => outcome === 'exceeded').length >= 5, 'after having been told')
+})
+
+test('a rate of 0 is no limit, and a burst is one at the least', async (t) => {
+  const pass = stopClock(t)
+  t.strictSame(take(new Allowance(0, 0), 100_000), ['granted'])
+  const allowance = new Allowance(1, 0)
+  t.strictSame(take(allowance, 2), ['granted', 'exceeded'])
+  pass(2_000)
+  t.equal(allowance.take(), 'granted')
+})
