@@ -2,6 +2,7 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { type ErrorCode, RoomcastError, toProblem, toRoomcastError } from '../src/errors.ts'
 import { maskTokens } from '../src/log.ts'
+import { ROOM_RULE } from '../src/protocol/names.ts'
 import { retryAfter } from '../src/refusal.ts'
 
 /** What Fastify and its plugins throw, in our words. */
@@ -44,10 +45,11 @@ function translate (error: FastifyError): RoomcastError {
   if (error.validation !== undefined) {
     const [fault] = error.validation
     const path = `${error.validationContext ?? 'request'}${fault?.instancePath ?? ''}`
-    if (path === 'params/room') return new RoomcastError('invalid_room', 'Room names are 1–128 of the characters A–Z a–z 0–9 _ . : @ = | + ~ - and do not start with @')
+    if (path === 'params/room') return new RoomcastError('invalid_room', ROOM_RULE)
     return new RoomcastError('invalid_request', `${path} ${fault?.message ?? 'is invalid'}`)
   }
   const code = FASTIFY_ERRORS[error.code]
+  if (code === 'uri_too_long') return new RoomcastError(code) // Fastify's message repeats all of it.
   if (code !== undefined) return new RoomcastError(code, maskTokens(error.message))
   if (error.statusCode === 429) return new RoomcastError('rate_limited', 'Too many requests')
   // What JSON.parse and secure-json-parse throw.

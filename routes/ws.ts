@@ -10,7 +10,7 @@ import { Connection } from '../src/hub/connection.ts'
 import { Heartbeat } from '../src/hub/heartbeat.ts'
 import { isOriginAllowed } from '../src/origins.ts'
 import { CLOSE_CODES, type CloseReason } from '../src/protocol/close-codes.ts'
-import { ALL_ROOM, isOrigin, isRoomName, SUBPROTOCOL, USER_ALIAS } from '../src/protocol/names.ts'
+import { ALL_ROOM, isOrigin, isRoomName, ROOM_RULE, SUBPROTOCOL, USER_ALIAS } from '../src/protocol/names.ts'
 import type { Identity } from '../src/rooms/identity.ts'
 import type { Joined } from '../src/rooms/rooms.ts'
 import { isBearerEntry, offeredProtocols } from '../src/token.ts'
@@ -237,7 +237,7 @@ function readParameters ({ query }: FastifyRequest): Parameters {
   const { room, origin } = query as { room?: string | string[], origin?: string | string[] }
   const rooms = [...new Set(room === undefined ? [] : [room].flat())]
   for (const name of rooms) {
-    if (!isRoomName(name)) throw new RoomcastError('invalid_room', 'Room names are 1–128 of the characters A–Z a–z 0–9 _ . : @ = | + ~ - and do not start with @')
+    if (!isRoomName(name)) throw new RoomcastError('invalid_room', ROOM_RULE)
   }
   if (origin !== undefined && !isOrigin(origin)) throw new RoomcastError('invalid_request', 'The origin has to be 16–64 of the characters A–Z a–z 0–9 _ -')
   return { rooms, origin: origin as string | undefined }

@@ -50,7 +50,7 @@ export const ENVIRONMENT = {
 } as const satisfies Record<string, TSchema>
 
 /** Settings of the contract that this version does not have yet: refused, so that nobody relies on them. */
-const NOT_YET = ['REDIS_URL', 'REDIS_CLUSTER', 'REDIS_SENTINELS', 'JWKS_URL', 'API_KEYS', 'ROOMS_FILE']
+const NOT_YET = ['REDIS_URL', 'REDIS_CLUSTER', 'REDIS_SENTINELS', 'REDIS_SENTINEL_NAME', 'REDIS_PREFIX', 'REDIS_DURABLE', 'JWKS_URL', 'API_KEYS', 'ROOMS_FILE']
 
 const Environment = Type.Object(ENVIRONMENT)
 type Settings = Omit<Static<typeof Environment>, 'JWT_ALGORITHMS' | 'ALLOWED_ORIGINS' | 'DEFAULT_GRANTS' | 'TRUST_PROXY' | 'TLS_CERT_FILE' | 'TLS_KEY_FILE'>
@@ -99,7 +99,8 @@ export class InvalidConfig extends Error {
  */
 export function readConfig (environment?: Record<string, string | undefined>): Config {
   const faults: string[] = []
-  const settings = readEnvironment(environment, faults)
+  const given = environment ?? readProcessEnvironment()
+  const settings = readEnvironment(given, faults)
   const read = <T>(name: string, value: () => T): T | undefined => {
     try {
       return value()
@@ -109,7 +110,7 @@ export function readConfig (environment?: Record<string, string | undefined>): C
     }
   }
 
-  const production = (environment ?? process.env).NODE_ENV === 'production'
+  const production = given.NODE_ENV === 'production'
   const keys = readKeys(settings, production, faults)
   const ephemeralSecret = keys.length === 0 && !production && isLoopback(settings.HOST) &&
     settings.JWT_SECRET === undefined && settings.JWT_PUBLIC_KEY === undefined
@@ -138,9 +139,8 @@ export function normaliseOrigin (origin: string): string | undefined {
   return url.origin === 'null' || url.pathname !== '/' || url.search !== '' || url.hash !== '' || url.username !== '' ? undefined : url.origin
 }
 
-function readEnvironment (environment: Record<string, string | undefined> | undefined, faults: string[]): Static<typeof Environment> {
+function readEnvironment (given: Record<string, string | undefined>, faults: string[]): Static<typeof Environment> {
   // An empty variable is what compose files and CI make of one that is not set.
-  const given = environment ?? readProcessEnvironment()
   const data = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined && value !== ''))
   for (const name of NOT_YET) if (name in data) faults.push(`${name} is not supported by this version`)
 
@@ -160,7 +160,7 @@ function readEnvironment (environment: Record<string, string | undefined> | unde
 /** `process.env` over `.env`. */
 function readProcessEnvironment (): Record<string, string | undefined> {
   return envSchema<Record<string, string>>({
-    schema: { type: 'object', properties: Object.fromEntries([...Object.keys(ENVIRONMENT), ...NOT_YET].map((name) => [name, { type: 'string' }])) },
+    schema: { type: 'object', properties: Object.fromEntries(['NODE_ENV', ...Object.keys(ENVIRONMENT), ...NOT_YET].map((name) => [name, { type: 'string' }])) },
     dotenv: true
   })
 }

@@ -3,7 +3,7 @@ import { Ajv } from 'ajv'
 import { type Static, Type } from 'typebox'
 import { type Problem, RoomcastError, toProblem, toRoomcastError } from '../../src/errors.ts'
 import { Key } from '../../src/protocol/frames.ts'
-import { isRoomName } from '../../src/protocol/names.ts'
+import { isRoomName, ROOM_RULE } from '../../src/protocol/names.ts'
 import type { Identity } from '../../src/rooms/identity.ts'
 import { readJsonMessage, type Posted } from './content.ts'
 import { toPublishedBody } from './publishing.ts'
@@ -70,7 +70,7 @@ export default route
 
 function readItem (item: unknown, maxBytes: number): { room: string, key: string | undefined, posted: Posted } {
   const room = (item as { room?: unknown } | null)?.room
-  if (typeof room === 'string' && !isRoomName(room)) throw new RoomcastError('invalid_room')
+  if (typeof room === 'string' && !isRoomName(room)) throw new RoomcastError('invalid_room', ROOM_RULE)
   if (!isItem(item)) {
     const [fault] = isItem.errors ?? []
     throw new RoomcastError('invalid_request', `message${fault?.instancePath ?? ''} ${fault?.message ?? 'is invalid'}`)

@@ -1,6 +1,7 @@
 import { Ajv, type ValidateFunction } from 'ajv'
 import { isDeeperThan, MAX_JSON_DEPTH } from './depth.ts'
 import { CLIENT_FRAMES, type ClientFrame, type FrameId, type ServerFrame } from './frames.ts'
+import { ROOM_RULE } from './names.ts'
 
 /** What came of decoding one text frame: the frame, or why it was refused. */
 export type Decoded = { ok: true, frame: ClientFrame } | Refused
@@ -23,8 +24,6 @@ const ajv = new Ajv({ allErrors: false, coerceTypes: false, removeAdditional: fa
 const validators = new Map<string, ValidateFunction>(
   Object.entries(CLIENT_FRAMES).map(([type, schema]) => [type, ajv.compile(schema)])
 )
-
-const ROOM_RULE = 'Room names are 1–128 of the characters A–Z a–z 0–9 _ . : @ = | + ~ - and do not start with @'
 
 /** Decodes a text frame that a client sent (RFC 6455 has it be valid UTF-8, which ws has checked). */
 export function decodeFrame (json: string): Decoded {

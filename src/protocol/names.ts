@@ -1,6 +1,9 @@
 /** A room's name as clients write it; names that start with `@` are the service's own. */
 export const ROOM_PATTERN = '^[A-Za-z0-9_.:=|+~-][A-Za-z0-9_.:@=|+~-]{0,127}$'
 
+/** The same for people. */
+export const ROOM_RULE = 'Room names are 1–128 of the characters A–Z a–z 0–9 _ . : @ = | + ~ - and do not start with @'
+
 /** A room's name in a frame: an ordinary one, or the alias of an automatic room. */
 export const ROOM_OR_ALIAS_PATTERN = '^(?:@user|@all|[A-Za-z0-9_.:=|+~-][A-Za-z0-9_.:@=|+~-]{0,127})$'
 

@@ -7,7 +7,7 @@ import type { Membership, Room } from '../hub/room.ts'
 import type { Presence } from '../presence/presence.ts'
 import type { Position } from '../protocol/envelope.ts'
 import { type Content, type EncodedContent, encodeContent } from '../protocol/message.ts'
-import { ALL_ROOM, isAutomatic, isRoomName, isUser, roomLabel, USER_ALIAS, userRoom } from '../protocol/names.ts'
+import { ALL_ROOM, isAutomatic, isRoomName, isUser, ROOM_RULE, roomLabel, USER_ALIAS, userRoom } from '../protocol/names.ts'
 import { Announcements } from './announcements.ts'
 import { ACTIONS } from './grants.ts'
 import { type Identity, SERVER } from './identity.ts'
@@ -110,7 +110,7 @@ export class Rooms {
       fields: encoded.fields,
       bytes: encoded.bytes,
       exclude,
-      idempotency: key === undefined ? undefined : idempotency(by, key, encoded, exclude)
+      idempotency: key === undefined ? undefined : idempotency(by, key, encoded)
     })
   }
 
@@ -251,15 +251,17 @@ function resolve (by: Identity, name: string): string {
   if (isRoomName(name) || name === ALL_ROOM) return name
   if (name === USER_ALIAS) return userRoom(by.user)
   if (name.startsWith(`${USER_ALIAS}:`) && isUser(name.slice(USER_ALIAS.length + 1))) return name
-  throw new RoomcastError('invalid_room', 'Room names are 1–128 of the characters A–Z a–z 0–9 _ . : @ = | + ~ - and do not start with @')
+  throw new RoomcastError('invalid_room', ROOM_RULE)
 }
 
 function isOwn (by: Identity, room: string): boolean {
   return room === ALL_ROOM || room === userRoom(by.user)
 }
 
-function idempotency (by: Identity, key: string, content: EncodedContent, exclude: string | undefined): Idempotency {
-  const hash = createHash('sha256').update(content.fields).update(`\n${exclude ?? ''}\n${content.bytes === undefined ? '' : 'binary'}\n`)
+// Whom it leaves out is no part of the fingerprint: a client that comes back and tries again with `echo: false` may
+// have another origin by then.
+function idempotency (by: Identity, key: string, content: EncodedContent): Idempotency {
+  const hash = createHash('sha256').update(content.fields).update(content.bytes === undefined ? '' : '\nbinary\n')
   if (content.bytes !== undefined) hash.update(content.bytes)
   // Neither part can contain the separator.
   return { id: `${by.user}\n${key}`, fingerprint: hash.digest('base64') }
