@@ -150,7 +150,9 @@ const route: FastifyPluginAsync = async (app) => {
   }
 
   function onSign (this: WebSocket): void {
-    (this as Attached)[kInbox].connection.heard = hub.tick
+    const inbox = (this as Attached)[kInbox]
+    inbox.connection.heard = hub.tick
+    inbox.sign()
   }
 
   function onClose (this: WebSocket): void {

@@ -84,6 +84,11 @@ export class Inbox implements CommandContext {
     else this.#receiveText(data.toString())
   }
 
+  /** Takes a ping or a pong of the protocol, which draw on the same allowance as ours. */
+  sign (): void {
+    if (this.#allowances.control.take() === 'abused') this.connection.close('rateLimited')
+  }
+
   /** Lets nothing through until the work is done; its failure is told to the client. */
   hold (work: Promise<void>, id?: FrameId): void {
     this.#held = true
