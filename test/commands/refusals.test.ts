@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import { test } from 'tap'
 import type { Publication } from '../../src/broker/broker.ts'
 import { call, type Client, connect, type Frame, makeToken, startService } from '../helper.ts'
+import { encodeWire, OPCODE, RawSocket } from '../raw-socket.ts'
 
 /** Everything that reaches the broker from here on. */
 function watchBroker (app: FastifyInstance): Publication[] {
@@ -46,7 +47,10 @@ for (const text of ['not JSON', '[]', '7', 'null', '']) {
       t.match(await client.ask({ type: 'ping' }), { type: 'pong' })
     }
     for (let i = 0; i < 9; i++) client.send(text)
-    client.send({ type: 'no such thing' })
+    client.send({ type: 'no such thing', id: 'an object, at least' })
+    t.match(await client.next(({ id }) => id !== undefined), { code: 'unknown_type' })
+    for (let i = 0; i < 9; i++) client.send(text)
+    t.match(await client.ask({ type: 'ping' }), { type: 'pong' })
     for (let i = 0; i < 20; i++) client.send(text)
     t.strictSame(await client.closed, { code: 4500, reason: 'Protocol error' })
     t.match(await bystander.ask({ type: 'chat', text: 'still here' }), { type: 'ack' })
@@ -232,6 +236,19 @@ test('pings and joins are limited too', async (t) => {
     t.match(await client.next(({ code }) => code === 'rate_limited'), { type: 'error', retryable: true }, frame.type)
     t.equal((await client.closed).code, 4029)
   }
+})
+
+test('pings and pongs of the protocol are frames too, and are limited like them', async (t) => {
+  const service = await startService(t)
+  const raw = await RawSocket.open(service)
+  await raw.settle()
+  for (let i = 0; i < 100; i++) raw.send({ opcode: OPCODE.pong, payload: 'unasked' })
+  await raw.settle()
+  const pongs = Buffer.concat(Array.from({ length: 1_000 }, () => encodeWire({ opcode: OPCODE.pong })))
+  for (let i = 0; i < 20; i++) raw.write(pongs)
+  raw.sendJson({ type: 'ping', id: 'last' })
+  t.strictSame(await Promise.race([raw.closeFrame, raw.find(({ id }) => id === 'last')]), { code: 4029, reason: 'Rate limited' })
+  raw.socket.destroy()
 })
 
 test('an announced binary frame followed by anything else ends the connection with 4500', async (t) => {
