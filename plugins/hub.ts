@@ -1,4 +1,5 @@
 import fp from 'fastify-plugin'
+import { Heartbeat } from '../src/hub/heartbeat.ts'
 import { Hub } from '../src/hub/hub.ts'
 
 declare module 'fastify' {
@@ -9,5 +10,8 @@ declare module 'fastify' {
 
 /** `fastify.hub`: this node's connections and their rooms. */
 export default fp(async (app) => {
-  app.decorate('hub', new Hub())
-}, { name: 'roomcast-hub' })
+  const hub = new Hub()
+  const heartbeat = new Heartbeat(hub, app.config.HEARTBEAT_SECONDS)
+  app.decorate('hub', hub)
+  app.addHook('onClose', async () => { heartbeat.stop() })
+}, { name: 'roomcast-hub', dependencies: ['roomcast-config'] })

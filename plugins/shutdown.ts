@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import fp from 'fastify-plugin'
-import { RoomcastError, toProblem } from '../src/errors.ts'
+import { goingDown, toProblem } from '../src/errors.ts'
 import { drain } from '../src/hub/drain.ts'
 import { writeProblem } from '../src/refusal.ts'
 import { CLOSE_TIMEOUT_MS } from './websocket.ts'
@@ -22,14 +22,6 @@ export interface Shutdown {
 
 /** After the window, clients that have not answered their close frame are destroyed this long after, ms. */
 const DRAIN_GRACE_MS = 5_000
-/** What a refused client should wait, ms: the instance that takes over is there by then. */
-const RETRY_AFTER_MS = 1_000
-
-/** The refusal of a connection while the node goes down. */
-export function goingDown (): RoomcastError {
-  return new RoomcastError('draining', 'This instance is going down', RETRY_AFTER_MS)
-}
-
 /**
  * `fastify.shutdown`: going down without losing anybody. `close()` alone does the same without delay and window;
  * it always comes to an end.

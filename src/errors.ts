@@ -79,3 +79,11 @@ export function toProblem (error: RoomcastError): Problem {
 export function toRoomcastError (error: unknown): RoomcastError {
   return error instanceof RoomcastError ? error : new RoomcastError('internal', 'An unexpected error occurred; it has been logged')
 }
+
+/** What a client that is refused while the node goes down should wait, ms: another instance is there by then. */
+const GOING_DOWN_RETRY_MS = 1_000
+
+/** The refusal of a connection while the node goes down. */
+export function goingDown (): RoomcastError {
+  return new RoomcastError('draining', 'This instance is going down', GOING_DOWN_RETRY_MS)
+}

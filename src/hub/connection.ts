@@ -31,7 +31,7 @@ export class Connection {
   expiresAt: number
   /** The sweep in which something last came from the client: `Hub.tick`. */
   heard = 0
-  /** In which sweep of a heartbeat's period it is pinged. */
+  /** Spreads the pings: counts the connections, and says (modulo the period) in which sweep this one has its turn. */
   slot = 0
   /** Whether the last heartbeat found a message begun and not finished. */
   wasUnfinished = false

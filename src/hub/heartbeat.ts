@@ -24,7 +24,6 @@ export class Heartbeat {
   readonly #period: number
   readonly #timer: NodeJS.Timeout
   #last = performance.now()
-  #slot = 0
 
   /** @param seconds between pings; 0 sends none and closes nobody for silence */
   constructor (hub: Hub, seconds: number) {
@@ -32,11 +31,6 @@ export class Heartbeat {
     this.#pings = seconds > 0
     this.#period = (this.#pings ? seconds : IDLE_PERIOD_SECONDS) * SWEEPS_PER_SECOND
     this.#timer = setInterval(() => { this.#sweep() }, SWEEP_MS)
-  }
-
-  /** Spreads the connections' pings over the period. */
-  add (connection: Connection): void {
-    connection.slot = this.#slot++ % this.#period
   }
 
   stop (): void {

@@ -30,9 +30,11 @@ export class Hub {
   /** Who waits for the last connection to go. */
   readonly #waiting: (() => void)[] = []
   #scheduled = false
+  #slot = 0
 
   add (connection: Connection): void {
     connection.heard = this.tick
+    connection.slot = this.#slot++
     this.connections.add(connection)
     this.#users.set(connection.user, this.connectionsOf(connection.user) + 1)
   }

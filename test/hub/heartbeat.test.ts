@@ -40,7 +40,6 @@ function startNode (t: Test, seconds: number): Node {
       const transport = new RecordingTransport()
       const connection = connectTo(transport, options)
       hub.add(connection)
-      heartbeat.add(connection)
       return { connection, transport }
     },
     pass: (seconds, before) => {
