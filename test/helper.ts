@@ -2,6 +2,8 @@ import { createHmac, sign as signWithKey, type KeyObject } from 'node:crypto'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { Writable } from 'node:stream'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import type { FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
 import { type ClientOptions, WebSocket } from 'ws'
@@ -194,3 +196,8 @@ export async function close (client: Client): Promise<void> {
   client.ws.close()
   if (client.ws.readyState !== WebSocket.CLOSED) await once(client.ws, 'close')
 }
+
+setFlagsFromString('--expose-gc')
+
+/** Collects garbage now, so that what is left is in use. */
+export const collectGarbage = runInNewContext('gc') as () => void
