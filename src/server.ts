@@ -13,7 +13,7 @@ const DEVELOPMENT_GRANTS = { '**': ['*'], '@all': ['*'], '@user:*': ['*'], '@ser
 try {
   const config = readConfig()
   const app = buildStandalone(config)
-  // Before listening: a signal while starting is heard too.
+  await app.ready() // Until here there is nothing that a signal could not simply end.
   closeWithGrace({ delay: config.DRAIN_DEADLINE_MS, logger: false }, async ({ err }) => {
     if (err !== undefined) app.log.fatal({ err }, 'uncaught error')
     await app.shutdown.drain()
