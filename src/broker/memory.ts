@@ -26,7 +26,6 @@ export interface MemoryBrokerOptions {
 interface RoomState {
   epoch: string
   offset: number
-  time: number
   history: History
   /** Until when the position is kept, ms since 1970. */
   until: number
@@ -52,6 +51,8 @@ export class MemoryBroker implements Broker {
   readonly #sweeper: NodeJS.Timeout
   #unswept: Iterator<[string, RoomState]> | undefined
   #historyBytes = 0
+  /** Of the latest publish. */
+  #time = 0
   #listener: (envelope: Envelope) => void = () => {}
 
   constructor (options: MemoryBrokerOptions) {
@@ -68,7 +69,7 @@ export class MemoryBroker implements Broker {
   // async, so that a refusal is a rejected promise; the message is placed before the first await of the caller.
   async publish (publication: Publication): Promise<Published> {
     const { room, idempotency } = publication
-    const now = Date.now()
+    const now = this.#time = Math.max(this.#time, Date.now()) // The system's clock may be set back.
     if (idempotency === undefined) return this.#place(publication, now)
 
     const name = `${room}\n${idempotency.id}`
@@ -151,9 +152,8 @@ export class MemoryBroker implements Broker {
     }
     const state = this.#state(room, now)
     state.offset++
-    state.time = Math.max(state.time, now)
     state.until = now + positionLifetime(this.#options.historyTtlSeconds)
-    const message = { offset: state.offset, time: state.time, fields, bytes }
+    const message = { offset: state.offset, time: now, fields, bytes }
     state.history.push(message)
     this.#historyBytes += sizeOf(message)
     this.#filled.delete(state) // Moves it to the end: the latest published to.
@@ -162,8 +162,8 @@ export class MemoryBroker implements Broker {
     if (this.#options.maxHistoryBytes > 0) this.#evict()
 
     const position = positionOf(state)
-    this.#deliver({ kind: 'message', room, position, time: state.time, fields, bytes, exclude })
-    return { position, time: state.time, audience, replayed: false }
+    this.#deliver({ kind: 'message', room, position, time: now, fields, bytes, exclude })
+    return { position, time: now, audience, replayed: false }
   }
 
   #deliver (envelope: Envelope): void {
@@ -175,7 +175,7 @@ export class MemoryBroker implements Broker {
     const known = this.#rooms.get(room)
     if (known !== undefined && (known.until > now || this.#subscribed.has(room))) return known
     if (known !== undefined) this.#clear(known)
-    const state = { epoch: newEpoch(), offset: 0, time: 0, history: new History(), until: now + FRESH_POSITION_MS }
+    const state = { epoch: newEpoch(), offset: 0, history: new History(), until: now + FRESH_POSITION_MS }
     this.#rooms.set(room, state)
     return state
   }
