@@ -5,8 +5,9 @@ const layers = {
   protocol: [],
   transport: ['protocol'],
   hub: ['protocol', 'transport'],
-  broker: ['protocol'],
-  presence: ['protocol'],
+  redis: [],
+  broker: ['protocol', 'redis'],
+  presence: ['protocol', 'redis'],
   rooms: ['protocol', 'hub', 'broker', 'presence'],
   commands: ['protocol', 'transport', 'hub', 'rooms']
 }
@@ -52,7 +53,7 @@ export default [
     files: ['routes/**/*.ts'],
     rules: {
       'no-restricted-imports': ['error', {
-        patterns: [{ group: ['**/src/broker/memory.ts', '**/src/presence/memory.ts'], message: 'Routes reach the core through the decorators.' }]
+        patterns: [{ group: ['**/src/broker/memory.ts', '**/src/broker/redis*.ts', '**/src/presence/memory.ts', '**/src/redis/*'], message: 'Routes reach the core through the decorators.' }]
       }]
     }
   }

@@ -1,6 +1,7 @@
 import fp from 'fastify-plugin'
 import type { Broker } from '../src/broker/broker.ts'
 import { MemoryBroker } from '../src/broker/memory.ts'
+import { RedisBroker } from '../src/broker/redis.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -8,10 +9,18 @@ declare module 'fastify' {
   }
 }
 
-/** `fastify.broker`: what is between the nodes. */
+/** `fastify.broker`: what is between the nodes, connected. */
 export default fp(async (app) => {
-  const { HISTORY_SIZE, HISTORY_TTL_SECONDS, MAX_HISTORY_BYTES } = app.config
-  const broker = new MemoryBroker({ historySize: HISTORY_SIZE, historyTtlSeconds: HISTORY_TTL_SECONDS, maxHistoryBytes: MAX_HISTORY_BYTES })
+  const { HISTORY_SIZE, HISTORY_TTL_SECONDS, MAX_HISTORY_BYTES, REDIS_PREFIX, redis } = app.config
+  const history = { historySize: HISTORY_SIZE, historyTtlSeconds: HISTORY_TTL_SECONDS }
+  const broker: Broker = redis === undefined
+    ? new MemoryBroker({ ...history, maxHistoryBytes: MAX_HISTORY_BYTES })
+    : await RedisBroker.connect({
+      ...history,
+      settings: redis,
+      prefix: REDIS_PREFIX,
+      onEvent: (level, message, err) => { app.log[level]({ err }, message) }
+    })
   app.decorate('broker', broker)
   app.addHook('onClose', async () => { await broker.close() })
 }, { name: 'roomcast-broker', dependencies: ['roomcast-config'] })

@@ -4,6 +4,7 @@ import { isIP } from 'node:net'
 import type { ErrorObject } from 'ajv'
 import { envSchema } from 'env-schema'
 import { type Static, type TSchema, Type } from 'typebox'
+import type { Address, RedisSettings } from './redis/settings.ts'
 import { Grants } from './rooms/grants.ts'
 
 const list = (description: string, initial = '') => Type.String({ description, default: initial })
@@ -30,6 +31,13 @@ export const ENVIRONMENT = {
   MAX_TOKEN_LIFETIME_SECONDS: Type.Integer({ description: 'A connection lasts this long at the most, whatever its token says.', default: 30 * 86_400, minimum: 1, maximum: 10 * 366 * 86_400 }),
   ALLOWED_ORIGINS: list('Origins that browsers may come from (also CORS), such as https://app.example.com, separated by commas; * is any.', '*'),
 
+  REDIS_URL: text('Redis (redis:// or rediss://), which connects the instances; without any Redis, an instance is alone and keeps everything in memory. Beside REDIS_SENTINELS or REDIS_CLUSTER it only gives user, password, database and TLS.'),
+  REDIS_SENTINELS: list('Sentinels (host:port, or redis:// with their user and password), separated by commas; goes with REDIS_SENTINEL_NAME.'),
+  REDIS_SENTINEL_NAME: text('What the sentinels call the master.'),
+  REDIS_CLUSTER: list('Some nodes of a Redis Cluster (host:port), separated by commas.'),
+  REDIS_PREFIX: Type.String({ description: 'In front of every key and channel in Redis; instances with the same prefix belong together.', default: 'roomcast:', pattern: '^[^{}\\s]*$' }),
+  REDIS_DURABLE: Type.Boolean({ description: 'Redis never forgets what it has acknowledged (one Redis, appendfsync always, no failover): rooms go on after it was restarted, instead of starting new epochs.', default: false }),
+
   HISTORY_SIZE: count('Messages remembered per room; 0 turns history off.', 1_000),
   HISTORY_TTL_SECONDS: count('How long a message is remembered; 0 turns history off.', 3_600),
   MAX_HISTORY_BYTES: count('Bytes of history in all rooms together, in memory; 0 is no limit.', 256 * 1024 * 1024),
@@ -50,10 +58,10 @@ export const ENVIRONMENT = {
 } as const satisfies Record<string, TSchema>
 
 /** Settings of the contract that this version does not have yet: refused, so that nobody relies on them. */
-const NOT_YET = ['REDIS_URL', 'REDIS_CLUSTER', 'REDIS_SENTINELS', 'REDIS_SENTINEL_NAME', 'REDIS_PREFIX', 'REDIS_DURABLE', 'JWKS_URL', 'API_KEYS', 'ROOMS_FILE']
+const NOT_YET = ['JWKS_URL', 'API_KEYS', 'ROOMS_FILE']
 
 const Environment = Type.Object(ENVIRONMENT)
-type Settings = Omit<Static<typeof Environment>, 'JWT_ALGORITHMS' | 'ALLOWED_ORIGINS' | 'DEFAULT_GRANTS' | 'TRUST_PROXY' | 'TLS_CERT_FILE' | 'TLS_KEY_FILE'>
+type Settings = Omit<Static<typeof Environment>, 'JWT_ALGORITHMS' | 'ALLOWED_ORIGINS' | 'DEFAULT_GRANTS' | 'TRUST_PROXY' | 'REDIS_URL' | 'REDIS_SENTINELS' | 'REDIS_SENTINEL_NAME' | 'REDIS_CLUSTER' | 'REDIS_DURABLE' | 'TLS_CERT_FILE' | 'TLS_KEY_FILE'>
 
 /** A key that tokens are verified with, and the algorithms it is pinned to. */
 export interface VerificationKey {
@@ -81,6 +89,8 @@ export interface Config extends Settings {
   /** As Fastify takes it; a number of proxies is a function there. */
   trustProxy: boolean | string[] | ((address: string, hop: number) => boolean)
   tls: { cert: Buffer, key: Buffer } | undefined
+  /** Undefined where the instance is alone. */
+  redis: RedisSettings | undefined
 }
 
 /** Settings that cannot be used; the message names every fault, in one line. */
@@ -128,8 +138,9 @@ export function readConfig (environment?: Record<string, string | undefined>): C
   if (settings.JWT_COOKIE !== undefined && allowedOrigins === '*') faults.push('JWT_COOKIE needs ALLOWED_ORIGINS: any page could use the cookie')
   const trustProxy = read('TRUST_PROXY', () => readTrustProxy(settings.TRUST_PROXY))
   const tls = read('TLS_CERT_FILE', () => readTls(settings.TLS_CERT_FILE, settings.TLS_KEY_FILE))
+  const redis = readRedis(settings, faults)
   if (faults.length > 0) throw new InvalidConfig(faults)
-  return { ...settings, keys, ephemeralSecret, defaultGrants, allowedOrigins: allowedOrigins ?? '*', trustProxy: trustProxy ?? false, tls }
+  return { ...settings, keys, ephemeralSecret, defaultGrants, allowedOrigins: allowedOrigins ?? '*', trustProxy: trustProxy ?? false, tls, redis }
 }
 
 /** The one spelling of an origin (RFC 6454, section 6.2): lower case, no default port. Undefined if it is none. */
@@ -235,6 +246,59 @@ function readTls (cert: string | undefined, key: string | undefined): Config['tl
   if (cert === undefined && key === undefined) return undefined
   if (cert === undefined || key === undefined) throw new Error('and TLS_KEY_FILE go together')
   return { cert: readFileSync(cert), key: readFileSync(key) }
+}
+
+function readRedis (settings: Static<typeof Environment>, faults: string[]): RedisSettings | undefined {
+  const { REDIS_URL, REDIS_SENTINEL_NAME: name, REDIS_DURABLE: durable } = settings
+  const read = (variable: string, items: string[]): RedisUrl[] => items.flatMap((item) => {
+    const url = readRedisUrl(item)
+    if (url === undefined) faults.push(`${variable} has ${withoutPassword(item)}, which is not an address such as ${variable === 'REDIS_URL' ? 'redis://127.0.0.1:6379' : '127.0.0.1:6379'}`)
+    return url ?? []
+  })
+  const [server] = read('REDIS_URL', REDIS_URL === undefined ? [] : [REDIS_URL])
+  const sentinels = read('REDIS_SENTINELS', splitList(settings.REDIS_SENTINELS))
+  const nodes = read('REDIS_CLUSTER', splitList(settings.REDIS_CLUSTER))
+  if (settings.REDIS_SENTINELS !== '' && name === undefined) faults.push('REDIS_SENTINEL_NAME is required beside REDIS_SENTINELS')
+  if (settings.REDIS_SENTINELS === '' && name !== undefined) faults.push('REDIS_SENTINEL_NAME goes with REDIS_SENTINELS')
+  if (sentinels.length > 0 && nodes.length > 0) faults.push('REDIS_SENTINELS and REDIS_CLUSTER exclude each other')
+  if (durable && (sentinels.length > 0 || nodes.length > 0)) faults.push('REDIS_DURABLE is for one Redis: a failover may forget what was acknowledged')
+  if (nodes.length > 0 && (server?.database ?? 0) !== 0) faults.push('REDIS_URL has a database, and a cluster has none')
+
+  const common = { username: server?.username, password: server?.password, database: server?.database ?? 0, tls: server?.tls ?? false, durable }
+  if (sentinels.length > 0) {
+    return { ...common, kind: 'sentinel', addresses: sentinels.map(({ address }) => address), name, sentinelUsername: sentinels[0]?.username, sentinelPassword: sentinels[0]?.password }
+  }
+  if (nodes.length > 0) {
+    return { ...common, kind: 'cluster', addresses: nodes.map(({ address }) => address), username: common.username ?? nodes[0]?.username, password: common.password ?? nodes[0]?.password, tls: common.tls || nodes.some(({ tls }) => tls) }
+  }
+  return server === undefined ? undefined : { ...common, kind: 'single', addresses: [server.address] }
+}
+
+interface RedisUrl {
+  address: Address
+  username?: string | undefined
+  password?: string | undefined
+  database: number
+  tls: boolean
+}
+
+/** `redis[s]://[[user]:password@]host[:port][/database]`, or `host[:port]`. */
+function readRedisUrl (value: string): RedisUrl | undefined {
+  const text = value.includes('://') ? value : `redis://${value}`
+  if (!URL.canParse(text)) return undefined
+  const { protocol, hostname, port, username, password, pathname, search, hash } = new URL(text)
+  if (!['redis:', 'rediss:'].includes(protocol) || hostname === '' || !/^\/?\d*$/.test(pathname) || search !== '' || hash !== '') return undefined
+  return {
+    address: { host: hostname.replace(/^\[|\]$/g, ''), port: port === '' ? 6379 : Number(port) },
+    username: username === '' ? undefined : decodeURIComponent(username),
+    password: password === '' ? undefined : decodeURIComponent(password),
+    database: Number(pathname.slice(1)),
+    tls: protocol === 'rediss:'
+  }
+}
+
+function withoutPassword (url: string): string {
+  return url.replace(/:\/\/.*@/, '://***@')
 }
 
 function splitList (value: string): string[] {

@@ -1,18 +1,23 @@
 import { randomUUID } from 'node:crypto'
 import type { Duplex } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { WebSocket } from 'ws'
 import { Inbox } from './commands/inbox.ts'
 import type { Config } from './config.ts'
 import { RoomcastError, toRoomcastError } from './errors.ts'
 import { Connection } from './hub/connection.ts'
 import type { Hub } from './hub/hub.ts'
+import type { Position } from './protocol/envelope.ts'
 import { ALL_ROOM, SUBPROTOCOL, USER_ALIAS } from './protocol/names.ts'
 import type { Identity } from './rooms/identity.ts'
-import type { Joined, Rooms } from './rooms/rooms.ts'
+import type { Rooms } from './rooms/rooms.ts'
 import { WebSocketTransport } from './transport/websocket.ts'
 
 /** A connection outlives its token by this much, ms. */
 const EXPIRY_GRACE_MS = 10_000
+
+/** Until automatic rooms that could not be joined are tried again, ms. */
+const RETRY_MS = 1_000
 
 /** What a client asked for in the URL. */
 export interface Parameters {
@@ -97,10 +102,16 @@ export class Sockets {
 
   /** Joins the automatic rooms, says welcome to who wants it, and joins the rooms of the URL. */
   async #enter (inbox: Inbox, names: string[], welcome: boolean): Promise<void> {
-    const { config, rooms, onError } = this.#options
+    const { config, rooms } = this.#options
     const { connection, identity } = inbox
-    const automatic: Joined[] = []
-    for (const name of [USER_ALIAS, ALL_ROOM]) await rooms.join(connection, identity, name, (joined) => { automatic.push(joined) })
+    const automatic = new Map<string, Position | undefined>([[USER_ALIAS, undefined], [ALL_ROOM, undefined]])
+    const missing: string[] = []
+    for (const name of automatic.keys()) {
+      await rooms.join(connection, identity, name, ({ position }) => { automatic.set(name, position) }).catch((error: unknown) => {
+        if (!isUnavailable(error)) throw error
+        missing.push(name)
+      })
+    }
     if (welcome) {
       connection.send({
         type: 'welcome',
@@ -109,19 +120,38 @@ export class Sockets {
         user: connection.user,
         expiresAt: connection.expiresAt - EXPIRY_GRACE_MS,
         heartbeatMs: config.HEARTBEAT_SECONDS * 1_000,
-        rooms: automatic.map(({ room, position }) => ({ room, ...position }))
+        rooms: [...automatic].map(([room, position]) => ({ room, ...position }))
       })
     }
+    if (missing.length > 0) this.#joinLater(inbox, missing, welcome).catch(this.#options.onError)
     for (const name of names) {
-      try {
-        await rooms.join(connection, identity, name, ({ room, position, audience }) => {
-          connection.send({ type: 'joined', room, ...position, audience })
-        })
-      } catch (error) {
-        if (!(error instanceof RoomcastError)) onError(error)
+      if (connection.ended) return
+      await rooms.join(connection, identity, name, ({ room, position, audience }) => {
+        connection.send({ type: 'joined', room, ...position, audience })
+      }).catch((error: unknown) => {
+        if (!(error instanceof RoomcastError)) this.#options.onError(error)
         const { code, message, retryAfterMs } = toRoomcastError(error)
         inbox.refuse(code, message, undefined, retryAfterMs)
+      })
+    }
+  }
+
+  /** Nobody can ask for the automatic rooms again: while they cannot be reached, it is tried until they can. */
+  async #joinLater ({ connection, identity }: Inbox, names: string[], tell: boolean): Promise<void> {
+    for (const name of names) {
+      for (let joined = false; !joined && !connection.ended;) {
+        await sleep(RETRY_MS, undefined, { ref: false })
+        joined = await this.#options.rooms.join(connection, identity, name, ({ room, position, audience }) => {
+          if (tell) connection.send({ type: 'joined', room, ...position, audience })
+        }).then(() => true, (error: unknown) => {
+          if (!isUnavailable(error)) throw error
+          return false
+        })
       }
     }
   }
+}
+
+function isUnavailable (error: unknown): boolean {
+  return error instanceof RoomcastError && error.code === 'unavailable'
 }

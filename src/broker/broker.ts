@@ -48,6 +48,8 @@ export interface HistoryQuery {
 export interface StoredMessage extends EncodedContent {
   offset: number
   time: number
+  /** The origin whose connections did not get it. */
+  exclude?: string | undefined
 }
 
 /** A part of a room's history. */
@@ -92,7 +94,8 @@ export interface OccupancyQuery {
  *
  * **Delivery.** The listener gets the envelopes of the rooms that are subscribed, from this node and from others
  * alike, a room's messages in the order of their offsets. It may be called before `publish` resolves. Delivery may
- * lose or repeat messages on a bad day (offsets tell); history does not. Notices arrive at most once.
+ * lose or repeat messages on a bad day (offsets tell); history does not. After such a day, and now and then in quiet
+ * rooms, a `position` envelope says where a room stands. Notices arrive at most once.
  *
  * **Epochs.** A room that was forgotten, or whose state cannot be trusted, starts again at offset 1 under an epoch
  * that never was before. Example: positions `a:1`, `a:2`, then the state is lost, then `b:1`. Whoever holds `a:2`
@@ -125,8 +128,13 @@ export interface Broker {
   /** Does not want them any more. */
   unsubscribe (room: string): Promise<void>
 
-  /** The top of a room; a room that never was gets an epoch and stands at 0. */
-  position (room: string): Promise<Position | undefined>
+  /**
+   * The top of a room; a room that never was gets an epoch and stands at 0.
+   *
+   * @param seen what was delivered: a top below it, in the same epoch, is an older state that came back. Its offsets
+   * would be given out again, so it starts a new epoch.
+   */
+  position (room: string, seen?: Position): Promise<Position | undefined>
 
   history (room: string, query: HistoryQuery): Promise<HistoryPage>
 
@@ -141,6 +149,9 @@ export interface Broker {
 
   /** Occupied rooms, by name. */
   occupied (query: OccupancyQuery): Promise<{ rooms: Occupancy[], next?: string | undefined }>
+
+  /** Whether what is between the nodes can be reached. */
+  readonly reachable: boolean
 
   /** Lets go of everything. */
   close (): Promise<void>

@@ -39,6 +39,7 @@ interface Remembered {
 
 /** The broker of a single node: everything lives as long as the process. */
 export class MemoryBroker implements Broker {
+  readonly reachable = true
   readonly #options: MemoryBrokerOptions
   readonly #hasHistory: boolean
   readonly #rooms = new Map<string, RoomState>()
@@ -153,7 +154,7 @@ export class MemoryBroker implements Broker {
     const state = this.#state(room, now)
     state.offset++
     state.until = now + positionLifetime(this.#options.historyTtlSeconds)
-    const message = { offset: state.offset, time: now, fields, bytes }
+    const message = { offset: state.offset, time: now, fields, bytes, exclude }
     state.history.push(message)
     this.#historyBytes += sizeOf(message)
     this.#filled.delete(state) // Moves it to the end: the latest published to.

@@ -1,4 +1,3 @@
-import type { Envelope } from '../protocol/envelope.ts'
 import type { Connection } from './connection.ts'
 import { type Backlog, Room } from './room.ts'
 
@@ -9,7 +8,7 @@ import { type Backlog, Room } from './room.ts'
 const TURN_BUDGET = 2048
 
 /**
- * This node's connections and the rooms they are in. Envelopes come in by `deliver`; frames leave at the end of
+ * This node's connections and the rooms they are in. Envelopes go to their rooms; frames leave at the end of
  * the event-loop turn, so that messages of one turn leave together. It does no I/O of its own.
  */
 export class Hub {
@@ -78,11 +77,6 @@ export class Hub {
 
   get roomCount (): number {
     return this.#rooms.size
-  }
-
-  /** Hands an envelope to the members of its room. */
-  deliver (envelope: Envelope): void {
-    this.#rooms.get(envelope.room)?.deliver(envelope)
   }
 
   #enqueue (room: Room): void {

@@ -1,5 +1,6 @@
+import { encodeFrame } from '../protocol/codec.ts'
 import { roomLabel } from '../protocol/names.ts'
-import type { Envelope, Position } from '../protocol/envelope.ts'
+import type { MessageEnvelope, NoticeEnvelope, Position } from '../protocol/envelope.ts'
 import { messageFrame, textFrame } from '../transport/websocket.ts'
 import type { Connection } from './connection.ts'
 
@@ -82,6 +83,11 @@ export class Room {
     return this.#written
   }
 
+  /** Of the latest message that was delivered to the room; undefined until there was one, or a position was adopted. */
+  get delivered (): Position | undefined {
+    return this.#taken
+  }
+
   /** Takes over the position that was read after the subscription was confirmed. */
   adopt (position: Position | undefined): void {
     if (position === undefined || (this.#taken?.epoch === position.epoch && this.#taken.offset >= position.offset)) return
@@ -89,8 +95,8 @@ export class Room {
     this.#written = position
   }
 
-  /** Takes an envelope for delivery; drops what the room has had. */
-  deliver (envelope: Envelope): void {
+  /** Takes an envelope for delivery; drops what the room has had. That nothing is missing before it is the caller's business. */
+  deliver (envelope: MessageEnvelope | NoticeEnvelope): void {
     if (envelope.kind === 'notice') {
       this.#append(textFrame(envelope.frame), envelope.exceptUser === undefined ? undefined : userKey(envelope.exceptUser))
       return
@@ -102,6 +108,12 @@ export class Room {
     }
     const message = { fields: envelope.fields, bytes: envelope.bytes, time: envelope.time, offset: position?.offset }
     this.#append(messageFrame(this.label, message), envelope.exclude === undefined ? undefined : originKey(envelope.exclude))
+  }
+
+  /** Continuity was lost: tells the members, who go on from another position. */
+  reset (position: Position, reason: 'epoch' | 'history'): void {
+    this.#taken = position
+    this.#append(textFrame(encodeFrame({ type: 'reset', room: this.label, ...position, reason })), undefined)
   }
 
   /** Runs a step behind everything that was delivered before: at once when nothing is waiting. */

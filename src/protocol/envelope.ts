@@ -31,5 +31,12 @@ export interface NoticeEnvelope {
   exceptUser?: string | undefined
 }
 
-/** What travels between nodes. */
-export type Envelope = MessageEnvelope | NoticeEnvelope
+/** Where a room stands: sent when messages may have been lost on their way to this node. */
+export interface PositionEnvelope {
+  kind: 'position'
+  room: string
+  position: Position
+}
+
+/** What the broker delivers. */
+export type Envelope = MessageEnvelope | NoticeEnvelope | PositionEnvelope

@@ -110,6 +110,11 @@ export const SERVER_FRAMES = {
     messages: Type.Array(HistoryMessage),
     next: Type.Optional(Offset)
   }, 'A page of history.'),
+  reset: frame('reset', {
+    room: Type.String(),
+    ...OptionalPosition,
+    reason: Type.Union([Type.Literal('epoch'), Type.Literal('history')], { description: '`epoch`: the room began again, under a new epoch. `history`: messages were lost on their way and are not kept any more.' })
+  }, 'Continuity was lost: messages may be missing. Load your state anew; messages after `offset` follow.'),
   error: frame('error', {
     code: Type.String(),
     text: Type.String(),

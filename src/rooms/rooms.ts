@@ -9,6 +9,7 @@ import type { Position } from '../protocol/envelope.ts'
 import { type Content, type EncodedContent, encodeContent } from '../protocol/message.ts'
 import { ALL_ROOM, isAutomatic, isRoomName, isUser, ROOM_RULE, roomLabel, USER_ALIAS, userRoom } from '../protocol/names.ts'
 import { Announcements } from './announcements.ts'
+import { Continuity } from './continuity.ts'
 import { ACTIONS } from './grants.ts'
 import { type Identity, SERVER } from './identity.ts'
 
@@ -71,6 +72,8 @@ export class Rooms {
   readonly server: Identity = SERVER
   /** Set when the node goes down: its members are not announced as gone, for they will be back elsewhere. */
   silent = false
+  /** What becomes of envelopes on their way to the members. */
+  readonly continuity: Continuity
   readonly #hub: Hub
   readonly #broker: Broker
   readonly #presence: Presence
@@ -87,7 +90,8 @@ export class Rooms {
     this.#maxRooms = options.maxRoomsPerConnection > 0 ? options.maxRoomsPerConnection + AUTOMATIC_ROOMS : Infinity
     this.#pageBytes = options.pageBytes
     this.#onError = options.onError
-    this.#broker.listen((envelope) => { this.#hub.deliver(envelope) })
+    this.continuity = new Continuity({ ...options, release: (room) => { this.#dropIfEmpty(room) } })
+    this.#broker.listen((envelope) => { this.continuity.receive(envelope) })
   }
 
   /**
@@ -129,7 +133,7 @@ export class Rooms {
     const room = this.#enter(roomName)
     try {
       if (room.opening !== undefined) await room.opening
-      const elsewhere = await this.#broker.elsewhere(roomName)
+      const elsewhere = automatic ? 0 : await this.#broker.elsewhere(roomName) // Nobody is told of those.
       await new Promise<void>((resolve) => {
         room.run(() => {
           resolve()

@@ -1,4 +1,5 @@
 import { Connection, type ConnectionOptions } from '../../src/hub/connection.ts'
+import type { Hub } from '../../src/hub/hub.ts'
 import type { Membership, Room } from '../../src/hub/room.ts'
 import type { CloseReason } from '../../src/protocol/close-codes.ts'
 import type { MessageEnvelope, NoticeEnvelope } from '../../src/protocol/envelope.ts'
@@ -34,6 +35,11 @@ export function parseWire (bytes: Buffer): WireFrame[] {
     frames.push({ opcode: first & 0x0f, payload: bytes.subarray(at, at += length) })
   }
   return frames
+}
+
+/** Hands an envelope to the room it is for, if the hub has it. */
+export function deliver (hub: Hub, envelope: MessageEnvelope | NoticeEnvelope): void {
+  hub.room(envelope.room)?.deliver(envelope)
 }
 
 /** A transport that keeps what is written to it. */

@@ -1,0 +1,314 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { RoomcastError } from '../errors.ts'
+import type { Envelope, NoticeEnvelope, Position } from '../protocol/envelope.ts'
+import type { Argument, Script } from '../redis/request.ts'
+import { RequestFailed } from '../redis/request.ts'
+import { COMMAND_TIMEOUT_MS, RedisServers } from '../redis/servers.ts'
+import type { RedisSettings } from '../redis/settings.ts'
+import {
+  type Broker, FRESH_POSITION_MS, type HistoryPage, type HistoryQuery, IDEMPOTENCY_MS, newEpoch, type Occupancy,
+  type OccupancyQuery, positionLifetime, type Publication, type Published
+} from './broker.ts'
+import { decodeEnvelope, decodeKept, encodeBody, encodeNotice } from './redis-envelope.ts'
+import { RedisKeys } from './redis-keys.ts'
+import { RedisOccupancy } from './redis-occupancy.ts'
+import { FORGET, HISTORY, POSITION, PUBLISH, PUBLISH_UNKEPT, SCRIPTS } from './redis-scripts.ts'
+
+/** A publish without a key of its own is remembered for as long as it may be sent again, and a margin, ms. */
+const RESEND_MS = 5 * COMMAND_TIMEOUT_MS
+/** A channel is given up this long after the room's last member has gone, ms: many come back. */
+const LINGER_MS = 5_000
+/** Between looks at what lingers, and at some of the quiet rooms, ms. */
+const SWEEP_MS = 1_000
+/** A quiet room's position is compared this often, ms, or as often as the rate allows. */
+const COMPARE_MS = 30_000
+const COMPARED_PER_SWEEP = 500
+/** A top that is ahead of what came gets this long to arrive, ms. */
+const ARRIVAL_MS = 1_000
+
+export interface RedisBrokerOptions {
+  settings: RedisSettings
+  prefix: string
+  /** Messages kept per room; 0 turns history off. */
+  historySize: number
+  /** How long a message is kept, s; 0 turns history off. */
+  historyTtlSeconds: number
+  onEvent: (level: 'info' | 'warn' | 'error', message: string, error?: Error) => void
+}
+
+/** A room whose envelopes this node gets. */
+interface Subscription {
+  readonly room: string
+  readonly channel: string
+  /** Since when nobody wants it any more, ms since 1970; undefined while somebody does. */
+  unwantedAt: number | undefined
+  /** Of the latest message that came. */
+  last: Position | undefined
+  /** When that was, or when the position was compared, ms since 1970. */
+  checkedAt: number
+}
+
+/** The broker of many nodes: order, history and occupancy are in Redis, and every publish is one script there. */
+export class RedisBroker implements Broker {
+  /** Channel messages that are not ours, and were dropped. */
+  foreign = 0
+  readonly #options: RedisBrokerOptions
+  readonly #keys: RedisKeys
+  readonly #hasHistory: boolean
+  readonly #publishCommand: string
+  readonly #node = randomBytes(8).toString('hex')
+  readonly #lifetime: number
+  readonly #subscriptions = new Map<string, Subscription>()
+  readonly #lingering = new Set<Subscription>()
+  readonly #sweeper: NodeJS.Timeout
+  #uncompared: Iterator<Subscription> | undefined
+  #publishes = 0
+  #listener: (envelope: Envelope) => void = () => {}
+  // Set by `connect`, the only way to make one.
+  #servers!: RedisServers
+  #occupancy!: RedisOccupancy
+
+  private constructor (options: RedisBrokerOptions) {
+    this.#options = options
+    this.#keys = new RedisKeys(options.prefix)
+    this.#hasHistory = options.historySize > 0 && options.historyTtlSeconds > 0
+    this.#publishCommand = options.settings.kind === 'cluster' ? 'SPUBLISH' : 'PUBLISH'
+    this.#lifetime = positionLifetime(options.historyTtlSeconds)
+    this.#sweeper = setInterval(() => { this.#sweep() }, SWEEP_MS)
+    this.#sweeper.unref()
+  }
+
+  /** Connects; rejects, with a message for the operator, where that fails at the first attempt. */
+  static async connect (options: RedisBrokerOptions): Promise<RedisBroker> {
+    const broker = new RedisBroker(options)
+    try {
+      await broker.#connect()
+    } catch (error) {
+      await broker.close()
+      throw error
+    }
+    return broker
+  }
+
+  get reachable (): boolean {
+    return this.#servers.reachable
+  }
+
+  listen (listener: (envelope: Envelope) => void): void {
+    this.#listener = listener
+  }
+
+  async publish (publication: Publication): Promise<Published> {
+    const { room, idempotency } = publication
+    const { meta, stream, occupancy, remembered, channel } = this.#keys.room(room)
+    const name = remembered + (idempotency === undefined
+      ? `~${this.#node}${(this.#publishes++).toString(36)}`
+      : createHash('sha256').update(idempotency.id).digest('base64url').slice(0, 22))
+    const body = encodeBody(publication)
+    const fingerprint = idempotency?.fingerprint ?? '-'
+    const rememberMs = idempotency === undefined ? RESEND_MS : IDEMPOTENCY_MS
+    const { historySize, historyTtlSeconds } = this.#options
+    const answer = await (this.#hasHistory
+      ? this.#run(PUBLISH, [meta, stream, name, occupancy], [newEpoch(), body, channel, this.#publishCommand, fingerprint, rememberMs, historySize, historyTtlSeconds * 1_000, this.#lifetime])
+      : this.#run(PUBLISH_UNKEPT, [name, occupancy], [body, channel, this.#publishCommand, fingerprint, rememberMs])
+    ) as string
+    if (answer === 'C') throw new RoomcastError('idempotency_conflict')
+    const [kind, epoch = '', offset, time, audience] = answer.split(' ')
+    return {
+      position: this.#hasHistory ? { epoch, offset: Number(offset) } : undefined,
+      time: Number(time),
+      audience: Number(audience),
+      replayed: kind === 'R'
+    }
+  }
+
+  async notify (notice: NoticeEnvelope): Promise<void> {
+    const channel = this.#keys.channel(notice.room)
+    await this.#servers.command(channel, this.#publishCommand, channel, encodeNotice(notice))
+  }
+
+  async subscribe (room: string): Promise<Position | undefined> {
+    const channel = this.#keys.channel(room)
+    let subscription = this.#subscriptions.get(channel)
+    if (subscription === undefined) {
+      subscription = { room, channel, unwantedAt: undefined, last: undefined, checkedAt: Date.now() }
+      this.#subscriptions.set(channel, subscription)
+    }
+    subscription.unwantedAt = undefined
+    this.#lingering.delete(subscription)
+    return await within(COMMAND_TIMEOUT_MS, this.#servers.subscribe(channel).then(async () => await this.#position(room, this.#lifetime)))
+  }
+
+  async unsubscribe (room: string): Promise<void> {
+    const subscription = this.#subscriptions.get(this.#keys.channel(room))
+    if (subscription === undefined) return
+    subscription.unwantedAt = Date.now()
+    this.#lingering.add(subscription)
+  }
+
+  async position (room: string, seen?: Position): Promise<Position | undefined> {
+    return await this.#position(room, FRESH_POSITION_MS, seen)
+  }
+
+  async history (room: string, { after, before, epoch, limit, maxBytes }: HistoryQuery): Promise<HistoryPage> {
+    if (!this.#hasHistory) return { recovered: false, messages: [] }
+    const { meta, stream } = this.#keys.room(room)
+    const age = this.#options.historyTtlSeconds * 1_000
+    const args = [newEpoch(), FRESH_POSITION_MS, age, epoch ?? '', after ?? '', before ?? '', limit, maxBytes]
+    const reply = await this.#run(HISTORY, [meta, stream], args, true) as (Buffer | number)[]
+    const position = { epoch: String(reply[0]), offset: Number(reply[1]) }
+    if (epoch !== undefined && epoch !== position.epoch) return { position, recovered: false, messages: [] }
+    const messages = []
+    for (let i = 4; i < reply.length; i += 2) messages.push({ offset: Number(reply[i]), ...decodeKept(reply[i + 1] as Buffer) })
+    const recovered = after === undefined || (after <= position.offset && (after === position.offset || Number(reply[2]) <= after + 1))
+    const last = messages.at(-1)?.offset
+    if (after === undefined) messages.reverse()
+    return { position, recovered, messages, next: reply[3] === 1 ? last : undefined }
+  }
+
+  async forget (room: string): Promise<void> {
+    const { stream } = this.#keys.room(room)
+    await this.#run(FORGET, [stream], [])
+  }
+
+  occupy (room: string, connections: number): void {
+    this.#occupancy.occupy(room, connections)
+  }
+
+  async elsewhere (room: string): Promise<number> {
+    return await available(this.#occupancy.elsewhere(room))
+  }
+
+  async occupied (query: OccupancyQuery): Promise<{ rooms: Occupancy[], next?: string }> {
+    return await available(this.#occupancy.occupied(query))
+  }
+
+  async close (): Promise<void> {
+    clearInterval(this.#sweeper)
+    await this.#occupancy?.close()
+    this.#servers?.close()
+  }
+
+  async #connect (): Promise<void> {
+    const { settings, onEvent } = this.#options
+    this.#servers = await RedisServers.connect({
+      settings,
+      scripts: SCRIPTS,
+      onMessage: (channel, message) => { this.#receive(channel, message) },
+      onInterrupted: (channels) => { void this.#compare(channels) },
+      onEvent
+    })
+    this.#occupancy = new RedisOccupancy({
+      servers: this.#servers,
+      keys: this.#keys,
+      node: this.#node,
+      onForgotten: () => { void this.#compare([...this.#subscriptions.keys()]) },
+      onError: (error) => { onEvent('error', 'clearing up after a node that is gone failed', error as Error) }
+    })
+    await this.#occupancy.start()
+  }
+
+  /** Exceptions in here would end the process. */
+  #receive (channel: Buffer, message: Buffer): void {
+    const subscription = this.#subscriptions.get(channel.toString('latin1'))
+    if (subscription === undefined || subscription.unwantedAt !== undefined) return
+    let envelope
+    try {
+      envelope = decodeEnvelope(subscription.room, message)
+    } catch {
+      this.foreign++
+      return
+    }
+    if (envelope.kind === 'message' && envelope.position !== undefined) {
+      subscription.last = envelope.position
+      subscription.checkedAt = Date.now()
+    }
+    this.#listener(envelope)
+  }
+
+  async #position (room: string, keepMs: number, seen?: Position): Promise<Position | undefined> {
+    if (!this.#hasHistory) return undefined
+    const { meta, stream } = this.#keys.room(room)
+    const answer = await this.#run(POSITION, [meta, stream], [newEpoch(), keepMs, seen?.epoch ?? '', seen?.offset ?? '']) as string
+    const [epoch = '', offset] = answer.split(' ')
+    return { epoch, offset: Number(offset) }
+  }
+
+  /** Tells the listener where rooms stand, after messages may have been lost on their way. */
+  async #compare (channels: string[]): Promise<void> {
+    for (let i = 0; i < channels.length; i += COMPARED_PER_SWEEP) {
+      await Promise.all(channels.slice(i, i + COMPARED_PER_SWEEP).map(async (channel) => {
+        const subscription = this.#subscriptions.get(channel)
+        if (subscription === undefined || subscription.unwantedAt !== undefined) return
+        await this.#tellPosition(subscription)
+      }))
+    }
+  }
+
+  async #tellPosition (subscription: Subscription): Promise<void> {
+    try {
+      const position = await this.#position(subscription.room, this.#lifetime)
+      subscription.checkedAt = Date.now()
+      if (position !== undefined && subscription.unwantedAt === undefined) this.#listener({ kind: 'position', room: subscription.room, position })
+    } catch {
+      // Redis is away: the next sweep asks again.
+      subscription.checkedAt = 0
+    }
+  }
+
+  #sweep (): void {
+    const now = Date.now()
+    for (const subscription of this.#lingering) {
+      if ((subscription.unwantedAt as number) + LINGER_MS > now) break
+      this.#lingering.delete(subscription)
+      this.#subscriptions.delete(subscription.channel)
+      this.#servers.unsubscribe(subscription.channel)
+    }
+    if (!this.#hasHistory) return
+    const count = Math.min(COMPARED_PER_SWEEP, Math.ceil(this.#subscriptions.size * SWEEP_MS / COMPARE_MS))
+    this.#uncompared ??= this.#subscriptions.values()
+    for (let i = 0; i < count; i++) {
+      const { value, done } = this.#uncompared.next()
+      if (done === true) {
+        this.#uncompared = undefined
+        return
+      }
+      if (value.unwantedAt === undefined && value.checkedAt <= now - COMPARE_MS) void this.#compareQuiet(value)
+    }
+  }
+
+  /** Compares a room that has been quiet; what is on its way gets time to arrive. */
+  async #compareQuiet (subscription: Subscription): Promise<void> {
+    subscription.checkedAt = Date.now()
+    const { last } = subscription
+    const position = await this.#position(subscription.room, this.#lifetime).catch(() => undefined)
+    if (position === undefined || (position.epoch === last?.epoch && position.offset === last.offset)) return
+    setTimeout(() => { void this.#tellPosition(subscription) }, ARRIVAL_MS).unref()
+  }
+
+  async #run (script: Script, keys: string[], args: Argument[], binary = false): Promise<unknown> {
+    return await available(this.#servers.run(script, keys, args, binary), script === PUBLISH || script === PUBLISH_UNKEPT)
+  }
+}
+
+/** Makes of a request that failed what the caller of the broker gets. */
+async function available<T> (request: Promise<T>, publishes = false): Promise<T> {
+  try {
+    return await request
+  } catch (error) {
+    if (!(error instanceof RequestFailed)) throw error
+    throw publishes && error.uncertain
+      ? new RoomcastError('publish_unknown', 'It may have been published or not; try again with the same key')
+      : new RoomcastError('unavailable', 'The rooms cannot be reached; try again', COMMAND_TIMEOUT_MS)
+  }
+}
+
+async function within<T> (ms: number, answer: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  return await Promise.race([
+    available(answer),
+    new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(() => { reject(new RoomcastError('unavailable', 'The rooms cannot be reached; try again', COMMAND_TIMEOUT_MS)) }, ms)
+    })
+  ]).finally(() => { clearTimeout(timer) })
+}
