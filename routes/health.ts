@@ -19,11 +19,12 @@ const route: FastifyPluginAsync = async (app) => {
       tags: ['health'],
       summary: 'Should this instance get traffic?',
       security: [],
-      response: { 200: status('Yes.', 'ready'), 503: status('No: it is going down.', 'leaving') }
+      response: { 200: status('Yes.', 'ready'), 503: status('No: it is going down (`leaving`), or Redis cannot be reached (`unavailable`).', 'leaving') }
     }
   }, async (_request, reply) => {
-    if (!app.shutdown.leaving) return { status: 'ready' }
-    return await reply.code(503).send({ status: 'leaving' })
+    if (app.shutdown.leaving) return await reply.code(503).send({ status: 'leaving' })
+    if (!app.broker.reachable) return await reply.code(503).send({ status: 'unavailable' })
+    return { status: 'ready' }
   })
 }
 

@@ -61,10 +61,11 @@ export class Requester {
     this.#client.on('error', (error: Error) => { this.lastError = error })
     this.#client.on('ready', () => { void this.#prepare() })
     this.#client.on('close', () => {
+      const wasUsable = this.#usable
       this.#preparation++
       this.#usable = false
       this.lostAt ??= Date.now()
-      options.onLost(this)
+      if (wasUsable) options.onLost(this)
     })
     this.#client.connect().catch((error: Error) => { this.lastError ??= error })
   }

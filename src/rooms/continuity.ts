@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Broker } from '../broker/broker.ts'
+import type { Broker, HistoryPage } from '../broker/broker.ts'
 import type { Hub } from '../hub/hub.ts'
 import type { Room } from '../hub/room.ts'
 import type { Envelope, MessageEnvelope, Position } from '../protocol/envelope.ts'
@@ -117,23 +117,36 @@ export class Continuity {
     const top = page.position
     if (top === undefined) return true
     if (top.epoch !== delivered.epoch) {
-      this.#reset(room, top, 'epoch')
+      await this.#beginAgain(room, top)
       return true
     }
     if (top.offset < delivered.offset) {
       const fresh = await this.#broker.position(room.name, delivered)
-      if (fresh !== undefined && fresh.epoch !== delivered.epoch) this.#reset(room, fresh, 'epoch')
+      if (fresh !== undefined && fresh.epoch !== delivered.epoch) await this.#beginAgain(room, fresh)
       return true
     }
     if (!page.recovered) {
       this.#reset(room, top, 'history')
       return true
     }
-    for (const { offset, ...message } of page.messages) {
-      room.deliver({ kind: 'message', room: room.name, position: { epoch: top.epoch, offset }, ...message })
-    }
+    this.#deliverPage(room, top.epoch, page)
     if (page.messages.length > 0) this.counts.filled++
     return page.next === undefined
+  }
+
+  /** Goes on in another epoch: from its beginning, if all of it fits on a page. */
+  async #beginAgain (room: Room, { epoch }: Position): Promise<void> {
+    const page = await this.#broker.history(room.name, { after: 0, epoch, limit: PAGE_MESSAGES, maxBytes: PAGE_BYTES })
+    const top = page.position as Position
+    const whole = top.epoch === epoch && page.recovered && page.next === undefined
+    this.#reset(room, whole ? { epoch, offset: 0 } : top, 'epoch')
+    if (whole) this.#deliverPage(room, epoch, page)
+  }
+
+  #deliverPage (room: Room, epoch: string, { messages }: HistoryPage): void {
+    for (const { offset, ...message } of messages) {
+      room.deliver({ kind: 'message', room: room.name, position: { epoch, offset }, ...message })
+    }
   }
 
   /**
