@@ -26,6 +26,18 @@ const PYTHON_WEBSOCKETS: Program = {
   requiredBy: 'REQUIRE_PYTHON'
 }
 
+const NGINX: Program = {
+  package: 'nginx',
+  find: () => onPath('nginx') ?? inSbin('nginx'),
+  requiredBy: 'REQUIRE_PROXY'
+}
+
+const HAPROXY: Program = {
+  package: 'haproxy',
+  find: () => onPath('haproxy') ?? inSbin('haproxy'),
+  requiredBy: 'REQUIRE_PROXY'
+}
+
 /** The arguments for a headless Chromium that leaves the network alone. */
 export const CHROMIUM_ARGUMENTS = [
   '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
@@ -40,6 +52,16 @@ export function findChromium (t: Test): string | undefined {
 /** A Python with the `websockets` package, found or installed; without one the test is skipped, loudly. */
 export function findPythonWebsockets (t: Test): string | undefined {
   return obtain(t, PYTHON_WEBSOCKETS)
+}
+
+/** An nginx, found or installed; without one the test is skipped, loudly. */
+export function findNginx (t: Test): string | undefined {
+  return obtain(t, NGINX)
+}
+
+/** An HAProxy, found or installed; without one the test is skipped, loudly. */
+export function findHaproxy (t: Test): string | undefined {
+  return obtain(t, HAPROXY)
 }
 
 function obtain (t: Test, { package: name, find, requiredBy }: Program): string | undefined {
@@ -70,4 +92,9 @@ function succeeds (command: string, parameters: string[]): boolean {
 function onPath (...names: string[]): string | undefined {
   const folders = (process.env.PATH ?? '').split(delimiter)
   return names.flatMap((name) => folders.map((folder) => join(folder, name))).find((file) => existsSync(file))
+}
+
+/** Where Debian has servers; not on everybody's PATH. */
+function inSbin (name: string): string | undefined {
+  return [join('/usr/sbin', name)].find((file) => existsSync(file))
 }
