@@ -84,6 +84,12 @@ test('docs/configuration.md has every setting with its description and its defau
   t.strictSame(rows.map(([name, value, description]) => [unquote(name), unquote(value), description]).sort(), [...DEFAULTS].sort())
 })
 
+test('settings that docs/operations.md names are settings', async (t) => {
+  const names = new Set([...withoutFences(read('docs/operations.md')).matchAll(/`([A-Z]+(?:_[A-Z]+)+)(?:=[^`]*)?`/g)].map(([, name = '']) => name))
+  t.not(names.size, 0)
+  for (const name of names) t.ok(name in ENVIRONMENT || name === 'NODE_ENV', name)
+})
+
 test('docs/configuration.md names the settings that are refused', async (t) => {
   const names = readPart(read('docs/configuration.md'), '### Not yet').match(/(?<=`)[A-Z_]+(?=`)/g) ?? []
   t.not(names.length, 0)
