@@ -144,12 +144,12 @@ for (const product of PRODUCTS) {
       const client = await open(t, proxy, { token })
       client.ws.close()
       await client.closed
-      await until(() => / \/ws .* 101 /.test(proxy.output()), 'the line in the log')
+      await until(() => / \/ws\b.* 101 /.test(proxy.output()), 'the line in the log')
       t.notMatch(proxy.output(), token)
 
       const failing = await startProxy(t, product, program, [await findFreePort(), await findFreePort()])
       t.match((await fetch(`${failing.url}/ws?token=${token}`)).status, /^50[23]$/)
-      await until(() => / \/ws .* 50[23] /.test(failing.output()), 'the line in the log')
+      await until(() => / \/ws\b.* 50[23] /.test(failing.output()), 'the line in the log')
       t.notMatch(failing.output(), token)
     })
 
