@@ -1,6 +1,8 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
 
 /** A program that some tests need and npm does not have. */
@@ -64,14 +66,81 @@ export function findHaproxy (t: Test): string | undefined {
   return obtain(t, HAPROXY)
 }
 
+/** How a Redis server is run: a program, and what stands before its own arguments. */
+export interface RedisProgram {
+  command: string
+  parameters: string[]
+  environment?: Record<string, string>
+}
+
+/** A Redis of a version that the service works with; all its ports are on this machine. */
+const REDIS_IMAGE = 'redis:7-alpine'
+const REDIS_PACKAGES = ['redis-server', 'redis-tools', 'libjemalloc2', 'liblzf1', 'libatomic1', 'liblua5.1-0', 'lua-bitop', 'lua-cjson']
+const REDIS_CACHE = fileURLToPath(new URL('../../node_modules/.cache/roomcast-redis', import.meta.url))
+
+/**
+ * A Redis server: on the PATH, in a package that was unpacked before, unpacked now, installed, or in a container; without
+ * one the test is skipped, loudly. No step needs the ones after it.
+ */
+export function findRedis (t: Test): RedisProgram | undefined {
+  const program = redisOnPath() ?? unpackedRedis() ?? (install('redis-server') ? redisOnPath() : undefined) ?? redisImage()
+  if (program !== undefined) return program
+  miss(t, 'redis-server', 'REQUIRE_REDIS')
+  return undefined
+}
+
+function redisOnPath (): RedisProgram | undefined {
+  const command = onPath('redis-server', 'valkey-server')
+  return command === undefined ? undefined : { command, parameters: [] }
+}
+
+/** From Debian's packages, which are fetched and unpacked without being installed: that needs no root. */
+function unpackedRedis (): RedisProgram | undefined {
+  if (!existsSync(REDIS_CACHE) && onPath('apt-get') !== undefined && onPath('dpkg') !== undefined) unpackRedis()
+  const command = join(REDIS_CACHE, 'usr/bin/redis-server')
+  if (!existsSync(command)) return undefined
+  const libraries = readdirSync(join(REDIS_CACHE, 'usr/lib')).map((folder) => join(REDIS_CACHE, 'usr/lib', folder))
+  const program = { command, parameters: [], environment: { LD_LIBRARY_PATH: libraries.join(delimiter) } }
+  return succeeds(command, ['--version'], program.environment) ? program : undefined
+}
+
+function unpackRedis (): void {
+  const folder = mkdtempSync(join(tmpdir(), 'roomcast-redis-'))
+  const known = REDIS_PACKAGES.filter((name) => succeeds('apt-cache', ['show', name]))
+  if (succeeds('apt-get', ['download', '-qq', ...known], undefined, folder)) {
+    const unpacked = join(folder, 'unpacked')
+    const packages = readdirSync(folder).filter((name) => name.endsWith('.deb'))
+    if (packages.every((name) => succeeds('dpkg', ['-x', join(folder, name), unpacked]))) {
+      mkdirSync(join(REDIS_CACHE, '..'), { recursive: true })
+      // In one step, for test files run side by side; whoever comes second has it already.
+      try {
+        renameSync(unpacked, REDIS_CACHE)
+      } catch {
+        succeeds('cp', ['-r', unpacked, REDIS_CACHE])
+      }
+    }
+  }
+  rmSync(folder, { recursive: true, force: true })
+}
+
+function redisImage (): RedisProgram | undefined {
+  const docker = onPath('docker')
+  if (docker === undefined || !succeeds(docker, ['image', 'pull', '-q', REDIS_IMAGE])) return undefined
+  return { command: docker, parameters: ['run', '--rm', '--network', 'host', '--volume', `${tmpdir()}:${tmpdir()}`, REDIS_IMAGE, 'redis-server'] }
+}
+
 function obtain (t: Test, { package: name, find, requiredBy }: Program): string | undefined {
   const program = find() ?? (install(name) ? find() : undefined)
   if (program !== undefined) return program
+  miss(t, name, requiredBy)
+  return undefined
+}
+
+function miss (t: Test, name: string, requiredBy: string): void {
   const message = `${name} is not here and cannot be installed`
   if (process.env[requiredBy] === '1') throw new Error(`${message}, and ${requiredBy} is set`)
   console.error(`\n*** SKIPPED: ${t.name}: ${message}. ***\n`)
   t.plan(0, message)
-  return undefined
 }
 
 function install (name: string): boolean {
@@ -80,9 +149,9 @@ function install (name: string): boolean {
   return succeeds('apt-get', get) || (succeeds('apt-get', ['update', '-qq']) && succeeds('apt-get', get))
 }
 
-function succeeds (command: string, parameters: string[]): boolean {
+function succeeds (command: string, parameters: string[], environment: Record<string, string> = {}, cwd?: string): boolean {
   try {
-    execFileSync(command, parameters, { stdio: 'ignore', env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } })
+    execFileSync(command, parameters, { stdio: 'ignore', cwd, env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive', ...environment } })
     return true
   } catch {
     return false

@@ -1,34 +1,205 @@
 import { randomBytes } from 'node:crypto'
 import { Redis } from 'ioredis'
-import { RedisBroker } from '../../src/broker/redis.ts'
+import t, { test, type Test } from 'tap'
+import { RedisBroker, type RedisBrokerOptions } from '../../src/broker/redis.ts'
+import { readConfig } from '../../src/config.ts'
+import type { MessageEnvelope, Position } from '../../src/protocol/envelope.ts'
+import type { RedisSettings } from '../../src/redis/settings.ts'
+import { findRedis } from '../debian.ts'
+import { until } from '../helper.ts'
+import { RedisServer } from '../redis-server.ts'
 import { conformance } from './conformance.ts'
 
-const port = Number(process.env.TEST_REDIS_PORT)
+const EVERYTHING = { limit: 10_000, maxBytes: 100_000_000 }
+/** What `MAXLEN ~` leaves beyond the number: it removes whole nodes of the stream, of 100 messages. */
+const SLACK = 100
 
-conformance('redis', async (options) => {
-  const prefix = `test-${randomBytes(6).toString('hex')}:`
-  const make = async () => await RedisBroker.connect({
-    ...options,
-    settings: { kind: 'single', addresses: [{ host: '127.0.0.1', port }], database: 0, tls: false, durable: false },
-    prefix,
-    onEvent: (level, message, error) => { console.error(level, message, error) }
+/** A prefix that nobody else has. */
+function makePrefix (): string {
+  return `test-${randomBytes(6).toString('hex')}:`
+}
+
+function settingsOf (url: string): RedisSettings {
+  return readConfig({ REDIS_URL: url }).redis as RedisSettings
+}
+
+function connectBroker (settings: RedisSettings, options: Partial<RedisBrokerOptions> = {}): Promise<RedisBroker> {
+  return RedisBroker.connect({ settings, prefix: makePrefix(), historySize: 1_000, historyTtlSeconds: 3_600, onEvent: () => {}, ...options })
+}
+
+/** A text of ada's. */
+function text (room: string, text: string, key?: string) {
+  return { room, fields: Buffer.from(`"from":"ada","text":${JSON.stringify(text)}`), ...(key !== undefined && { idempotency: { id: key, fingerprint: 'same' } }) }
+}
+
+const program = process.env.REDIS_URL === undefined ? findRedis(t) : undefined
+if (process.env.REDIS_URL !== undefined || program !== undefined) {
+  // One server for all that does not hurt it.
+  const server = program === undefined ? undefined : await RedisServer.start(t, program)
+  const url = server?.url ?? process.env.REDIS_URL as string
+
+  conformance('redis', async (options) => {
+    const prefix = makePrefix()
+    const [broker, other] = await Promise.all([connectBroker(settingsOf(url), { ...options, prefix }), connectBroker(settingsOf(url), { ...options, prefix })])
+    const client = new Redis(url)
+    const remove = async (pattern: string) => {
+      const keys = await client.keys(pattern)
+      if (keys.length > 0) await client.del(keys)
+    }
+    return {
+      broker,
+      other,
+      slack: SLACK,
+      loseState: async (room) => { await remove(`${prefix}{${room}}*`) },
+      cleanup: async () => {
+        await Promise.all([broker.close(), other.close()])
+        await remove(`${prefix}*`)
+        client.disconnect()
+      }
+    }
   })
-  const broker = await make()
-  const other = await make()
-  const client = new Redis(port)
-  const removeAll = async (pattern: string) => {
-    const keys = await client.keys(pattern)
-    if (keys.length > 0) await client.del(keys)
-  }
-  return {
-    broker,
-    other,
-    slack: 100,
-    cleanup: async () => {
-      await Promise.all([broker.close(), other.close()])
-      await removeAll(`${prefix}*`)
+
+  /** A broker, and a client to spoil its keys with. */
+  const start = async (t: Test, options: Partial<RedisBrokerOptions> = {}) => {
+    const prefix = makePrefix()
+    const broker = await connectBroker(settingsOf(url), { prefix, ...options })
+    const client = new Redis(url)
+    const envelopes: MessageEnvelope[] = []
+    const positions: Position[] = []
+    broker.listen((envelope) => {
+      if (envelope.kind === 'message') envelopes.push(envelope)
+      if (envelope.kind === 'position') positions.push(envelope.position)
+    })
+    t.teardown(async () => {
+      await broker.close()
+      const keys = await client.keys(`${prefix}*`)
+      if (keys.length > 0) await client.del(keys)
       client.disconnect()
-    },
-    loseState: async (room) => { await removeAll(`${prefix}{${room}}*`) }
+    })
+    return { broker, client, prefix, envelopes, positions }
   }
-})
+
+  for (const [what, spoil] of Object.entries({
+    'its meta was deleted': async (client: Redis, key: string) => { await client.del(`${key}:m`) },
+    'its meta is something else': async (client: Redis, key: string) => { await client.set(`${key}:m`, 'something else') },
+    'its meta has the wrong type': async (client: Redis, key: string) => { await client.del(`${key}:m`).then(async () => await client.lpush(`${key}:m`, 'a')) },
+    'its stream was deleted': async (client: Redis, key: string) => { await client.del(`${key}:s`) },
+    'its stream has the wrong type': async (client: Redis, key: string) => { await client.set(`${key}:s`, 'a') },
+    'its stream is of another epoch': async (client: Redis, key: string) => { await client.xadd(`${key}:s`, '99999999999999999-1', 'm', 'a') }
+  })) {
+    test(`a room goes on under a new epoch when ${what}`, async (t) => {
+      const { broker, client, prefix, envelopes } = await start(t)
+      await broker.subscribe('lobby')
+      const before = await broker.publish(text('lobby', 'a'))
+      await spoil(client, `${prefix}{lobby}`)
+      const after = await broker.publish(text('lobby', 'b'))
+      t.not(after.position?.epoch, before.position?.epoch)
+      t.equal(after.position?.offset, 1)
+      t.strictSame((await broker.publish(text('lobby', 'c'))).position, { epoch: after.position?.epoch, offset: 2 })
+      t.strictSame((await broker.history('lobby', { after: 0, ...EVERYTHING })).messages.map(({ offset }) => offset), [1, 2])
+      await until(() => envelopes.length === 3, 'all messages')
+
+      await spoil(client, `${prefix}{lobby}`)
+      const position = await broker.position('lobby')
+      if (what === 'its stream is of another epoch') return // It reads as before; the next publish notices.
+      t.not(position?.epoch, after.position?.epoch, 'asking for the position notices, too')
+      t.equal((await broker.history('lobby', { after: 2, epoch: after.position?.epoch as string, ...EVERYTHING })).recovered, false)
+    })
+  }
+
+  test('other keys of the wrong type are put right by the next use', async (t) => {
+    const { broker, client, prefix } = await start(t)
+    await broker.publish(text('lobby', 'a', 'key'))
+    for (const key of await client.keys(`${prefix}{lobby}:*`)) {
+      if (!/:[ms]$/.test(key)) await client.del(key).then(async () => await client.lpush(key, 'a'))
+    }
+    await client.lpush(`${prefix}{lobby}:o`, 'a')
+    t.equal((await broker.publish(text('lobby', 'a', 'key'))).position?.offset, 2, 'what was remembered is lost, and that is all')
+    t.equal((await broker.publish(text('lobby', 'a', 'key'))).replayed, true)
+  })
+
+  test('a top below what was delivered is an older state, and starts a new epoch', async (t) => {
+    const { broker } = await start(t)
+    const { position } = await broker.publish(text('lobby', 'a'))
+    const seen = { epoch: position?.epoch as string, offset: 5 }
+    t.strictSame(await broker.position('lobby', { ...seen, offset: 1 }), position, 'what is not below stays')
+    t.strictSame(await broker.position('lobby', { epoch: 'another', offset: 5 }), position)
+    const fresh = await broker.position('lobby', seen)
+    t.not(fresh?.epoch, seen.epoch)
+    t.equal(fresh?.offset, 0)
+    t.strictSame(await broker.position('lobby', seen), fresh, 'once')
+    t.strictSame((await broker.publish(text('lobby', 'b'))).position, { epoch: fresh?.epoch, offset: 1 })
+  })
+
+  test('what is not ours on a channel is dropped and counted', async (t) => {
+    const { broker, client, prefix, envelopes } = await start(t)
+    await broker.subscribe('lobby')
+    const junk = ['', 'hello', '\u0001', '\u0001m', '\u0001m1-1 5', '\u0001m1-1 5\n', '\u0001m1-x 5\n\0\0\0\0\0\0', '\u0002m1-1 5\n\0\0\0\0\0\0', '\u0001n', '\u0001n9\nab', '\u0001x1\n', '\u0001m1-1 5\n\0\0\0\0\0\u0009ab', '\u0001m1-1 5\n\u0009\0\0\0\0\0']
+    for (const message of junk) await client.publish(`${prefix}{lobby}`, message)
+    await broker.publish(text('lobby', 'ours'))
+    await until(() => envelopes.length > 0, 'a message')
+    t.strictSame(envelopes.map(({ fields }) => fields.toString()), ['"from":"ada","text":"ours"'])
+    t.equal(broker.foreign, junk.length)
+  })
+
+  test('scripts that were flushed are loaded again, and publishes keep their order', async (t) => {
+    const { broker, client } = await start(t)
+    await broker.publish(text('lobby', 'first'))
+    const publish = async (from: number) => await Promise.all(Array.from({ length: 50 }, async (_, i) => await broker.publish(text('lobby', `${from + i}`))))
+    const flushing = client.script('FLUSH')
+    const publishing = [publish(0)]
+    await flushing
+    publishing.push(publish(50))
+    const offsets = (await Promise.all(publishing)).flat().map(({ position }) => position?.offset as number)
+    t.strictSame(offsets, offsets.toSorted((a, b) => a - b))
+    t.equal(new Set(offsets).size, 100)
+  })
+
+  test('what is too old is removed, also from rooms where little happens', async (t) => {
+    const { broker, client, prefix } = await start(t, { historyTtlSeconds: 1 })
+    await Promise.all(Array.from({ length: 250 }, async (_, i) => await broker.publish(text('lobby', `${i}`))))
+    await new Promise((resolve) => setTimeout(resolve, 1_100)) // For the clock of Redis, which cannot be set.
+    t.equal(await client.xlen(`${prefix}{lobby}:s`), 250)
+    for (let i = 0; i < 5; i++) await broker.publish(text('lobby', `new ${i}`))
+    t.equal(await client.xlen(`${prefix}{lobby}:s`), 5, 'a hundred at a time')
+    t.strictSame((await broker.history('lobby', { ...EVERYTHING })).messages.map(({ offset }) => offset), [251, 252, 253, 254, 255])
+  })
+
+  test('everything expires, and nothing before its time', async (t) => {
+    const { broker, client, prefix } = await start(t)
+    const dayMs = 24 * 3_600_000
+    await broker.position('asked')
+    const asked = await client.pttl(`${prefix}{asked}:m`)
+    t.ok(asked > 9 * 60_000 && asked <= 10 * 60_000, 'ten minutes for a position that was asked for')
+    await broker.subscribe('asked')
+    t.ok(await client.pttl(`${prefix}{asked}:m`) > dayMs / 2, 'longer with members')
+    await broker.publish(text('lobby', 'a', 'key'))
+    broker.occupy('lobby', 1)
+    for (const key of await client.keys(`${prefix}{lobby}:*`)) t.ok(await client.pttl(key) > 0, `${key.slice(prefix.length)} expires`)
+    t.ok(await client.pttl(`${prefix}{lobby}:m`) > dayMs - 60_000)
+    t.ok(await client.pttl(`${prefix}{lobby}:s`) >= await client.pttl(`${prefix}{lobby}:m`) - 1_000, 'the stream not before the meta')
+  })
+
+  test('channels are given up some time after the last member has gone, and rooms that are left and joined again keep theirs', async (t) => {
+    const { broker, client, prefix } = await start(t)
+    const channels = async () => (await client.pubsub('CHANNELS', `${prefix}*`) as string[]).length
+    await Promise.all(Array.from({ length: 500 }, async (_, i) => await broker.subscribe(`room-${i}`)))
+    t.equal(await channels(), 500)
+    await Promise.all(Array.from({ length: 500 }, async (_, i) => await broker.unsubscribe(`room-${i}`)))
+    t.equal(await channels(), 500, 'not at once')
+    await broker.subscribe('room-7')
+    for (const deadline = Date.now() + 20_000; await channels() > 1 && Date.now() < deadline;) await new Promise((resolve) => setTimeout(resolve, 50))
+    t.strictSame(await client.pubsub('CHANNELS', `${prefix}*`), [`${prefix}{room-7}`])
+  })
+
+  test('users and rooms of any name stay apart', async (t) => {
+    const { broker, client, prefix } = await start(t)
+    const rooms = ['@user:ada', '@user:a}da', '@user:{ada', '@user:ada:m', '@user:grüße 👋', '@all', 'ada', 'ada:m']
+    for (const room of rooms) await broker.publish(text(room, room))
+    for (const room of rooms) {
+      const { messages } = await broker.history(room, { after: 0, ...EVERYTHING })
+      t.strictSame(messages.map(({ fields }) => fields.toString()), [`"from":"ada","text":${JSON.stringify(room)}`])
+    }
+    t.equal((await client.keys(`${prefix}{*}:m`)).length, rooms.length)
+  })
+}

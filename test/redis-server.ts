@@ -1,0 +1,96 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Redis } from 'ioredis'
+import type { Test } from 'tap'
+import type { RedisProgram } from './debian.ts'
+import { findFreePort } from './free-port.ts'
+
+/** A server answers, or is gone, within this, ms. */
+const PATIENCE_MS = 20_000
+
+/** A Redis of its own for a test, which may hurt it. It keeps nothing on disk unless it is told to. */
+export class RedisServer {
+  readonly port: number
+  readonly #program: RedisProgram
+  readonly #folder: string
+  readonly #parameters: string[]
+  #process: ChildProcess | undefined
+  #client: Redis | undefined
+
+  private constructor (program: RedisProgram, port: number, folder: string, parameters: string[]) {
+    this.#program = program
+    this.port = port
+    this.#folder = folder
+    this.#parameters = parameters
+  }
+
+  /** Starts one on a free port of 127.0.0.1, and resolves when it answers; it is removed when the test is over. */
+  static async start (t: Test, program: RedisProgram, ...parameters: string[]): Promise<RedisServer> {
+    const folder = await mkdtemp(join(tmpdir(), 'roomcast-redis-'))
+    const server = new RedisServer(program, await findFreePort(), folder, parameters)
+    t.teardown(async () => {
+      await server.kill()
+      await rm(folder, { recursive: true, force: true })
+    })
+    await server.start()
+    return server
+  }
+
+  get url (): string {
+    return `redis://127.0.0.1:${this.port}`
+  }
+
+  /** Starts it, again: on the same port, with the data it has on disk. */
+  async start (): Promise<void> {
+    const { command, parameters, environment } = this.#program
+    this.#process = spawn(command, [
+      ...parameters, ...this.#parameters.filter((parameter) => !parameter.startsWith('-')),
+      '--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.#folder, '--save', '', '--logfile', join(this.#folder, 'log'),
+      ...this.#parameters.filter((parameter) => parameter.startsWith('-')).flatMap((parameter) => parameter.split(' '))
+    ], { stdio: 'ignore', env: { ...process.env, ...environment } })
+    const deadline = Date.now() + PATIENCE_MS
+    while (!await this.#answers()) {
+      if (Date.now() > deadline || this.#process.exitCode !== null) throw new Error(`redis-server does not answer on port ${this.port}`)
+      await sleep(20)
+    }
+  }
+
+  /** Ends it as a crash does. */
+  async kill (): Promise<void> {
+    this.#client?.disconnect()
+    this.#client = undefined
+    const process = this.#process
+    this.#process = undefined
+    if (process === undefined || process.exitCode !== null || process.signalCode !== null) return
+    process.kill('SIGKILL')
+    await once(process, 'exit')
+  }
+
+  /** Stops it as a hanging machine does: connections stay open, nothing is answered. */
+  freeze (): void {
+    this.#process?.kill('SIGSTOP')
+  }
+
+  thaw (): void {
+    this.#process?.kill('SIGCONT')
+  }
+
+  /** Sends a command, for the test itself. */
+  async command (name: string, ...parameters: (string | number)[]): Promise<unknown> {
+    if (this.#client === undefined) {
+      this.#client = new Redis({ port: this.port, host: '127.0.0.1' })
+      this.#client.on('error', () => {})
+    }
+    return await this.#client.call(name, ...parameters)
+  }
+
+  async #answers (): Promise<boolean> {
+    const client = new Redis({ port: this.port, host: '127.0.0.1', lazyConnect: true, retryStrategy: () => null })
+    client.on('error', () => {})
+    return await client.connect().then(async () => await client.ping()).then(() => true, () => false).finally(() => { client.disconnect() })
+  }
+}
