@@ -2,7 +2,6 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import calculateSlot from 'cluster-key-slot'
 import type { Test } from 'tap'
 import type { RedisProgram } from './debian.ts'
-import { findFreePort } from './free-port.ts'
 import { RedisServer } from './redis-server.ts'
 
 /** The cluster settles within this, ms. */
@@ -19,7 +18,7 @@ export class RedisCluster {
 
   static async start (t: Test, program: RedisProgram, { masters = 3, replicas = 1 } = {}): Promise<RedisCluster> {
     const nodes = await Promise.all(Array.from({ length: masters * (1 + replicas) }, async () =>
-      await RedisServer.start(t, program, '--cluster-enabled yes', '--cluster-node-timeout 1000', `--cluster-port ${await findFreePort()}`)))
+      await RedisServer.start(t, program, '--cluster-enabled yes', '--cluster-node-timeout 1000')))
     const cluster = new RedisCluster(nodes)
     const first = nodes[0] as RedisServer
     for (const node of nodes) {
@@ -68,6 +67,30 @@ export class RedisCluster {
       return owner !== undefined && owner !== master
     }, 'a replica to take over')
     return master
+  }
+
+  /** Has the replica of a key's master take over from it, which loses nothing. */
+  async handOver (key: string): Promise<void> {
+    const master = await this.masterOf(key)
+    const [replica = ''] = await master.command('cluster', 'replicas', String(await master.command('cluster', 'myid'))) as string[]
+    await this.nodes.find(({ port }) => port === Number(/:(\d+)@/.exec(replica)?.[1]))?.command('cluster', 'failover')
+    await this.until(async () => await this.masterOf(key, master) !== master, 'the replica to take over')
+  }
+
+  /** Moves a key's slot to another master, with what is in it. */
+  async moveSlot (key: string): Promise<void> {
+    const slot = calculateSlot(key)
+    const from = await this.masterOf(key)
+    const to = this.nodes.find((node) => node !== from) as RedisServer
+    const [fromId, toId] = await Promise.all([from, to].map(async (node) => String(await node.command('cluster', 'myid'))))
+    await to.command('cluster', 'setslot', slot, 'importing', fromId as string)
+    await from.command('cluster', 'setslot', slot, 'migrating', toId as string)
+    for (;;) {
+      const keys = await from.command('cluster', 'getkeysinslot', slot, 100) as string[]
+      if (keys.length === 0) break
+      await from.command('migrate', '127.0.0.1', to.port, '', 0, 5_000, 'KEYS', ...keys)
+    }
+    for (const node of [to, from, ...this.nodes]) await node.command('cluster', 'setslot', slot, 'node', toId as string)
   }
 
   async until (condition: () => Promise<boolean>, what: string): Promise<void> {

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Redis } from 'ioredis'
+import { Redis, type RedisOptions } from 'ioredis'
 import type { Test } from 'tap'
 import type { RedisProgram } from './debian.ts'
 import { findFreePort } from './free-port.ts'
@@ -31,7 +31,9 @@ export class RedisServer {
   /** Starts one on a free port of 127.0.0.1, and resolves when it answers; it is removed when the test is over. */
   static async start (t: Test, program: RedisProgram, ...parameters: string[]): Promise<RedisServer> {
     const folder = await mkdtemp(join(tmpdir(), 'roomcast-redis-'))
-    const server = new RedisServer(program, await findFreePort(), folder, parameters)
+    // The bus would be on the port + 10,000, which may be none.
+    const bus = parameters.includes('--cluster-enabled yes') ? [`--cluster-port ${await findFreePort()}`] : []
+    const server = new RedisServer(program, await findFreePort(), folder, [...parameters, ...bus])
     t.teardown(async () => {
       await server.kill()
       await rm(folder, { recursive: true, force: true })
@@ -82,14 +84,19 @@ export class RedisServer {
   /** Sends a command, for the test itself. */
   async command (name: string, ...parameters: (string | number)[]): Promise<unknown> {
     if (this.#client === undefined) {
-      this.#client = new Redis({ port: this.port, host: '127.0.0.1' })
+      this.#client = new Redis(this.#address)
       this.#client.on('error', () => {})
     }
     return await this.#client.call(name, ...parameters)
   }
 
+  get #address (): RedisOptions {
+    const password = this.#parameters.find((parameter) => parameter.startsWith('--requirepass '))?.split(' ')[1]
+    return { port: this.port, host: '127.0.0.1', ...(password !== undefined && { password }) }
+  }
+
   async #answers (): Promise<boolean> {
-    const client = new Redis({ port: this.port, host: '127.0.0.1', lazyConnect: true, retryStrategy: () => null })
+    const client = new Redis({ ...this.#address, lazyConnect: true, retryStrategy: () => null })
     client.on('error', () => {})
     return await client.connect().then(async () => await client.ping()).then(() => true, () => false).finally(() => { client.disconnect() })
   }

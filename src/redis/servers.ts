@@ -248,6 +248,7 @@ export class RedisServers {
       server?.requester.drop(request)
       const held = this.#held.get(request.slot)
       if (held?.includes(request) === true) held.splice(held.indexOf(request), 1)
+      if (this.#cluster) void this.#refreshMap() // Somebody else may have taken over.
       // Written and not answered: it may be on its way.
       request.reject(new RequestFailed(request.uncertain || server?.requester.usable === true))
     }

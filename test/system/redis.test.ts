@@ -1,0 +1,244 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import t, { test } from 'tap'
+import { findRedis } from '../debian.ts'
+import { call, connect, makeToken, SECRET, type Service, startService, until } from '../helper.ts'
+import { RedisServer } from '../redis-server.ts'
+import { spawnServer, startProcess } from '../service-process.ts'
+import { TcpProxy } from '../tcp-proxy.ts'
+import { checkNothingLost, Publisher, startPair, untilReady } from './load.ts'
+
+const program = findRedis(t)
+
+if (program !== undefined) {
+  test('what is posted to one instance reaches members on every one, with one position and everybody counted', async (t) => {
+    const redis = await RedisServer.start(t, program)
+    const { services, clients, journals } = await startPair(t, { REDIS_URL: redis.url })
+    const first = await call(services[0], 'POST', '/v1/rooms/lobby/messages', { body: { text: 'a' } })
+    const second = await call(services[1], 'POST', '/v1/rooms/lobby/messages', { body: { text: 'b' } })
+    clients[0]?.send({ type: 'chat', text: 'c' })
+    t.match(first.body, { offset: 1, audience: 2 })
+    t.match(second.body, { offset: 2, audience: 2, epoch: first.body.epoch })
+    for (const journal of journals) {
+      await until(() => journal.frames.length === 3)
+      t.strictSame(journal.frames.map(({ text, offset }) => [text, offset]), [['a', 1], ['b', 2], ['c', 3]])
+    }
+    t.match(await clients[1]?.join('elsewhere'), { type: 'joined', audience: 1 })
+    t.match(await clients[0]?.join('elsewhere'), { type: 'joined', audience: 2 })
+    for (const service of services) {
+      t.strictSame((await call(service, 'GET', '/v1/rooms')).body.rooms, [{ room: 'elsewhere', audience: 2 }, { room: 'lobby', audience: 2 }])
+      t.match((await call(service, 'GET', '/v1/rooms/lobby')).body, { audience: 2, offset: 3 })
+    }
+    const all = await call(services[0], 'POST', '/v1/broadcast', { body: { text: 'all' }, token: makeToken({ rooms: { '@all': ['publish'] } }) })
+    t.match(all, { status: 201, body: { audience: 2 } })
+    const own = await call(services[0], 'POST', '/v1/users/member-1/messages', { body: { text: 'you' }, token: makeToken({ rooms: { '@user:*': ['publish'] } }) })
+    t.match(own, { status: 201, body: { audience: 1 } })
+    t.match(await clients[1]?.next(({ room }) => room === '@user'), { text: 'you' })
+    t.equal((await call(services[1], 'POST', '/v1/rooms/lobby/messages', { body: { text: 'a' }, headers: { 'idempotency-key': 'k' } })).headers.get('idempotent-replayed'), null)
+    t.equal((await call(services[0], 'POST', '/v1/rooms/lobby/messages', { body: { text: 'a' }, headers: { 'idempotency-key': 'k' } })).headers.get('idempotent-replayed'), 'true', 'a retry by another instance')
+    t.equal((await call(services[0], 'POST', '/v1/rooms/lobby/messages', { body: { text: 'b' }, headers: { 'idempotency-key': 'k' } })).status, 422)
+  })
+
+  test('a Redis that refuses, asks for another password, or is none ends the start with one line', async (t) => {
+    const locked = await RedisServer.start(t, program, '--requirepass right')
+    const cluster = await RedisServer.start(t, program, '--cluster-enabled yes')
+    for (const [environment, says] of [
+      [{ REDIS_URL: 'redis://127.0.0.1:1' }, /^roomcast: Redis at 127\.0\.0\.1:1 cannot be used: .*ECONNREFUSED.*\n$/],
+      [{ REDIS_URL: `redis://:wrong@127.0.0.1:${locked.port}` }, /^roomcast: Redis at 127\.0\.0\.1:\d+ cannot be used: .*WRONGPASS.*\n$/],
+      [{ REDIS_URL: locked.url }, /^roomcast: Redis at 127\.0\.0\.1:\d+ cannot be used: .*NOAUTH.*\n$/],
+      [{ REDIS_URL: cluster.url }, /^roomcast: Redis at 127\.0\.0\.1:\d+ cannot be used: .*REDIS_CLUSTER.*\n$/],
+      [{ REDIS_CLUSTER: `127.0.0.1:${cluster.port}` }, /^roomcast: Redis at 127\.0\.0\.1:\d+ cannot be used: .*slots.*\n$/],
+      [{ REDIS_CLUSTER: '127.0.0.1:1' }, /^roomcast: Redis at 127\.0\.0\.1:1 cannot be used: .*ECONNREFUSED.*\n$/],
+      [{ REDIS_SENTINELS: '127.0.0.1:1', REDIS_SENTINEL_NAME: 'rooms' }, /^roomcast: Redis at 127\.0\.0\.1:1 \(master rooms\) cannot be used: .*\n$/]
+    ] as const) {
+      const service = spawnServer(t, { JWT_SECRET: SECRET, ...environment })
+      t.equal(await service.exited, 1)
+      t.match(service.stderr(), says)
+      t.notMatch(service.stderr(), /wrong@|right/, 'no password')
+    }
+    const right = await startProcess(t, { JWT_SECRET: SECRET, REDIS_URL: `redis://:right@127.0.0.1:${locked.port}` })
+    t.match(await (await fetch(`${right.url}/health/ready`)).json(), { status: 'ready' })
+  })
+
+  test('connections to Redis that are killed under load cost neither an answer nor a message', async (t) => {
+    const redis = await RedisServer.start(t, program)
+    const { services, journals } = await startPair(t, { REDIS_URL: redis.url })
+    const publisher = new Publisher(services)
+    for (let i = 0; i < 20; i++) {
+      await publisher.untilAcknowledged(20)
+      await redis.command('client', 'kill', 'type', i % 2 === 0 ? 'pubsub' : 'normal', 'skipme', 'yes')
+    }
+    await publisher.untilAcknowledged(20)
+    await checkNothingLost(t, publisher, journals)
+    t.strictSame([...publisher.answers.keys()], ['201'])
+    t.strictSame(journals.map(({ resets }) => resets.length), [0, 0])
+    t.ok(services.some(({ app }) => app.rooms.continuity.counts.filled > 0), 'and there were holes to fill')
+  })
+
+  test('a durable Redis that is killed under load and comes back has lost nothing', async (t) => {
+    const redis = await RedisServer.start(t, program, '--appendonly yes', '--appendfsync always')
+    const { services, clients, journals } = await startPair(t, { REDIS_URL: redis.url, REDIS_DURABLE: 'true' })
+    const publisher = new Publisher(services)
+    await publisher.untilAcknowledged(50)
+    await redis.kill()
+    await until(() => publisher.answers.has('503 unavailable'), 'publishes to be refused')
+    const [client] = clients
+    t.match(await client?.ask({ type: 'join', room: 'another' }), { type: 'error', code: 'unavailable', retryable: true })
+    t.match(await client?.ask({ type: 'ping' }), { type: 'pong' }, 'sockets stay')
+    const late = await connect(services[0], { protocols: ['roomcast.v1'] })
+    t.match(await late.next('welcome'), { rooms: [{ room: '@user' }, { room: '@all' }] }, 'upgrades are accepted')
+    t.match(await late.ask({ type: 'join', room: 'lobby' }), { type: 'error', code: 'unavailable' })
+    await untilReady(services[0], 503)
+    await redis.start()
+    await untilReady(services[0], 200)
+    t.match(await late.next(({ type, room }) => type === 'joined' && room === '@user'), { offset: 0 }, 'what nobody can ask for is made up for')
+    await publisher.untilAcknowledged(50)
+    await checkNothingLost(t, publisher, journals)
+    t.strictSame(journals.map(({ resets }) => resets.length), [0, 0])
+    t.match(await late.ask({ type: 'join', room: 'lobby' }), { type: 'joined', audience: 3 })
+  })
+
+  test('a Redis that was restarted starts new epochs, and members are told', async (t) => {
+    const redis = await RedisServer.start(t, program, '--appendonly yes', '--appendfsync always')
+    const { services, journals } = await startPair(t, { REDIS_URL: redis.url })
+    const before = (await call(services[0], 'POST', '/v1/rooms/lobby/messages', { body: { text: 'a' } })).body
+    await redis.kill()
+    await redis.start()
+    for (const journal of journals) await until(() => journal.resets.length === 1, 'a reset')
+    const { body } = await call(services[1], 'POST', '/v1/rooms/lobby/messages', { body: { text: 'b' } })
+    t.equal(body.offset, 1)
+    t.not(body.epoch, before.epoch)
+    for (const journal of journals) {
+      await until(() => journal.texts.includes('b'))
+      t.match(journal.resets, [{ type: 'reset', room: 'lobby', epoch: body.epoch, offset: 0, reason: 'epoch' }])
+      t.equal(journal.broken, undefined)
+    }
+    t.match((await call(services[0], 'GET', `/v1/rooms/lobby/messages?after=1&epoch=${before.epoch}`)).body, { recovered: false, epoch: body.epoch })
+  })
+
+  test('a Redis that was emptied starts new epochs, and everybody is counted again', async (t) => {
+    const redis = await RedisServer.start(t, program)
+    const { services, clients, journals } = await startPair(t, { REDIS_URL: redis.url })
+    await call(services[0], 'POST', '/v1/rooms/lobby/messages', { body: { text: 'a' } })
+    await redis.command('flushall')
+    const { body } = await call(services[0], 'POST', '/v1/rooms/lobby/messages', { body: { text: 'b' } })
+    t.equal(body.offset, 1)
+    for (const journal of journals) {
+      await until(() => journal.texts.includes('b'))
+      t.match(journal.resets, [{ epoch: body.epoch, offset: 0, reason: 'epoch' }])
+    }
+    // A room where nothing happens is told by the next sign of life of its node.
+    t.match(await clients[0]?.next(({ type, room }) => type === 'reset' && room === '@all'), { reason: 'epoch', offset: 0 })
+    await until(() => services.every(({ app }) => app.broker.reachable))
+    for (const service of services) {
+      for (const deadline = Date.now() + 20_000; ;) {
+        const { audience } = (await call(service, 'GET', '/v1/rooms/lobby')).body
+        if (audience === 2) break
+        if (Date.now() > deadline) throw new Error(`the audience stays ${audience}`)
+        await sleep(50)
+      }
+      t.strictSame((await call(service, 'GET', '/v1/rooms')).body.rooms, [{ room: 'lobby', audience: 2 }])
+    }
+  })
+
+  test('a frozen Redis is noticed, and everything goes on when it is thawed', async (t) => {
+    const redis = await RedisServer.start(t, program)
+    const { services, journals } = await startPair(t, { REDIS_URL: redis.url })
+    const publisher = new Publisher(services)
+    await publisher.untilAcknowledged(20)
+    redis.freeze()
+    await untilReady(services[0], 503)
+    t.ok(publisher.answers.has('504 publish_unknown'), 'what was sent may have happened')
+    // The connections to what does not answer are given up: from then on nothing is sent, and refused at once.
+    await until(() => publisher.answers.has('503 unavailable'), 'publishes to be refused')
+    redis.thaw()
+    await untilReady(services[0], 200)
+    await publisher.untilAcknowledged(20)
+    await checkNothingLost(t, publisher, journals)
+    t.strictSame(journals.map(({ resets }) => resets.length), [0, 0])
+  })
+
+  test('a network that drops everything is noticed as well, and one that loses replies costs nothing', async (t) => {
+    const redis = await RedisServer.start(t, program)
+    const proxy = await TcpProxy.start(t, redis.port)
+    const { services, journals } = await startPair(t, { REDIS_URL: `redis://127.0.0.1:${proxy.port}` })
+    const publisher = new Publisher(services)
+    await publisher.untilAcknowledged(20)
+    for (let i = 0; i < 5; i++) {
+      proxy.swallowReplies()
+      await until(() => proxy.connections < 4, 'connections to be lost')
+      proxy.heal()
+      await publisher.untilAcknowledged(20)
+    }
+    t.strictSame([...publisher.answers.keys()], ['201'], 'what was done already is not done again')
+    proxy.hold()
+    await untilReady(services[1], 503)
+    proxy.heal()
+    await untilReady(services[1], 200)
+    await publisher.untilAcknowledged(20)
+    proxy.cut()
+    await until(() => publisher.answers.has('503 unavailable'), 'publishes to be refused')
+    proxy.heal()
+    await publisher.untilAcknowledged(20)
+    await checkNothingLost(t, publisher, journals)
+  })
+
+  test('a full Redis refuses publishes, and goes on when there is room', async (t) => {
+    const redis = await RedisServer.start(t, program, '--maxmemory-policy noeviction')
+    const { services, journals } = await startPair(t, { REDIS_URL: redis.url })
+    const publish = async (text: string) => await call(services[0], 'POST', '/v1/rooms/lobby/messages', { body: { text } })
+    const { body } = await publish('a')
+    await redis.command('config', 'set', 'maxmemory', 1)
+    t.match(await publish('b'), { status: 503, body: { code: 'unavailable', retryable: true } })
+    await redis.command('config', 'set', 'maxmemory', 0)
+    t.match((await publish('c')).body, { epoch: body.epoch, offset: 2 })
+    await until(() => journals[1]?.texts.length === 2)
+    t.strictSame(journals[1]?.texts, ['a', 'c'])
+  })
+
+  test('anything but noeviction is warned about', async (t) => {
+    const redis = await RedisServer.start(t, program, '--maxmemory-policy allkeys-lru')
+    const { log } = await startService(t, { REDIS_URL: redis.url })
+    t.ok(log.some((line) => line.includes('"level":40') && line.includes('allkeys-lru') && line.includes('noeviction')))
+  })
+
+  test('an instance that was killed is counted no more', async (t) => {
+    const redis = await RedisServer.start(t, program)
+    const environment = { JWT_SECRET: SECRET, REDIS_URL: redis.url }
+    const service = await startService(t, environment)
+    const other = await startProcess(t, environment)
+    await (await connect(service)).join('lobby')
+    const [lost] = await Promise.all([connect({ ...service, url: other.url, port: other.port })])
+    await lost.join('lobby')
+    await lost.join('theirs')
+    t.match((await call(service, 'GET', '/v1/rooms/lobby')).body, { audience: 2 })
+    other.child.kill('SIGKILL')
+    await lost.closed
+    const deadline = Date.now() + 60_000
+    for (;;) {
+      const { rooms } = (await call(service, 'GET', '/v1/rooms')).body as { rooms: { room: string, audience: number }[] }
+      const { audience } = (await call(service, 'POST', '/v1/rooms/lobby/messages', { body: { text: 'a' } })).body
+      if (rooms.length === 1 && rooms[0]?.audience === 1 && audience === 1) break
+      if (Date.now() > deadline) throw new Error(`still there: ${JSON.stringify({ rooms, audience })}`)
+      await sleep(200)
+    }
+    t.strictSame(await redis.command('hkeys', 'roomcast:{theirs}:o'), [], 'nothing is left of it')
+    t.equal(await redis.command('zcard', 'roomcast:{nodes}:registry'), 1)
+  })
+
+  test('an instance that goes down leaves nothing behind, also while Redis is away', async (t) => {
+    const redis = await RedisServer.start(t, program)
+    const service = await startProcess(t, { JWT_SECRET: SECRET, REDIS_URL: redis.url, DRAIN_WINDOW_MS: '100' })
+    const client = await connect({ ...(service as unknown as Service) })
+    await client.join('lobby')
+    service.child.kill('SIGTERM')
+    t.equal(await service.exited, 0)
+    t.equal(await redis.command('zcard', 'roomcast:{nodes}:registry'), 0)
+    t.equal(await redis.command('exists', 'roomcast:{lobby}:o'), 0)
+
+    const second = await startProcess(t, { JWT_SECRET: SECRET, REDIS_URL: redis.url, DRAIN_WINDOW_MS: '100' })
+    await (await connect({ ...(second as unknown as Service) })).join('lobby')
+    await redis.kill()
+    second.child.kill('SIGTERM')
+    t.equal(await second.exited, 0)
+  })
+}
