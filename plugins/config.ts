@@ -1,5 +1,5 @@
 import fp from 'fastify-plugin'
-import { type Config, readConfig } from '../src/config.ts'
+import type { Config } from '../src/config.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -7,12 +7,11 @@ declare module 'fastify' {
   }
 }
 
-export interface ConfigOptions {
-  /** Instead of what the environment says. */
-  config?: Config | undefined
+interface ConfigOptions {
+  config: Config
 }
 
 /** `fastify.config`: the settings. */
 export default fp<ConfigOptions>(async (app, { config }) => {
-  app.decorate('config', config ?? readConfig())
+  app.decorate('config', config)
 }, { name: 'roomcast-config' })

@@ -1,23 +1,19 @@
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import fp from 'fastify-plugin'
 import { goingDown, toProblem } from '../src/errors.ts'
 import { drain } from '../src/hub/drain.ts'
 import { writeProblem } from '../src/refusal.ts'
-import { CLOSE_TIMEOUT_MS } from './websocket.ts'
+import type { Shutdown } from '../src/shutdown.ts'
+import { CLOSE_TIMEOUT_MS } from '../src/upgraded.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
     shutdown: Shutdown
+    /** Sockets that asked for an upgrade and have not got it yet. */
+    upgrades: Set<Duplex>
   }
-}
-
-export interface Shutdown {
-  /** Load balancers should send nobody here any more. */
-  readonly leaving: boolean
-  /** New connections are refused. */
-  readonly draining: boolean
-  /** Lets the clients go, over the window; after that comes `close()`. */
-  drain: () => Promise<void>
 }
 
 /** After the window, clients that have not answered their close frame are destroyed this long after, ms. */
@@ -31,6 +27,7 @@ export default fp(async (app) => {
   let leaving = false
   let draining = false
 
+  app.decorate('upgrades', new Set<Duplex>())
   app.decorate('shutdown', {
     get leaving () { return leaving },
     get draining () { return draining },
@@ -52,10 +49,18 @@ export default fp(async (app) => {
     leaving = true
     draining = true
     rooms.silent = true
-    // From here on Fastify answers upgrades with a 503 on a socket that nobody would end.
+    // From here on Fastify answers upgrades with a 503 on a socket that nobody would end: not to /ws, nor elsewhere.
+    const listeners = app.server.listeners('upgrade')
     app.server.removeAllListeners('upgrade')
-    app.server.on('upgrade', (_request, socket) => { writeProblem(socket, toProblem(goingDown())) })
+    app.server.on('upgrade', (request, socket, head) => {
+      if (request.url?.replace(/\?.*$/s, '') === `${app.prefix}/ws`) {
+        writeProblem(socket, toProblem(goingDown()))
+        return
+      }
+      for (const listener of listeners) listener.call(app.server, request, socket, head)
+      setImmediate(() => { (socket as Socket).destroySoon() })
+    })
     for (const socket of app.upgrades) socket.destroy()
     await drain(hub, 0, CLOSE_TIMEOUT_MS)
   })
-}, { name: 'roomcast-shutdown', dependencies: ['roomcast-config', 'roomcast-hub', 'roomcast-rooms', 'roomcast-websocket'] })
+}, { name: 'roomcast-shutdown', dependencies: ['roomcast-config', 'roomcast-hub', 'roomcast-rooms'] })

@@ -7,6 +7,7 @@ import { RoomcastError } from '../src/errors.ts'
 import { CLOSE_CODES, type CloseReason } from '../src/protocol/close-codes.ts'
 import { isOrigin, isRoomName, ROOM_RULE } from '../src/protocol/names.ts'
 import { type Parameters, Sockets } from '../src/sockets.ts'
+import { faultOfHandshake, narrowOffer, takeOver } from '../src/upgraded.ts'
 
 /** Time for everything before the 101, ms: a hook of the application that never ends gets a 503. */
 const HANDSHAKE_TIMEOUT_MS = 10_000
@@ -28,8 +29,15 @@ const route: FastifyPluginAsync = async (app) => {
     config: config.UPGRADES_PER_MINUTE > 0 ? { rateLimit: { max: config.UPGRADES_PER_MINUTE, timeWindow: 60_000 } } : {},
     onRequest: async (request, reply) => { await admission.check(request, reply) },
     preValidation: async (request, reply) => {
-      readParameters(request) // What is wrong with them is said while it still can be, with a status.
+      // What is wrong is said while it still can be, with a status.
+      const fault = faultOfHandshake(request.raw)
+      if (fault !== undefined) {
+        void reply.header('sec-websocket-version', '13')
+        throw new RoomcastError('invalid_request', fault)
+      }
+      readParameters(request)
       await authenticate(request, reply)
+      narrowOffer(request.raw)
     },
     handler: () => { throw new RoomcastError('upgrade_required') },
     wsHandler: connect
@@ -46,6 +54,7 @@ const route: FastifyPluginAsync = async (app) => {
 
   function connect (ws: WebSocket, request: FastifyRequest): void {
     const { socket } = request.raw
+    takeOver(ws, app.websocketServer, config.MAX_MESSAGE_BYTES)
     admission.done(socket)
     release(ws, socket)
     const { identity } = request

@@ -106,8 +106,9 @@ export class InvalidConfig extends Error {
  * Reads the settings; throws `InvalidConfig`.
  *
  * @param environment read instead of `process.env` and `.env`
+ * @param standalone for the service by itself, which in development makes up a secret if it has none, and tells it
  */
-export function readConfig (environment?: Record<string, string | undefined>): Config {
+export function readConfig (environment?: Record<string, string | undefined>, { standalone = false } = {}): Config {
   const faults: string[] = []
   const given = environment ?? readProcessEnvironment()
   const settings = readEnvironment(given, faults)
@@ -122,11 +123,11 @@ export function readConfig (environment?: Record<string, string | undefined>): C
 
   const production = given.NODE_ENV === 'production'
   const keys = readKeys(settings, production, faults)
-  const ephemeralSecret = keys.length === 0 && !production && isLoopback(settings.HOST) &&
+  const ephemeralSecret = standalone && keys.length === 0 && !production && isLoopback(settings.HOST) &&
     settings.JWT_SECRET === undefined && settings.JWT_PUBLIC_KEY === undefined
   if (ephemeralSecret) keys.push({ name: 'secret', key: randomBytes(32).toString('base64url'), algorithms: ['HS256'] })
   else if (settings.JWT_SECRET === undefined && settings.JWT_PUBLIC_KEY === undefined) {
-    faults.push('JWT_SECRET or JWT_PUBLIC_KEY is required (only a development server on a loopback address goes without)')
+    faults.push('JWT_SECRET or JWT_PUBLIC_KEY is required (only the service by itself, in development, on a loopback address, goes without)')
   }
 
   const defaultGrants = read('DEFAULT_GRANTS', () => {

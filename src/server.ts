@@ -11,12 +11,12 @@ const DEVELOPMENT_TOKEN_SECONDS = 86_400
 const DEVELOPMENT_GRANTS = { '**': ['*'], '@all': ['*'], '@user:*': ['*'], '@server': ['*'] }
 
 try {
-  const config = readConfig()
+  const config = readConfig(undefined, { standalone: true })
   const app = buildStandalone(config)
   await app.ready() // Until here there is nothing that a signal could not simply end.
   closeWithGrace({ delay: config.DRAIN_DEADLINE_MS, logger: false }, async ({ err }) => {
     if (err !== undefined) app.log.fatal({ err }, 'uncaught error')
-    await app.shutdown.drain()
+    await app.roomcast.shutdown.drain()
     await app.close()
   })
   await app.listen({ host: config.HOST, port: config.PORT })
@@ -36,8 +36,13 @@ function greet (app: FastifyInstance, config: Config): void {
   console.log(`Roomcast ${packageJson.version} listens on ${url} (documentation: ${url}/docs)${config.ephemeralSecret ? introduce(app, url) : ''}`)
 }
 
+/** What `@fastify/jwt` makes for the secret. */
+interface Signing {
+  jwt: { roomcast_secret: { sign: (claims: object) => string } }
+}
+
 function introduce (app: FastifyInstance, url: string): string {
-  const { sign } = (app.jwt as unknown as { roomcast_secret: { sign: (claims: object) => string } }).roomcast_secret
+  const { sign } = (app.roomcast as unknown as Signing).jwt.roomcast_secret
   const token = sign({ sub: 'dev', exp: Math.floor(Date.now() / 1_000) + DEVELOPMENT_TOKEN_SECONDS, rooms: DEVELOPMENT_GRANTS })
   return `
 

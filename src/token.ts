@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http'
 import type { FastifyRequest } from 'fastify'
 import { RoomcastError } from './errors.ts'
 
@@ -19,8 +20,8 @@ export interface FoundToken {
 }
 
 /** The subprotocols that a client offers (RFC 6455, section 11.3.4), in its order. */
-export function offeredProtocols (request: FastifyRequest): string[] {
-  const header = request.headers['sec-websocket-protocol'] ?? ''
+export function offeredProtocols ({ headers }: { headers: IncomingHttpHeaders }): string[] {
+  const header = headers['sec-websocket-protocol'] ?? ''
   return header.split(',').map((entry) => entry.trim()).filter((entry) => entry !== '')
 }
 

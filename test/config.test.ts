@@ -3,8 +3,13 @@ import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'tap'
-import { type Config, InvalidConfig, normaliseOrigin, readConfig } from '../src/config.ts'
+import { type Config, InvalidConfig, normaliseOrigin, readConfig as read } from '../src/config.ts'
 import { call, connect, refusal, SECRET, startService } from './helper.ts'
+
+/** As the service by itself reads it. */
+function readConfig (environment?: Record<string, string | undefined>): Config {
+  return read(environment, { standalone: true })
+}
 
 function faultsOf (environment: Record<string, string>): string {
   try {
@@ -56,6 +61,11 @@ test('a secret is made up only where nobody else gets at the service', (t) => {
   t.end()
 })
 
+test('an application that Roomcast is part of has to give it a key', (t) => {
+  t.throws(() => read({}), /JWT_SECRET or JWT_PUBLIC_KEY is required/)
+  t.end()
+})
+
 test('every fault is named at once, in one line', (t) => {
   const faults: Record<string, string> = {
     PORT: '1e9',
@@ -71,9 +81,12 @@ test('every fault is named at once, in one line', (t) => {
     TLS_CERT_FILE: '/nowhere.pem',
     JWT_PUBLIC_KEY: 'none',
     JWT_ALGORITHMS: 'none',
-    REDIS_URL: 'redis://127.0.0.1',
-    JWKS_URL: 'https://a.example',
-    REDIS_PREFIX: 'x'
+    REDIS_URL: 'http://127.0.0.1',
+    REDIS_SENTINELS: '127.0.0.1:1:2',
+    REDIS_CLUSTER: 'redis://10.0.0.1?a=b',
+    REDIS_PREFIX: '{x}',
+    REDIS_DURABLE: 'perhaps',
+    JWKS_URL: 'https://a.example'
   }
   const message = faultsOf({ JWT_SECRET: SECRET, ...faults })
   for (const name of Object.keys(faults)) t.match(message, new RegExp(`(^|[:;] )${name} `), name)
@@ -168,4 +181,26 @@ test('with a certificate it serves TLS, REST and sockets', async (t) => {
   t.equal((await call(service, 'POST', '/v1/rooms/lobby/messages', { body: { text: 'over TLS' } })).status, 201)
   t.match(await client.next('message'), { text: 'over TLS' })
   t.match(faultsOf({ TLS_CERT_FILE: cert }), /TLS_CERT_FILE and TLS_KEY_FILE go together/)
+})
+
+test('how Redis is reached is read from addresses, with their credentials', (t) => {
+  const redisOf = (environment: Record<string, string>) => readConfig(environment).redis
+  const common = { username: undefined, password: undefined, database: 0, tls: false, durable: false }
+  t.equal(redisOf({}), undefined)
+  t.strictSame(redisOf({ REDIS_URL: 'redis://127.0.0.1' }), { ...common, kind: 'single', addresses: [{ host: '127.0.0.1', port: 6379 }] })
+  t.strictSame(redisOf({ REDIS_URL: 'rediss://ada:p%40ss@[::1]:7000/3', REDIS_DURABLE: 'true' }), { username: 'ada', password: 'p@ss', database: 3, tls: true, durable: true, kind: 'single', addresses: [{ host: '::1', port: 7000 }] })
+  t.match(redisOf({ REDIS_URL: 'redis://:secret@unused', REDIS_SENTINELS: 'a:1, redis://:other@b', REDIS_SENTINEL_NAME: 'rooms' }), {
+    kind: 'sentinel', name: 'rooms', password: 'secret', addresses: [{ host: 'a', port: 1 }, { host: 'b', port: 6379 }]
+  })
+  t.match(redisOf({ REDIS_SENTINELS: 'redis://:other@b', REDIS_SENTINEL_NAME: 'rooms' }), { password: undefined, sentinelPassword: 'other' })
+  t.match(redisOf({ REDIS_CLUSTER: 'rediss://ada:secret@a:1,b:2' }), { kind: 'cluster', username: 'ada', password: 'secret', tls: true, addresses: [{ host: 'a', port: 1 }, { host: 'b', port: 2 }] })
+  t.match(redisOf({ REDIS_CLUSTER: 'a:1', REDIS_URL: 'redis://:secret@unused' }), { kind: 'cluster', password: 'secret' })
+
+  t.match(faultsOf({ REDIS_SENTINELS: 'a:1' }), /REDIS_SENTINEL_NAME is required/)
+  t.match(faultsOf({ REDIS_SENTINEL_NAME: 'rooms' }), /REDIS_SENTINEL_NAME goes with REDIS_SENTINELS/)
+  t.match(faultsOf({ REDIS_SENTINEL_NAME: 'rooms', REDIS_SENTINELS: 'a:1', REDIS_CLUSTER: 'a:1' }), /exclude each other/)
+  t.match(faultsOf({ REDIS_CLUSTER: 'a:1', REDIS_DURABLE: 'true' }), /REDIS_DURABLE is for one Redis/)
+  t.match(faultsOf({ REDIS_CLUSTER: 'a:1', REDIS_URL: 'redis://a/2' }), /a cluster has none/)
+  t.notMatch(faultsOf({ REDIS_URL: 'redis://:secret@a:1/x' }), 'secret', 'no password in what is said')
+  t.end()
 })

@@ -70,10 +70,10 @@ test('.env.example copied to .env gives the defaults', async (t) => {
   const folder = t.testdir({})
   copyFileSync(new URL('.env.example', ROOT), `${folder}/.env`)
   const script = `import { readConfig } from ${JSON.stringify(new URL('../src/config.js', import.meta.url))}
-    const { keys, ...config } = readConfig()
+    const { keys, ...config } = readConfig(undefined, { standalone: true })
     console.log(JSON.stringify(config))`
   const { stdout } = await run(process.execPath, ['--input-type=module', '-e', script], { cwd: folder, env: {} })
-  const { keys, ...defaults } = readConfig({})
+  const { keys, ...defaults } = readConfig({}, { standalone: true })
   t.equal(keys.length, 1)
   t.strictSame(JSON.parse(stdout), JSON.parse(JSON.stringify(defaults)))
 })
@@ -151,7 +151,7 @@ test('every frame in docs/protocol.md is one', async (t) => {
 test('grants in docs/tokens.md are granted, and match what it says', async (t) => {
   const tokens = read('docs/tokens.md')
   for (const { text } of readFences(tokens)) t.doesNotThrow(() => Grants.compile(JSON.parse(text), 'ada'))
-  t.strictSame(JSON.parse(readFences(tokens)[1]?.text ?? ''), readConfig({}).defaultGrants, 'the default')
+  t.strictSame(JSON.parse(readFences(tokens)[1]?.text ?? ''), readConfig({}, { standalone: true }).defaultGrants, 'the default')
   const rows = readRows(tokens).filter(([, , matches]) => matches === 'yes' || matches === 'no')
   t.not(rows.length, 0)
   for (const [pattern = '', room = '', matches] of rows.map((row) => row.map((cell) => cell.replaceAll('`', '')))) {

@@ -6,7 +6,7 @@ import { readConfig } from '../../src/config.ts'
 import type { MessageEnvelope, Position } from '../../src/protocol/envelope.ts'
 import type { RedisSettings } from '../../src/redis/settings.ts'
 import { findRedis } from '../debian.ts'
-import { until } from '../helper.ts'
+import { SECRET, until } from '../helper.ts'
 import { RedisServer } from '../redis-server.ts'
 import { conformance } from './conformance.ts'
 
@@ -20,7 +20,7 @@ function makePrefix (): string {
 }
 
 function settingsOf (url: string): RedisSettings {
-  return readConfig({ REDIS_URL: url }).redis as RedisSettings
+  return readConfig({ JWT_SECRET: SECRET, REDIS_URL: url }).redis as RedisSettings
 }
 
 function connectBroker (settings: RedisSettings, options: Partial<RedisBrokerOptions> = {}): Promise<RedisBroker> {

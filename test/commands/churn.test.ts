@@ -14,7 +14,7 @@ function resources (): { timers: number, sockets: number } {
 
 test('2,000 connections that come and go, cleanly or not, leave nothing behind', async (t) => {
   const service = await startService(t, { LOG_LEVEL: 'silent', MESSAGE_RATE: '0' })
-  const { hub, upgrades } = service.app
+  const { hub, upgrades } = service.app.roomcast
   await close(await connect(service))
   await hub.emptied()
   const before = resources()

@@ -13,7 +13,7 @@ const GRACE_MS = 10_000
 
 test('a peer that vanishes is closed after the heartbeat and ten seconds; any sign of life is enough to stay', { buffered: true }, async (t) => {
   const service = await startService(t, { HEARTBEAT_SECONDS: '1', LOG_LEVEL: 'silent' })
-  const { hub } = service.app
+  const { hub } = service.app.roomcast
   const healthy = await connect(service, { query: 'room=lobby' })
   await healthy.next('joined')
   const open = async (sub: string) => await RawSocket.open(service, { token: makeToken({ sub }), query: 'room=lobby' })
@@ -49,7 +49,7 @@ test('with heartbeats off nobody is pinged, and a silent peer stays', { buffered
   const service = await startService(t, { HEARTBEAT_SECONDS: '0', LOG_LEVEL: 'silent' })
   const mute = await RawSocket.open(service)
   await mute.settle()
-  await until(() => service.app.hub.tick > 24, 'more sweeps than a mute peer would have with a heartbeat')
+  await until(() => service.app.roomcast.hub.tick > 24, 'more sweeps than a mute peer would have with a heartbeat')
   await mute.settle()
   t.notOk(mute.received.some(({ opcode }) => opcode === OPCODE.ping))
   mute.socket.destroy()
@@ -73,7 +73,7 @@ test('a peer that ignores the close frame is destroyed after the close timeout, 
     if (i === 3) raw.write(Buffer.alloc(100_000, 0xff))
   }
   await Promise.all(stubborn.filter((_, i) => i !== 1).map(async (raw) => { await raw.ended }))
-  await until(() => service.app.hub.connections.size === 1, 'them to be forgotten')
+  await until(() => service.app.roomcast.hub.connections.size === 1, 'them to be forgotten')
   const frames = await reader.drain() as Frame[]
   t.strictSame(frames.filter(({ type }) => type === 'message'), [], 'nothing was published')
   t.equal(frames.filter(({ event }) => event === 'left').length, 4)
@@ -95,7 +95,7 @@ test('a connection that is reset, half closed or cut inside a frame is gone at o
     await raw.find(({ type }) => type === 'joined')
     end(raw)
     t.match(await reader.next(({ event }) => event === 'left'), { user: 'bob' }, name)
-    await until(() => service.app.hub.connections.size === 1)
+    await until(() => service.app.roomcast.hub.connections.size === 1)
     raw.socket.destroy()
   }
   const messages = (await reader.drain() as Frame[]).filter(({ type }) => type === 'message')

@@ -76,7 +76,7 @@ for (const [code, inputs] of Object.entries(MALFORMED)) {
       raw.socket.end()
       await raw.ended
     }
-    await until(() => service.app.hub.connections.size === 1, 'the connections to be forgotten')
+    await until(() => service.app.roomcast.hub.connections.size === 1, 'the connections to be forgotten')
     t.match(await bystander.ask({ type: 'chat', text: 'still here' }), { type: 'ack', offset: 1 }, 'no late frame was published')
     t.strictSame(service.log.filter((line) => /"level":[56]0/.test(line)), [], 'a client\'s fault is not an error of the service')
   })
@@ -127,7 +127,7 @@ test('what RFC 6455 allows is taken: fragments, pings between them, empty and fu
   raw.send({ opcode: close, payload: closePayload(4999, 'x'.repeat(123)) })
   t.strictSame(await raw.closeFrame, { code: 4999, reason: 'x'.repeat(123) }, 'a close frame is answered with its code')
   raw.socket.end()
-  await until(() => service.app.hub.connections.size === 0)
+  await until(() => service.app.roomcast.hub.connections.size === 0)
   raw.socket.destroy()
 })
 
@@ -195,7 +195,7 @@ test('sockets that hold an unfinished message are closed at a deadline; who does
   for (const { socket } of stuck) socket.destroy()
   healthy.done = true
   await finishing
-  t.equal(service.app.hub.connections.size, 2, 'they are gone, though they never answered the close frame')
+  t.equal(service.app.roomcast.hub.connections.size, 2, 'they are gone, though they never answered the close frame')
   t.match(await idle.ask({ type: 'ping' }), { type: 'pong' })
   slow.write(wire({ opcode: continuation, payload: '"id":"slow"}' }))
   t.match(await slow.find(({ id }) => id === 'slow'), { type: 'pong' })
@@ -213,7 +213,7 @@ test('the internals of ws by which an unfinished message is recognised mean what
   service.app.websocketServer.on('connection', (ws: WebSocket) => { server = ws })
   const raw = await RawSocket.open(service)
   await raw.settle()
-  const [connection] = service.app.hub.connections
+  const [connection] = service.app.roomcast.hub.connections
   if (server === undefined || connection === undefined) throw new Error('no connection')
   const { _receiver: receiver } = server as unknown as Internals
   const look = () => ({ state: receiver._state, bufferedBytes: receiver._bufferedBytes, fragmented: receiver._fragmented })

@@ -16,8 +16,8 @@ function gate (): { opened: Promise<void>, open: () => void } {
 /** Has the broker take publishes only when the gate is open; counts those that have come. */
 function slowPublishes (app: FastifyInstance, opened: Promise<void>): { asked: number } {
   const seen = { asked: 0 }
-  const publish = app.broker.publish.bind(app.broker)
-  app.broker.publish = async (publication): Promise<Published> => {
+  const publish = app.roomcast.broker.publish.bind(app.roomcast.broker)
+  app.roomcast.broker.publish = async (publication): Promise<Published> => {
     seen.asked++
     const published = publish(publication)
     await opened
@@ -47,7 +47,7 @@ test('messages of one connection keep their order, whatever they are and whateve
   await reader.next('joined')
   await reader.drain()
   // Slower for some than for others, as it may be where there is a network.
-  const { broker } = service.app
+  const { broker } = service.app.roomcast
   const subscribe = broker.subscribe.bind(broker)
   broker.subscribe = async (room) => {
     await turn()
@@ -75,7 +75,7 @@ test('messages of one connection keep their order, whatever they are and whateve
 
 test('a join holds every frame behind it until it is done, and they are answered in their order', async (t) => {
   const service = await startService(t)
-  const { broker } = service.app
+  const { broker } = service.app.roomcast
   const { opened, open } = gate()
   const subscribe = broker.subscribe.bind(broker)
   let asked = false
@@ -113,9 +113,9 @@ test('a join whose connection ends meanwhile leaves nothing behind', async (t) =
   const service = await startService(t)
   const { app } = service
   const { opened, open } = gate()
-  const subscribe = app.broker.subscribe.bind(app.broker)
+  const subscribe = app.roomcast.broker.subscribe.bind(app.roomcast.broker)
   let asked = 0
-  app.broker.subscribe = async (room) => {
+  app.roomcast.broker.subscribe = async (room) => {
     asked++
     await opened
     return await subscribe(room)
@@ -124,9 +124,9 @@ test('a join whose connection ends meanwhile leaves nothing behind', async (t) =
   await until(() => asked === 1)
   gone.send({ type: 'chat', text: 'of somebody who is gone' })
   gone.ws.terminate()
-  await app.hub.emptied()
+  await app.roomcast.hub.emptied()
   open()
-  await until(() => app.hub.roomCount === 0, 'the rooms to be dropped')
+  await until(() => app.roomcast.hub.roomCount === 0, 'the rooms to be dropped')
   const reader = await connect(service, { query: 'room=slow' })
   t.match(await reader.next('joined'), { offset: 0, audience: 1 }, 'its chat was not published')
 })
@@ -152,7 +152,7 @@ test('with 64 frames waiting the socket is not read, and nothing is lost or reor
   await client.next('joined')
   for (const slow of ['publish', 'subscribe'] as const) {
     const { opened, open } = gate()
-    const { broker } = service.app
+    const { broker } = service.app.roomcast
     const seen = slow === 'publish' ? slowPublishes(service.app, opened) : { asked: 0 }
     if (slow === 'subscribe') {
       const subscribe = broker.subscribe.bind(broker)
@@ -189,8 +189,8 @@ test('a connection that ends while it is paused is forgotten', async (t) => {
   await until(() => server?.isPaused === true)
   client.ws.terminate()
   open()
-  await service.app.hub.emptied()
-  t.equal(service.app.hub.roomCount, 0)
+  await service.app.roomcast.hub.emptied()
+  t.equal(service.app.roomcast.hub.roomCount, 0)
 })
 
 test('eight publishers, by both doors: every member sees the same order, offsets without gaps', async (t) => {
@@ -294,7 +294,7 @@ test('nobody sees a message twice, a newer one first or a hole, while members of
     member.send({ type: 'join', room: 'big', id: 'j' })
   }
   await Promise.all(Array.from({ length: 400 }, async (_, at) => { await connectMember(at) }))
-  await until(() => app.hub.room('big')?.size === 400, 'everybody to have joined')
+  await until(() => app.roomcast.hub.room('big')?.size === 400, 'everybody to have joined')
 
   const filler = 'x'.repeat(1_000)
   let published = 0
@@ -324,7 +324,7 @@ test('nobody sees a message twice, a newer one first or a hole, while members of
     for (let turns = random(4); turns > 0; turns--) await turn()
   }
   await Promise.all(reconnecting)
-  await until(() => app.hub.connections.size === members.length, 'those who went to be forgotten')
+  await until(() => app.roomcast.hub.connections.size === members.length, 'those who went to be forgotten')
   // Everybody joins, those who have already too; the answers come behind all that came before.
   const answered = members.map(({ answered }) => answered)
   for (const member of members) member.send({ type: 'join', room: 'big', id: 'last' })
@@ -335,9 +335,9 @@ test('nobody sees a message twice, a newer one first or a hole, while members of
   t.ok(body.offset > published, 'chats were among them')
   t.ok(all.reduce((sum, { messages }) => sum + messages, 0) > 100_000, 'enough to mean something')
   for (const { client } of all) client.terminate()
-  await app.hub.emptied()
-  t.equal(app.hub.roomCount, 0)
-  await until(() => app.hub.backlog.bytes === 0, 'the last frames to have had their turn')
+  await app.roomcast.hub.emptied()
+  t.equal(app.roomcast.hub.roomCount, 0)
+  await until(() => app.roomcast.hub.backlog.bytes === 0, 'the last frames to have had their turn')
 })
 
 test('the answer to history comes behind the live messages that are on its page', async (t) => {

@@ -7,8 +7,8 @@ import { encodeWire, OPCODE, RawSocket } from '../raw-socket.ts'
 /** Everything that reaches the broker from here on. */
 function watchBroker (app: FastifyInstance): Publication[] {
   const publications: Publication[] = []
-  const publish = app.broker.publish.bind(app.broker)
-  app.broker.publish = async (publication) => {
+  const publish = app.roomcast.broker.publish.bind(app.roomcast.broker)
+  app.roomcast.broker.publish = async (publication) => {
     publications.push(publication)
     return await publish(publication)
   }
@@ -152,7 +152,7 @@ test('nothing that is not granted or not joined reaches the broker', async (t) =
   t.match(await client.ask({ type: 'history', room: 'write:a' }), { code: 'forbidden' })
   t.match(await client.ask({ type: 'history', room: 'read:never-joined' }), { type: 'history' })
   t.match(await client.ask({ type: 'history', room: '@all' }), { type: 'history' })
-  t.equal(service.app.hub.roomCount, 3, 'a refused join opens no room')
+  t.equal(service.app.roomcast.hub.roomCount, 3, 'a refused join opens no room')
 
   await client.join('write:a')
   t.match(await client.ask({ type: 'chat', text: 'at last' }), { type: 'ack', room: 'write:a', offset: 1 })
@@ -179,7 +179,7 @@ test('a connection may join 128 rooms, and the automatic ones do not count', asy
 
 test('10,000 rooms joined and left leave nothing behind', async (t) => {
   const service = await startService(t, { MESSAGE_RATE: '0', LOG_LEVEL: 'silent' })
-  const { hub } = service.app
+  const { hub } = service.app.roomcast
   const client = await connect(service)
   await client.drain()
   const [connection] = hub.connections
@@ -284,7 +284,7 @@ test('a fault of the service is told as internal, is logged, and ends nothing', 
   const service = await startService(t)
   const client = await connect(service, { query: 'room=lobby' })
   await client.next('joined')
-  const { broker } = service.app
+  const { broker } = service.app.roomcast
   broker.publish = async () => { throw new TypeError('a secret of the inside') }
   broker.history = async () => { throw new TypeError('a secret of the inside') }
   broker.subscribe = async () => { throw new TypeError('a secret of the inside') }
@@ -294,7 +294,7 @@ test('a fault of the service is told as internal, is logged, and ends nothing', 
     t.notMatch(String(answer.text), 'secret')
   }
   t.equal(service.log.filter((line) => line.includes('a secret of the inside')).length, 3)
-  t.equal(service.app.hub.room('new'), undefined, 'the room whose join failed is gone')
+  t.equal(service.app.roomcast.hub.room('new'), undefined, 'the room whose join failed is gone')
   t.match(await client.join('lobby'), { type: 'joined', audience: 1 }, 'rooms that are open go on')
 })
 

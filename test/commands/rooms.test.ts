@@ -234,5 +234,5 @@ test('above 100 members a room is told how many they are, at most once a second,
   const seconds = (performance.now() - started) / 1_000
   t.ok(counts <= seconds + 1, `${counts} counts`)
   t.equal((await drained(watcher, 'system')).filter(({ event }) => event === 'left').length, 100)
-  await until(() => service.app.hub.connections.size === 1)
+  await until(() => service.app.roomcast.hub.connections.size === 1)
 })

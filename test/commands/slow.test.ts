@@ -43,7 +43,7 @@ test('a member that does not read is closed as a slow consumer, in bounded memor
     const offsets = (await client.drain()).filter((item): item is Frame => !Buffer.isBuffer(item) && item.type === 'message').map(({ offset }) => offset)
     t.strictSame(offsets, Array.from({ length: total }, (_, i) => i + 1))
   }
-  await until(() => service.app.hub.connections.size === 3, 'its socket to be destroyed')
+  await until(() => service.app.roomcast.hub.connections.size === 3, 'its socket to be destroyed')
 
   // What it got before is in order and without holes.
   slow.socket.resume()
@@ -97,7 +97,7 @@ for (const [what, bytes] of Object.entries(FLOODS)) {
     flood.socket.pause()
     const chunk = Buffer.concat(Array.from({ length: Math.ceil(64_000 / bytes.length) }, () => bytes))
     let peak = 0
-    for (let i = 0; i < 2_000 && !flood.socket.destroyed && service.app.hub.connections.size > 1; i++) {
+    for (let i = 0; i < 2_000 && !flood.socket.destroyed && service.app.roomcast.hub.connections.size > 1; i++) {
       await new Promise<void>((resolve) => {
         flood.socket.once('close', resolve)
         flood.socket.write(chunk, () => {
@@ -105,11 +105,11 @@ for (const [what, bytes] of Object.entries(FLOODS)) {
           setImmediate(resolve)
         })
         // The server reads no more of who is being closed.
-        if ([...service.app.hub.connections].every(({ user, ended }) => user === 'bob' || ended)) resolve()
+        if ([...service.app.roomcast.hub.connections].every(({ user, ended }) => user === 'bob' || ended)) resolve()
       })
       peak = Math.max(peak, sockets.get('flood')?.writableLength ?? 0)
     }
-    await until(() => service.app.hub.connections.size === 1, 'the flood to be over')
+    await until(() => service.app.roomcast.hub.connections.size === 1, 'the flood to be over')
     t.ok(peak <= BOUND, `at most ${peak} bytes waited for it`)
     t.match(await bystander.ask({ type: 'ping' }), { type: 'pong' })
     flood.socket.destroy()

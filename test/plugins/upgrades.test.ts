@@ -17,7 +17,7 @@ test('an upgrade anywhere but at /ws gets a 404 and the end of the socket', asyn
       await closed
     }
   }
-  t.equal(service.app.upgrades.size, 0)
+  t.equal(service.app.roomcast.upgrades.size, 0)
 })
 
 test('an upgrade with a path that cannot be read gets an answer and the end of the socket', async (t) => {

@@ -6,7 +6,7 @@ import { HANDSHAKE, isProblem, request, speak, UPGRADE } from '../http.ts'
 
 /** Resolves when the service has no connection left. */
 async function empty ({ app }: Service): Promise<void> {
-  await until(() => app.hub.connections.size === 0, 'no connections')
+  await until(() => app.roomcast.hub.connections.size === 0, 'no connections')
 }
 
 async function answersPing (client: Client): Promise<boolean> {
@@ -124,7 +124,7 @@ test('a node that is full refuses the next connection, and takes one again when 
   t.equal(refused.headers['retry-after'], '5')
   t.ok(await answersPing(one) && await answersPing(two), 'the others are unaffected')
   await close(one)
-  await until(() => service.app.hub.connections.size === 1)
+  await until(() => service.app.roomcast.hub.connections.size === 1)
   t.ok(await answersPing(await connect(service)))
 })
 
@@ -141,7 +141,7 @@ test('upgrades that are admitted at once do not make a node more than full', asy
   const clients = await Promise.all([1, 2, 3].map(async () => await connect(service)))
   const closed = await Promise.race([Promise.all([clients[1]?.closed, clients[2]?.closed]), Promise.all([clients[0]?.closed, clients[2]?.closed]), Promise.all([clients[0]?.closed, clients[1]?.closed])])
   t.strictSame(closed, [{ code: 1013, reason: 'Try again later' }, { code: 1013, reason: 'Try again later' }])
-  t.equal(service.app.hub.connections.size, 1)
+  t.equal(service.app.roomcast.hub.connections.size, 1)
 })
 
 test('one connection too many of a user is closed for good, and only that one', async (t) => {
@@ -153,9 +153,9 @@ test('one connection too many of a user is closed for good, and only that one', 
   t.ok(await answersPing(one) && await answersPing(two), 'the others are unaffected')
   t.ok(await answersPing(await connect(service, { token: makeToken({ sub: 'bea' }) })), 'another user may')
   await close(one)
-  await until(() => service.app.hub.connectionsOf('ada') === 1)
+  await until(() => service.app.roomcast.hub.connectionsOf('ada') === 1)
   t.ok(await answersPing(await connect(service)), 'there is room again')
-  t.equal(service.app.hub.room('lobby'), undefined)
+  t.equal(service.app.roomcast.hub.room('lobby'), undefined)
 })
 
 test('one connection too many from an address is refused; refused upgrades do not count', async (t) => {
@@ -166,7 +166,7 @@ test('one connection too many from an address is refused; refused upgrades do no
   isProblem(t, await refusal(service, from('192.0.2.1')), 429, 'connection_limit')
   t.ok(await answersPing(await connect(service, from('192.0.2.2'))), 'another address may')
   await close(client)
-  await until(() => service.app.hub.connections.size === 1)
+  await until(() => service.app.roomcast.hub.connections.size === 1)
   client = await connect(service, from('192.0.2.1'))
   t.ok(await answersPing(client), 'there is room again')
 })
@@ -185,8 +185,8 @@ test('a hook of the application that never answers gets the client a 503, and th
   }))
   t.equal(held.length, 2)
   for (const resolve of held) resolve() // They answer after all: nobody is there any more.
-  await until(() => service.app.upgrades.size === 0, 'no upgrade is under way')
-  t.equal(service.app.hub.connections.size, 0)
+  await until(() => service.app.roomcast.upgrades.size === 0, 'no upgrade is under way')
+  t.equal(service.app.roomcast.hub.connections.size, 0)
   t.ok(await answersPing(await connect(service)), 'the next one is served')
 })
 
@@ -197,11 +197,11 @@ test('a client that goes away while a hook of the application makes it wait leav
   })
   const ws = new WebSocket(`ws://127.0.0.1:${service.port}/ws?slow&token=${makeToken()}`)
   ws.on('error', () => {})
-  await until(() => service.app.upgrades.size === 1)
+  await until(() => service.app.roomcast.upgrades.size === 1)
   ws.terminate()
   release()
   t.ok(await answersPing(await connect(service)), 'the next one is served')
-  await until(() => service.app.upgrades.size === 0 && service.app.hub.connections.size === 1, 'the other one is gone')
+  await until(() => service.app.roomcast.upgrades.size === 0 && service.app.roomcast.hub.connections.size === 1, 'the other one is gone')
 })
 
 test('a room in the URL with a name that no room can have is refused before the upgrade', async (t) => {
@@ -305,7 +305,7 @@ test('a browser cannot read a 401, so it gets the upgrade and close 4001', async
     t.strictSame(await client.closed, { code: 4001, reason: 'Unauthorized' }, name)
   }
   await empty(service)
-  t.equal(service.app.hub.room('lobby'), undefined, 'nothing was joined')
+  t.equal(service.app.roomcast.hub.room('lobby'), undefined, 'nothing was joined')
   isProblem(t, await refusal(service, { token: 'abc', headers: { origin: 'https://app.example.com' }, query: 'room=@all' }), 400, 'invalid_room', 'what is not about the token is refused as ever')
 })
 
@@ -332,7 +332,7 @@ test('1,000 refused upgrades leave nothing behind', async (t) => {
       await closed
     }))
   }
-  await until(() => service.app.upgrades.size === 0, 'no upgrade is under way')
+  await until(() => service.app.roomcast.upgrades.size === 0, 'no upgrade is under way')
   const connections = await new Promise<number>((resolve) => { service.app.server.getConnections((_error, count) => { resolve(count) }) })
   t.equal(connections, 0)
   const client = await connect(service)

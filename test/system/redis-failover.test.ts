@@ -6,7 +6,7 @@ import { readConfig } from '../../src/config.ts'
 import type { RedisSettings } from '../../src/redis/settings.ts'
 import { conformance } from '../broker/conformance.ts'
 import { findRedis } from '../debian.ts'
-import { call, connect, makeToken, until } from '../helper.ts'
+import { call, connect, makeToken, SECRET, until } from '../helper.ts'
 import { RedisCluster } from '../redis-cluster.ts'
 import { RedisSentinels } from '../redis-sentinel.ts'
 import { checkNothingLost, Journal, Publisher, startPair } from './load.ts'
@@ -19,7 +19,7 @@ if (program !== undefined) {
 
   conformance('redis cluster', async (options) => {
     const prefix = `test-${randomBytes(6).toString('hex')}:`
-    const settings = readConfig({ REDIS_CLUSTER: shared.seeds }).redis as RedisSettings
+    const settings = readConfig({ JWT_SECRET: SECRET, REDIS_CLUSTER: shared.seeds }).redis as RedisSettings
     const make = async () => await RedisBroker.connect({ settings, prefix, ...options, onEvent: () => {} })
     const [broker, other] = await Promise.all([make(), make()])
     const client = new Cluster([{ host: '127.0.0.1', port: shared.nodes[0]?.port as number }])

@@ -128,7 +128,7 @@ if (program !== undefined) {
     }
     // A room where nothing happens is told by the next sign of life of its node.
     t.match(await clients[0]?.next(({ type, room }) => type === 'reset' && room === '@all'), { reason: 'epoch', offset: 0 })
-    await until(() => services.every(({ app }) => app.broker.reachable))
+    await until(() => services.every(({ app }) => app.roomcast.broker.reachable))
     for (const service of services) {
       for (const deadline = Date.now() + 20_000; ;) {
         const { audience } = (await call(service, 'GET', '/v1/rooms/lobby')).body

@@ -122,7 +122,7 @@ test('close() resolves at once when nobody is connected, and twice', async (t) =
   const service = await startService(t)
   await service.app.close()
   await service.app.close()
-  t.equal(service.app.hub.connections.size, 0)
+  t.equal(service.app.roomcast.hub.connections.size, 0)
 })
 
 test('who goes down with the node is not announced as gone', async (t) => {
@@ -142,7 +142,7 @@ test('connections that the drain has closed leave nothing behind', async (t) => 
   const clients = await connectMany(service, 50)
   await service.app.close()
   t.ok(clients.every(({ ws }) => ws.readyState >= (ws.constructor as typeof WebSocket).CLOSING))
-  t.equal(service.app.hub.connections.size, 0)
-  t.equal(service.app.hub.roomCount, 0)
-  t.equal(service.app.upgrades.size, 0)
+  t.equal(service.app.roomcast.hub.connections.size, 0)
+  t.equal(service.app.roomcast.hub.roomCount, 0)
+  t.equal(service.app.roomcast.upgrades.size, 0)
 })

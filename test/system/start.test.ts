@@ -36,7 +36,7 @@ test('it refuses to start without a secret where somebody else could reach it', 
 })
 
 test('bad configuration is refused in one line that names every fault', async (t) => {
-  const service = spawnServer(t, { PORT: '70000', MESSAGE_RATE: 'fast', LOG_LEVEL: 'loud', JWT_SECRET: 'short', NODE_ENV: 'production', ALLOWED_ORIGINS: 'example.com', REDIS_URL: 'redis://localhost' })
+  const service = spawnServer(t, { PORT: '70000', MESSAGE_RATE: 'fast', LOG_LEVEL: 'loud', JWT_SECRET: 'short', NODE_ENV: 'production', ALLOWED_ORIGINS: 'example.com', REDIS_URL: 'http://localhost' })
   t.equal(await service.exited, 1)
   t.equal(service.stderr().trim().split('\n').length, 1)
   for (const name of ['PORT', 'MESSAGE_RATE', 'LOG_LEVEL', 'JWT_SECRET', 'ALLOWED_ORIGINS', 'REDIS_URL']) t.match(service.stderr(), name)

@@ -27,7 +27,7 @@ test('occupied rooms are listed by name, with how many are there', async (t) => 
   t.strictSame((await call(service, 'GET', '/v1/rooms')).body, { rooms: [{ room: 'B', audience: 1 }, { room: 'a:1', audience: 1 }, { room: 'b', audience: 2 }, { room: 'c', audience: 1 }] })
   await ada.ask({ type: 'leave', room: 'c' })
   await close(bea)
-  await until(() => service.app.hub.connections.size === 1)
+  await until(() => service.app.roomcast.hub.connections.size === 1)
   t.strictSame((await call(service, 'GET', '/v1/rooms')).body, { rooms: [{ room: 'a:1', audience: 1 }, { room: 'b', audience: 1 }] })
 })
 
