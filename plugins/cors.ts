@@ -5,6 +5,7 @@ import { isOriginAllowed } from '../src/origins.ts'
 /** Lets pages of the allowed origins call the REST routes (CORS). */
 export default fp(async (app) => {
   const { config } = app
+  if (app.hasRequestDecorator('corsPreflightEnabled')) return // The application has CORS for everything, which includes us.
   await app.register(fastifyCors, {
     origin: config.allowedOrigins === '*' ? '*' : (origin, done) => { done(null, origin !== undefined && isOriginAllowed(config, origin)) },
     credentials: config.JWT_COOKIE !== undefined,

@@ -11,15 +11,15 @@ declare module 'fastify' {
     authentication: Authentication
   }
   interface FastifyRequest {
-    /** Set by `authentication.required`. */
-    identity: Identity | null
+    /** Set by `authentication.required`. The name is one that the application around it will not have. */
+    roomcastIdentity: Identity | null
   }
 }
 
 export interface Authentication {
   /** Who a token stands for; throws `unauthorized`. */
   verify: (token: string) => Identity
-  /** A hook: the request goes on with `request.identity`, or is answered with 401. */
+  /** A hook: the request goes on with `request.roomcastIdentity`, or is answered with 401. */
   required: (request: FastifyRequest, reply: FastifyReply) => Promise<void>
 }
 
@@ -66,7 +66,7 @@ export default fp(async (app) => {
     return identity
   }
 
-  app.decorateRequest('identity', null)
+  app.decorateRequest('roomcastIdentity', null)
   app.decorate('authentication', {
     verify,
     required: async (request) => {
@@ -76,7 +76,7 @@ export default fp(async (app) => {
       if (fromCookie && origin !== undefined && !SAFE_METHODS.has(request.method) && !isOriginAllowed(config, origin)) {
         throw new RoomcastError('origin_forbidden')
       }
-      request.identity = verify(token)
+      request.roomcastIdentity = verify(token)
     }
   })
 }, { name: 'roomcast-jwt', dependencies: ['roomcast-config'] })

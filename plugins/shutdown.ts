@@ -53,7 +53,7 @@ export default fp(async (app) => {
     const listeners = app.server.listeners('upgrade')
     app.server.removeAllListeners('upgrade')
     app.server.on('upgrade', (request, socket, head) => {
-      if (request.url?.replace(/\?.*$/s, '') === `${app.prefix}/ws`) {
+      if (listeners.length === 0 || request.url?.replace(/\?.*$/s, '') === `${app.prefix}/ws`) {
         writeProblem(socket, toProblem(goingDown()))
         return
       }

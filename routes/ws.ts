@@ -57,7 +57,7 @@ const route: FastifyPluginAsync = async (app) => {
     takeOver(ws, app.websocketServer, config.MAX_MESSAGE_BYTES)
     admission.done(socket)
     release(ws, socket)
-    const { identity } = request
+    const { roomcastIdentity: identity } = request
     if (identity === null) refuse(ws, 'unauthorized')
     else if (app.shutdown.draining) refuse(ws, 'goingDown')
     // Looked at before the 101 as well; but what runs in between may take its time.

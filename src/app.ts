@@ -5,7 +5,7 @@ import bodies from '../plugins/bodies.ts'
 import broker from '../plugins/broker.ts'
 import config from '../plugins/config.ts'
 import cors from '../plugins/cors.ts'
-import errors, { handleNotFound } from '../plugins/errors.ts'
+import errors from '../plugins/errors.ts'
 import hub from '../plugins/hub.ts'
 import jwt from '../plugins/jwt.ts'
 import openapi from '../plugins/openapi.ts'
@@ -14,6 +14,7 @@ import shutdown from '../plugins/shutdown.ts'
 import upgrades from '../plugins/upgrades.ts'
 import websocket from '../plugins/websocket.ts'
 import health from '../routes/health.ts'
+import notFound from '../routes/not-found.ts'
 import v1 from '../routes/v1/index.ts'
 import ws from '../routes/ws.ts'
 import type { Broker } from './broker/broker.ts'
@@ -81,7 +82,6 @@ const roomcast: FastifyPluginAsync<RoomcastOptions> = async (app, { prefix = '',
     app.decorate('roomcast', scope as FastifyInstance & Roomcast)
 
     await scope.register(errors)
-    if (scope.prefix !== '') scope.setNotFoundHandler(handleNotFound)
     await scope.register(bodies)
     await scope.register(cors)
     await scope.register(ws)
@@ -90,6 +90,7 @@ const roomcast: FastifyPluginAsync<RoomcastOptions> = async (app, { prefix = '',
       if (docs) await plain.register(openapi)
       if (hasHealth) await plain.register(health)
       await plain.register(v1)
+      if (scope.prefix !== '') await plain.register(notFound)
     })
   }, { prefix: normalisePrefix(prefix), logSerializers: { req: serializeRequest, err: serializeError } as never }) // the type wants strings, pino does not
 }

@@ -13,8 +13,8 @@ const MIN_CHUNKS = 1_024
 const CHUNK_BYTES = 64
 /** RFC 6455, section 4.1: 16 bytes in base64. */
 const KEY = /^[+/0-9A-Za-z]{22}==$/
-/** RFC 9110, section 5.6.2, with the space that may be around it in a list. */
-const TOKEN = /^[ \t]*[!#$%&'*+.^_`|~0-9A-Za-z-]+[ \t]*$/
+/** RFC 9110, section 5.6.2. */
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 
 /** What ws has read from its options by the time a socket is ours; a test fails when it does not any more. */
 interface Internals {
@@ -29,8 +29,8 @@ export function faultOfHandshake ({ headers }: IncomingMessage): string | undefi
   const version = headers['sec-websocket-version']
   if (headers['sec-websocket-key'] === undefined || !KEY.test(headers['sec-websocket-key'])) return 'Missing or invalid Sec-WebSocket-Key header'
   if (version !== '13' && version !== '8') return 'Missing or invalid Sec-WebSocket-Version header'
-  const protocols = headers['sec-websocket-protocol']?.split(',') ?? []
-  if (!protocols.every((protocol) => TOKEN.test(protocol))) return 'Invalid Sec-WebSocket-Protocol header'
+  const protocols = headers['sec-websocket-protocol']?.split(',').map((protocol) => protocol.trim()) ?? []
+  if (!protocols.every((protocol) => TOKEN.test(protocol)) || new Set(protocols).size < protocols.length) return 'Invalid Sec-WebSocket-Protocol header'
   return undefined
 }
 
@@ -51,6 +51,7 @@ export function takeOver (ws: WebSocket, server: WebSocketServer, maxMessageByte
   internals._receiver._maxPayload = maxMessageBytes
   internals._receiver._maxFragments = MAX_FRAGMENTS
   internals._receiver._maxBufferedChunks = maxMessageBytes === 0 ? 0 : Math.max(MIN_CHUNKS, Math.ceil(maxMessageBytes / CHUNK_BYTES))
-  // The plugin would close it, without a reason, when the application closes.
+  // It would be closed, without a reason, when the application closes; and a listener would wait for its end.
   server.clients?.delete(ws)
+  ws.removeAllListeners('close')
 }

@@ -50,7 +50,7 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
     }
   }, async (request, reply) => {
     const { messages } = request.body
-    const identity = request.identity as Identity
+    const identity = request.roomcastIdentity as Identity
     const results = await Promise.all(messages.map(async (message): Promise<Result> => {
       try {
         const { room, key, posted } = readItem(message, MAX_MESSAGE_BYTES)

@@ -15,7 +15,7 @@ export function toPublishedBody (room: string, { position, time, audience }: Pub
 export async function publishRequest (rooms: Rooms, room: string, request: FastifyRequest, reply: FastifyReply): Promise<Static<typeof PublishedSchema>> {
   const { content, exclude } = readMessage(request)
   const key = request.headers['idempotency-key'] as string | undefined
-  const published = await rooms.publish(request.identity as Identity, room, content, { key, exclude })
+  const published = await rooms.publish(request.roomcastIdentity as Identity, room, content, { key, exclude })
   // draft-ietf-httpapi-idempotency-key-header leaves it open how a replay is told; this name is what others use.
   if (published.replayed) void reply.header('idempotent-replayed', 'true')
   void reply.code(201)

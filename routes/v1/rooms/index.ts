@@ -17,7 +17,7 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
       }),
       response: { 200: RoomListSchema, ...problems }
     }
-  }, async (request) => await app.rooms.list(request.identity as Identity, request.query))
+  }, async (request) => await app.rooms.list(request.roomcastIdentity as Identity, request.query))
 
   app.get('/v1/rooms/:room', {
     schema: {
@@ -28,7 +28,7 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
       response: { 200: RoomSchema, ...problems }
     }
   }, async (request) => {
-    const { room, position, audience } = await app.rooms.describe(request.identity as Identity, request.params.room)
+    const { room, position, audience } = await app.rooms.describe(request.roomcastIdentity as Identity, request.params.room)
     return { room, ...position, audience }
   })
 }

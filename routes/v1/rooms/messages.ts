@@ -37,7 +37,7 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
       response: { 200: HistorySchema, ...problems }
     }
   }, async (request, reply) => {
-    const { room, page } = await app.rooms.history(request.identity as Identity, request.params.room, request.query)
+    const { room, page } = await app.rooms.history(request.roomcastIdentity as Identity, request.params.room, request.query)
     const { position, recovered, messages, next } = page
     // Written out of the bytes that are kept, which the serializer would have to parse first.
     const head = JSON.stringify({ room, ...position, recovered, next })
@@ -55,7 +55,7 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
       response: { 204: Type.Null({ description: 'Forgotten.' }), ...problems }
     }
   }, async (request, reply) => {
-    await app.rooms.forget(request.identity as Identity, request.params.room)
+    await app.rooms.forget(request.roomcastIdentity as Identity, request.params.room)
     return await reply.code(204).send(null)
   })
 }
