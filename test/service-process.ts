@@ -17,9 +17,9 @@ export interface ServiceProcess extends Pick<Service, 'url' | 'port'> {
 }
 
 /** Starts `server.js` with nothing in its environment but what is given; kills it when the test is over. */
-export function spawnServer (t: Test, environment: Record<string, string>): ServiceProcess {
+export function spawnServer (t: Test, environment: Record<string, string>, program = SERVER): ServiceProcess {
   // A directory without a .env.
-  const child = spawn(process.execPath, [SERVER], { cwd: tmpdir(), env: { PATH: process.env.PATH ?? '', PORT: '0', ...environment }, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [program], { cwd: tmpdir(), env: { PATH: process.env.PATH ?? '', PORT: '0', ...environment }, stdio: ['ignore', 'pipe', 'pipe'] })
   let stdout = ''
   let stderr = ''
   child.stdout.on('data', (chunk) => { stdout += String(chunk) })
@@ -35,7 +35,12 @@ export function spawnServer (t: Test, environment: Record<string, string>): Serv
 
 /** Starts the service as a process, with the tests' secret unless told otherwise, and waits until it listens. */
 export async function startProcess (t: Test, environment: Record<string, string> = { JWT_SECRET: SECRET }): Promise<ServiceProcess> {
-  const service = spawnServer(t, environment)
+  return await spawnProgram(t, SERVER, environment)
+}
+
+/** The same with another program that says where it listens. */
+export async function spawnProgram (t: Test, program: string, environment: Record<string, string>): Promise<ServiceProcess> {
+  const service = spawnServer(t, environment, program)
   const address = /listens on (http:\/\/\S+:(\d+))/
   let gone = false
   void service.exited.then(() => { gone = true })
