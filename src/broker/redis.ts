@@ -124,7 +124,7 @@ export class RedisBroker implements Broker {
 
   async notify (notice: NoticeEnvelope): Promise<void> {
     const channel = this.#keys.channel(notice.room)
-    await this.#servers.command(channel, this.#publishCommand, channel, encodeNotice(notice))
+    await available(this.#servers.command(channel, this.#publishCommand, channel, encodeNotice(notice)))
   }
 
   async subscribe (room: string): Promise<Position | undefined> {
@@ -136,7 +136,9 @@ export class RedisBroker implements Broker {
     }
     subscription.unwantedAt = undefined
     this.#lingering.delete(subscription)
-    return await within(COMMAND_TIMEOUT_MS, this.#servers.subscribe(channel).then(async () => await this.#position(room, this.#lifetime)))
+    const position = await within(COMMAND_TIMEOUT_MS, this.#servers.subscribe(channel).then(async () => await this.#position(room, this.#lifetime)))
+    subscription.last ??= position
+    return position
   }
 
   async unsubscribe (room: string): Promise<void> {
@@ -208,7 +210,6 @@ export class RedisBroker implements Broker {
     await this.#occupancy.start()
   }
 
-  /** Exceptions in here would end the process. */
   #receive (channel: Buffer, message: Buffer): void {
     const subscription = this.#subscriptions.get(channel.toString('latin1'))
     if (subscription === undefined || subscription.unwantedAt !== undefined) return
@@ -223,7 +224,7 @@ export class RedisBroker implements Broker {
       subscription.last = envelope.position
       subscription.checkedAt = Date.now()
     }
-    this.#listener(envelope)
+    this.#deliver(envelope)
   }
 
   async #position (room: string, keepMs: number, seen?: Position): Promise<Position | undefined> {
@@ -246,13 +247,20 @@ export class RedisBroker implements Broker {
   }
 
   async #tellPosition (subscription: Subscription): Promise<void> {
+    const position = await this.#position(subscription.room, this.#lifetime).catch(() => undefined)
+    // Where Redis is away, the next sweep asks again.
+    subscription.checkedAt = position === undefined ? 0 : Date.now()
+    if (position === undefined || subscription.unwantedAt !== undefined) return
+    subscription.last = position
+    this.#deliver({ kind: 'position', room: subscription.room, position })
+  }
+
+  /** What is thrown here would end the process. */
+  #deliver (envelope: Envelope): void {
     try {
-      const position = await this.#position(subscription.room, this.#lifetime)
-      subscription.checkedAt = Date.now()
-      if (position !== undefined && subscription.unwantedAt === undefined) this.#listener({ kind: 'position', room: subscription.room, position })
-    } catch {
-      // Redis is away: the next sweep asks again.
-      subscription.checkedAt = 0
+      this.#listener(envelope)
+    } catch (error) {
+      this.#options.onEvent('error', 'an envelope could not be delivered', error as Error)
     }
   }
 

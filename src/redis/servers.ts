@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import calculateSlot from 'cluster-key-slot'
 import { type Argument, codeOf, type Request, RequestFailed, type Script } from './request.ts'
 import { Requester, type ServerInfo } from './requester.ts'
@@ -123,7 +124,7 @@ export class RedisServers {
         return
       }
       await this.#refreshMap()
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
+      await sleep(RETRY_MS)
     }
   }
 
@@ -264,7 +265,7 @@ export class RedisServers {
     }
     this.#held.set(request.slot, [request])
     void (async () => {
-      if (settle === undefined) await Promise.all([this.#refreshMap(), new Promise((resolve) => setTimeout(resolve, RETRY_MS))])
+      if (settle === undefined) await Promise.all([this.#refreshMap(), sleep(RETRY_MS)])
       else await settle()
       this.#release(request.slot)
     })()
@@ -288,14 +289,15 @@ export class RedisServers {
     this.#hold(request, async () => {
       // What is on its way to the old place comes back before anything goes to the new one.
       await requester.flushed()
-      if (code === 'MOVED') {
-        if (this.#servers.has(target)) this.#owners[request.slot] = target
-        await this.#refreshMap()
-        return
-      }
+      if (!this.#servers.has(target)) await this.#refreshMap()
       const server = this.#servers.get(target)
       if (server === undefined) {
-        await this.#refreshMap()
+        await sleep(RETRY_MS)
+        return
+      }
+      if (code === 'MOVED') {
+        this.#owners[request.slot] = target
+        void this.#refreshMap()
         return
       }
       const requests = this.#held.get(request.slot) ?? []
@@ -351,7 +353,7 @@ export class RedisServers {
       if (!requester.usable || requester.address === undefined) continue
       const reply = await Promise.race([
         requester.ask('cluster', 'slots').catch(() => undefined),
-        new Promise<undefined>((resolve) => setTimeout(resolve, MAP_ANSWER_MS, undefined))
+        sleep(MAP_ANSWER_MS, undefined)
       ])
       if (Array.isArray(reply) && this.#adoptMap(reply as SlotRange[], requester.address.host)) return
     }
@@ -415,6 +417,6 @@ async function firstConnection ({ requester, subscriber }: Server, where: string
   while (!requester.usable || !subscriber.usable) {
     if (requester.lastError !== undefined) throw unusable(where, requester.lastError.message)
     if (Date.now() > deadline) throw unusable(where, 'it does not answer')
-    await new Promise((resolve) => setTimeout(resolve, 5))
+    await sleep(5)
   }
 }

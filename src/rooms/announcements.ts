@@ -1,4 +1,5 @@
 import type { Broker } from '../broker/broker.ts'
+import { RoomcastError } from '../errors.ts'
 import type { PresenceChange } from '../presence/presence.ts'
 import { encodeFrame } from '../protocol/codec.ts'
 
@@ -47,6 +48,8 @@ export class Announcements {
   }
 
   #notify (room: string, frame: string, exceptUser?: string): void {
-    this.#broker.notify({ kind: 'notice', room, frame, exceptUser }).catch(this.#onError)
+    this.#broker.notify({ kind: 'notice', room, frame, exceptUser }).catch((error: unknown) => {
+      if (!(error instanceof RoomcastError)) this.#onError(error) // Notices may be lost: while the broker is away, they are.
+    })
   }
 }
