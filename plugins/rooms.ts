@@ -1,5 +1,4 @@
 import fp from 'fastify-plugin'
-import { MemoryPresence } from '../src/presence/memory.ts'
 import { Rooms } from '../src/rooms/rooms.ts'
 
 declare module 'fastify' {
@@ -17,9 +16,9 @@ export default fp(async (app) => {
   app.decorate('rooms', new Rooms({
     hub: app.hub,
     broker: app.broker,
-    presence: new MemoryPresence(),
+    presence: app.presence,
     maxRoomsPerConnection: MAX_ROOMS_PER_CONNECTION,
     pageBytes: MAX_QUEUE_BYTES > 0 ? Math.floor(MAX_QUEUE_BYTES / 2) : PAGE_BYTES,
     onError: (err) => { app.log.error({ err }, 'room operation failed') }
   }))
-}, { name: 'roomcast-rooms', dependencies: ['roomcast-config', 'roomcast-broker', 'roomcast-hub'] })
+}, { name: 'roomcast-rooms', dependencies: ['roomcast-config', 'roomcast-broker', 'roomcast-presence', 'roomcast-hub'] })

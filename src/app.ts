@@ -9,6 +9,7 @@ import errors from '../plugins/errors.ts'
 import hub from '../plugins/hub.ts'
 import jwt from '../plugins/jwt.ts'
 import openapi from '../plugins/openapi.ts'
+import presence from '../plugins/presence.ts'
 import rooms from '../plugins/rooms.ts'
 import shutdown from '../plugins/shutdown.ts'
 import upgrades from '../plugins/upgrades.ts'
@@ -75,6 +76,7 @@ const roomcast: FastifyPluginAsync<RoomcastOptions> = async (app, { prefix = '',
     await scope.register(config, { config: settings })
     await scope.register(jwt)
     await scope.register(broker)
+    await scope.register(presence)
     await scope.register(hub)
     await scope.register(rooms)
     await scope.register(shutdown)

@@ -1,15 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { INDEXES, type RedisKeys } from '../redis/keys.ts'
+import type { RedisNodes, Tenant } from '../redis/nodes.ts'
 import type { RedisServers } from '../redis/servers.ts'
 import type { Occupancy, OccupancyQuery } from './broker.ts'
-import { INDEXES, type RedisKeys } from './redis-keys.ts'
-import { HEARTBEAT } from './redis-scripts.ts'
 
-/** Time between the signs of life of a node, ms. */
-const HEARTBEAT_MS = 5_000
-/** A node that gave none for so long is gone, ms. */
-const GONE_MS = 15_000
-/** Who clears up after a node has this long, ms. */
-const LEASE_MS = 30_000
 /** Lists of rooms are read so many names at a time. */
 const CHUNK = 500
 /** What a room's counts are kept for when they do not change, ms; every node writes those of its rooms again in time. */
@@ -28,37 +22,22 @@ interface Count {
   writing: boolean
 }
 
-export interface OccupancyOptions {
-  servers: RedisServers
-  keys: RedisKeys
-  node: string
-  /** Redis did not know this node any more: it was emptied, or this node was taken for gone. */
-  onForgotten: () => void
-  onError: (error: unknown) => void
-}
-
 /**
  * How many connections each node has in each room: a hash per room, node → connections, and lists of occupied rooms
  * in the order of their names, `<room>\0<node>`. Every node writes its own; a node that gives no sign of life is
  * left out at once and cleared away by another.
  */
-export class RedisOccupancy {
-  readonly #options: OccupancyOptions
+export class RedisOccupancy implements Tenant {
+  readonly #servers: RedisServers
+  readonly #keys: RedisKeys
+  readonly #nodes: RedisNodes
   readonly #counts = new Map<string, Count>()
-  /** Nodes that gave no sign of life, and are not cleared away yet. */
-  #gone: ReadonlySet<string> = new Set()
-  #timer: NodeJS.Timeout | undefined
   #rewrittenAt = Date.now()
-  #closed = false
 
-  constructor (options: OccupancyOptions) {
-    this.#options = options
-  }
-
-  /** Puts this node into the registry; to be awaited before anything else. */
-  async start (): Promise<void> {
-    await this.#heartbeat(true)
-    this.#schedule()
+  constructor (servers: RedisServers, keys: RedisKeys, nodes: RedisNodes) {
+    this.#servers = servers
+    this.#keys = keys
+    this.#nodes = nodes
   }
 
   occupy (room: string, connections: number): void {
@@ -109,24 +88,41 @@ export class RedisOccupancy {
     }
   }
 
+  /** Writes what could not be written, and what is about to expire. */
+  retry (): void {
+    if (Date.now() - this.#rewrittenAt > REWRITE_MS) this.rewrite()
+    else for (const [room, count] of this.#counts) if (count.written === -1 && !count.writing) void this.#write(room, count)
+  }
+
+  async clear (node: string): Promise<void> {
+    const [servers, keys] = [this.#servers, this.#keys]
+    for (let i = 0; i < 2 * INDEXES; i++) {
+      const key = keys.index(i % INDEXES, i >= INDEXES)
+      let from = '-'
+      for (;;) {
+        const entries = await servers.command(key, 'zrange', key, from, '+', 'BYLEX', 'LIMIT', 0, CHUNK) as string[]
+        await Promise.all(entries.filter((entry) => entry.endsWith(SEPARATOR + node)).map(async (entry) => {
+          const { occupancy } = keys.room(entry.split(SEPARATOR)[0] as string)
+          await Promise.all([servers.command(occupancy, 'hdel', occupancy, node), servers.command(key, 'zrem', key, entry)])
+        }))
+        if (entries.length < CHUNK) break
+        from = `(${entries.at(-1)}`
+      }
+    }
+  }
+
   /** Takes this node off all lists, as far as Redis can be reached. */
   async close (): Promise<void> {
-    this.#closed = true
-    clearTimeout(this.#timer)
-    const { servers, keys, node } = this.#options
-    const gone = Promise.allSettled([
-      ...[...this.#counts].map(async ([room, count]) => {
-        count.connections = 0
-        await this.#write(room, count)
-      }),
-      servers.command(keys.registry, 'zrem', keys.registry, node)
-    ])
+    const gone = Promise.allSettled([...this.#counts].map(async ([room, count]) => {
+      count.connections = 0
+      await this.#write(room, count)
+    }))
     await Promise.race([gone, sleep(GOODBYE_MS, undefined, { ref: false })])
   }
 
   /** Brings Redis up to date about a room; one write at a time. */
   async #write (room: string, count: Count): Promise<void> {
-    const { servers, keys, node } = this.#options
+    const [servers, keys, node] = [this.#servers, this.#keys, this.#nodes.name]
     const { occupancy } = keys.room(room)
     const index = keys.indexOf(room)
     count.writing = true
@@ -160,17 +156,17 @@ export class RedisOccupancy {
 
   /** Connections in a room, of the nodes that are alive. */
   async #count (room: string, own: boolean): Promise<number> {
-    const { servers, keys, node } = this.#options
+    const [servers, keys, node] = [this.#servers, this.#keys, this.#nodes.name]
     const { occupancy } = keys.room(room)
     const counts = await servers.command(occupancy, 'hgetall', occupancy) as Record<string, string>
     let sum = own ? this.#counts.get(room)?.connections ?? 0 : 0
-    for (const [of, count] of Object.entries(counts)) if (of !== node && !this.#gone.has(of)) sum += Number(count)
+    for (const [of, count] of Object.entries(counts)) if (of !== node && !this.#nodes.isGone(of)) sum += Number(count)
     return sum
   }
 
   /** The names in one of the lists, each once. */
   async * #names (number: number, prefix: string, cursor: string): AsyncGenerator<string, undefined> {
-    const { servers, keys } = this.#options
+    const [servers, keys] = [this.#servers, this.#keys]
     const key = keys.index(number, false)
     let from = cursor >= prefix && cursor !== '' ? `(${cursor}${SEPARATOR}~` : `[${prefix}`
     for (;;) {
@@ -178,57 +174,12 @@ export class RedisOccupancy {
       let last: string | undefined
       for (const entry of entries) {
         const [room = '', node = ''] = entry.split(SEPARATOR)
-        if (room === last || this.#gone.has(node)) continue
+        if (room === last || this.#nodes.isGone(node)) continue
         last = room
         yield room
       }
       if (entries.length < CHUNK) return
       from = `(${(entries.at(-1) as string).split(SEPARATOR)[0]}${SEPARATOR}~`
     }
-  }
-
-  #schedule (): void {
-    if (this.#closed) return
-    this.#timer = setTimeout(() => { void this.#heartbeat(false).catch(() => {}).finally(() => { this.#schedule() }) }, HEARTBEAT_MS)
-    this.#timer.unref()
-  }
-
-  async #heartbeat (first: boolean): Promise<void> {
-    const { servers, keys, node, onForgotten, onError } = this.#options
-    const reply = await servers.run(HEARTBEAT, [keys.registry, keys.lease], [node, GONE_MS, LEASE_MS]) as [number, number, string[]]
-    const [isNew, clears, gone] = reply
-    this.#gone = new Set(gone)
-    if (isNew === 1 && !first) {
-      this.rewrite()
-      onForgotten()
-    } else if (Date.now() - this.#rewrittenAt > REWRITE_MS) {
-      this.rewrite()
-    } else {
-      for (const [room, count] of this.#counts) if (count.written === -1 && !count.writing) void this.#write(room, count)
-    }
-    if (clears === 1) void this.#clear(gone).catch(onError)
-  }
-
-  /** Removes all that nodes which are gone have left. */
-  async #clear (gone: string[]): Promise<void> {
-    const { servers, keys } = this.#options
-    const nodes = new Set(gone)
-    for (let i = 0; i < 2 * INDEXES; i++) {
-      const key = keys.index(i % INDEXES, i >= INDEXES)
-      let from = '-'
-      for (;;) {
-        const entries = await servers.command(key, 'zrange', key, from, '+', 'BYLEX', 'LIMIT', 0, CHUNK) as string[]
-        await Promise.all(entries.map(async (entry) => {
-          const [room = '', node = ''] = entry.split(SEPARATOR)
-          if (!nodes.has(node)) return
-          const { occupancy } = keys.room(room)
-          await Promise.all([servers.command(occupancy, 'hdel', occupancy, node), servers.command(key, 'zrem', key, entry)])
-        }))
-        if (entries.length < CHUNK) break
-        from = `(${entries.at(-1)}`
-      }
-    }
-    await servers.command(keys.registry, 'zrem', keys.registry, ...gone)
-    await servers.command(keys.lease, 'del', keys.lease)
   }
 }

@@ -1,5 +1,4 @@
-import { createHash } from 'node:crypto'
-import type { Script } from '../redis/request.ts'
+import { script } from '../redis/request.ts'
 
 /**
  * What the scripts about a room share. A room's meta is `<epoch> <offset> <time> <run> <renew> <trim>`: its position,
@@ -231,25 +230,4 @@ if type(trimmed) == 'table' then redis.call('DEL', KEYS[1]) end
 return 1
 `)
 
-/**
- * Says that a node is alive, and learns which others are.
- *
- * KEYS registry, lease
- * ARGV run, node, ms after which a node that said nothing is gone, length of the lease, ms
- * Returns 1 if the node was not in the registry, 1 if this node has to clear up after those that are gone, and those.
- */
-export const HEARTBEAT = script(`${ROOM}
-if redis.call('TYPE', KEYS[1]).ok ~= 'zset' then redis.call('DEL', KEYS[1]) end
-local now = clock()
-local new = redis.call('ZADD', KEYS[1], now, ARGV[2])
-local since = int(now - ARGV[3])
-local gone = redis.call('ZRANGE', KEYS[1], '-inf', since, 'BYSCORE')
-local clears = #gone > 0 and redis.call('SET', KEYS[2], ARGV[2], 'NX', 'PX', ARGV[4]) and 1 or 0
-return { new, clears, gone }
-`)
-
-export const SCRIPTS = [PUBLISH, PUBLISH_UNKEPT, POSITION, HISTORY, FORGET, HEARTBEAT]
-
-function script (lua: string): Script {
-  return { lua, sha: createHash('sha1').update(lua).digest('hex') }
-}
+export const SCRIPTS = [PUBLISH, PUBLISH_UNKEPT, POSITION, HISTORY, FORGET]

@@ -1,6 +1,8 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { RoomcastError } from '../errors.ts'
 import type { Envelope, NoticeEnvelope, Position } from '../protocol/envelope.ts'
+import { RedisKeys } from '../redis/keys.ts'
+import { HEARTBEAT, RedisNodes } from '../redis/nodes.ts'
 import type { Argument, Script } from '../redis/request.ts'
 import { RequestFailed } from '../redis/request.ts'
 import { COMMAND_TIMEOUT_MS, RedisServers } from '../redis/servers.ts'
@@ -10,7 +12,6 @@ import {
   type OccupancyQuery, positionLifetime, type Publication, type Published
 } from './broker.ts'
 import { decodeEnvelope, decodeKept, encodeBody, encodeNotice } from './redis-envelope.ts'
-import { RedisKeys } from './redis-keys.ts'
 import { RedisOccupancy } from './redis-occupancy.ts'
 import { FORGET, HISTORY, POSITION, PUBLISH, PUBLISH_UNKEPT, SCRIPTS } from './redis-scripts.ts'
 
@@ -33,6 +34,8 @@ export interface RedisBrokerOptions {
   historySize: number
   /** How long a message is kept, s; 0 turns history off. */
   historyTtlSeconds: number
+  /** Scripts of others that use the same servers. */
+  scripts?: Script[]
   onEvent: (level: 'info' | 'warn' | 'error', message: string, error?: Error) => void
 }
 
@@ -56,7 +59,6 @@ export class RedisBroker implements Broker {
   readonly #keys: RedisKeys
   readonly #hasHistory: boolean
   readonly #publishCommand: string
-  readonly #node = randomBytes(8).toString('hex')
   readonly #lifetime: number
   readonly #subscriptions = new Map<string, Subscription>()
   readonly #lingering = new Set<Subscription>()
@@ -66,6 +68,7 @@ export class RedisBroker implements Broker {
   #listener: (envelope: Envelope) => void = () => {}
   // Set by `connect`, the only way to make one.
   #servers!: RedisServers
+  #nodes!: RedisNodes
   #occupancy!: RedisOccupancy
 
   private constructor (options: RedisBrokerOptions) {
@@ -90,6 +93,11 @@ export class RedisBroker implements Broker {
     return broker
   }
 
+  /** What is shared with others that keep something in the same Redis. */
+  get redis (): { servers: RedisServers, keys: RedisKeys, nodes: RedisNodes } {
+    return { servers: this.#servers, keys: this.#keys, nodes: this.#nodes }
+  }
+
   get reachable (): boolean {
     return this.#servers.reachable
   }
@@ -102,7 +110,7 @@ export class RedisBroker implements Broker {
     const { room, idempotency } = publication
     const { meta, stream, occupancy, remembered, channel } = this.#keys.room(room)
     const name = remembered + (idempotency === undefined
-      ? `~${this.#node}${(this.#publishes++).toString(36)}`
+      ? `~${this.#nodes.name}${(this.#publishes++).toString(36)}`
       : createHash('sha256').update(idempotency.id).digest('base64url').slice(0, 22))
     const body = encodeBody(publication)
     const fingerprint = idempotency?.fingerprint ?? '-'
@@ -187,27 +195,25 @@ export class RedisBroker implements Broker {
 
   async close (): Promise<void> {
     clearInterval(this.#sweeper)
+    this.#nodes?.close()
     await this.#occupancy?.close()
     this.#servers?.close()
   }
 
   async #connect (): Promise<void> {
-    const { settings, onEvent } = this.#options
+    const { settings, scripts = [], onEvent } = this.#options
     this.#servers = await RedisServers.connect({
       settings,
-      scripts: SCRIPTS,
+      scripts: [...SCRIPTS, HEARTBEAT, ...scripts],
       onMessage: (channel, message) => { this.#receive(channel, message) },
       onInterrupted: (channels) => { void this.#compare(channels) },
       onEvent
     })
-    this.#occupancy = new RedisOccupancy({
-      servers: this.#servers,
-      keys: this.#keys,
-      node: this.#node,
-      onForgotten: () => { void this.#compare([...this.#subscriptions.keys()]) },
-      onError: (error) => { onEvent('error', 'clearing up after a node that is gone failed', error as Error) }
-    })
-    await this.#occupancy.start()
+    this.#nodes = new RedisNodes(this.#servers, this.#keys, (error) => { onEvent('warn', 'clearing up after a node that is gone failed', error as Error) })
+    this.#occupancy = new RedisOccupancy(this.#servers, this.#keys, this.#nodes)
+    this.#nodes.add(this.#occupancy)
+    this.#nodes.add({ rewrite: () => { void this.#compare([...this.#subscriptions.keys()]) }, retry: () => {}, clear: async () => {} })
+    await this.#nodes.start()
   }
 
   #receive (channel: Buffer, message: Buffer): void {

@@ -1,15 +1,14 @@
-/** What a coming or going changed for the others. */
-export interface PresenceChange {
-  /** Whether the user was not in the room before, or is not any more: several connections of a user are one member. */
-  changed: boolean
-  /** Members of the room after it, over all nodes. */
-  members: number
-}
-
-/** Who is in a room, over all nodes. A member is a user. */
+/** Who is in a room, over all nodes. A member is a user, however many connections they have. */
 export interface Presence {
-  /** A connection of the user came into the room. */
-  enter (room: string, user: string): Promise<PresenceChange>
-  /** A connection of the user left the room. */
-  leave (room: string, user: string): Promise<PresenceChange>
+  /**
+   * A connection of the user came into the room. Resolves with the members of the room if the user is a new one,
+   * otherwise with undefined.
+   */
+  enter (room: string, user: string): Promise<number | undefined>
+
+  /** A connection of the user left the room. Resolves with the members that are left if the user is none any more. */
+  leave (room: string, user: string): Promise<number | undefined>
+
+  /** Where it is told that users are gone because their node is: to one node, once. */
+  listen (listener: (room: string, user: string, members: number) => void): void
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { ReplyError } from 'ioredis'
 
 export type Argument = string | Buffer | number
@@ -27,6 +28,10 @@ export interface Request {
 export interface Script {
   lua: string
   sha: string
+}
+
+export function script (lua: string): Script {
+  return { lua, sha: createHash('sha1').update(lua).digest('hex') }
 }
 
 /** A request that came to no good end. */

@@ -1,6 +1,5 @@
 import type { Broker } from '../broker/broker.ts'
 import { RoomcastError } from '../errors.ts'
-import type { PresenceChange } from '../presence/presence.ts'
 import { encodeFrame } from '../protocol/codec.ts'
 
 /** Above this many members a room is told how many they are, not who came and went. */
@@ -20,8 +19,9 @@ export class Announcements {
     this.#onError = onError
   }
 
-  announce (room: string, event: 'joined' | 'left', user: string, { changed, members }: PresenceChange): void {
-    if (!changed) return
+  /** @param members of the room after it; undefined if it changed nothing */
+  announce (room: string, event: 'joined' | 'left', user: string, members: number | undefined): void {
+    if (members === undefined) return
     // A count that is still to be told has to be true by then, also when the room has become small.
     if (this.#counts.get(room) !== undefined) this.#counts.set(room, members)
     if (members === 0) return

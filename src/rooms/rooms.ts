@@ -91,6 +91,7 @@ export class Rooms {
     this.#pageBytes = options.pageBytes
     this.#onError = options.onError
     this.continuity = new Continuity({ ...options, release: (room) => { this.#dropIfEmpty(room) } })
+    this.#presence.listen((room, user, members) => { this.#announcements.announce(room, 'left', user, members) })
     this.#broker.listen((envelope) => { this.continuity.receive(envelope) })
   }
 
@@ -230,7 +231,7 @@ export class Rooms {
     this.#broker.occupy(room.name, room.size)
     if (isAutomatic(room.name)) return
     this.#presence.enter(room.name, connection.user)
-      .then((change) => { this.#announcements.announce(room.name, 'joined', connection.user, change) })
+      .then((members) => { this.#announcements.announce(room.name, 'joined', connection.user, members) })
       .catch(this.#onError)
   }
 
@@ -240,8 +241,9 @@ export class Rooms {
     this.#broker.occupy(room.name, room.size)
     this.#dropIfEmpty(room)
     if (isAutomatic(room.name)) return
+    if (this.silent) return // Another node announces those who are not back by then.
     this.#presence.leave(room.name, connection.user)
-      .then((change) => { if (!this.silent) this.#announcements.announce(room.name, 'left', connection.user, change) })
+      .then((members) => { this.#announcements.announce(room.name, 'left', connection.user, members) })
       .catch(this.#onError)
   }
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { test } from 'tap'
 import { findRedis } from '../debian.ts'
-import { call, connect, makeToken, SECRET, type Service, startService, until } from '../helper.ts'
+import { call, connect, type Frame, makeToken, SECRET, type Service, startService, until } from '../helper.ts'
 import { RedisServer } from '../redis-server.ts'
 import { spawnServer, startProcess } from '../service-process.ts'
 import { TcpProxy } from '../tcp-proxy.ts'
@@ -206,11 +206,13 @@ if (program !== undefined) {
     const environment = { JWT_SECRET: SECRET, REDIS_URL: redis.url }
     const service = await startService(t, environment)
     const other = await startProcess(t, environment)
-    await (await connect(service)).join('lobby')
-    const [lost] = await Promise.all([connect({ ...service, url: other.url, port: other.port })])
+    const here = await connect(service)
+    await here.join('lobby')
+    const lost = await connect({ ...service, url: other.url, port: other.port }, { token: makeToken({ sub: 'lost' }) })
     await lost.join('lobby')
     await lost.join('theirs')
     t.match((await call(service, 'GET', '/v1/rooms/lobby')).body, { audience: 2 })
+    t.match(await here.next('system'), { event: 'joined', user: 'lost' })
     other.child.kill('SIGKILL')
     await lost.closed
     const deadline = Date.now() + 60_000
@@ -221,8 +223,13 @@ if (program !== undefined) {
       if (Date.now() > deadline) throw new Error(`still there: ${JSON.stringify({ rooms, audience })}`)
       await sleep(200)
     }
-    t.strictSame(await redis.command('hkeys', 'roomcast:{theirs}:o'), [], 'nothing is left of it')
-    t.equal(await redis.command('zcard', 'roomcast:{nodes}:registry'), 1)
+    t.match(await here.next('system'), { room: 'lobby', event: 'left', user: 'lost' }, 'its members are announced as gone')
+    for (const deadline2 = Date.now() + 60_000; await redis.command('zcard', 'roomcast:{nodes}:registry') !== 1;) {
+      if (Date.now() > deadline2) throw new Error('it stays in the registry')
+      await sleep(200)
+    }
+    t.strictSame((await redis.command('keys', '*') as string[]).filter((key) => /theirs|lost/.test(key) && !/:[ms]$/.test(key)), [], 'nothing is left of it but positions')
+    t.notMatch(await here.drain(), [{ type: 'system' }], 'once')
   })
 
   test('an instance that goes down leaves nothing behind, also while Redis is away', async (t) => {
@@ -232,7 +239,6 @@ if (program !== undefined) {
     await client.join('lobby')
     service.child.kill('SIGTERM')
     t.equal(await service.exited, 0)
-    t.equal(await redis.command('zcard', 'roomcast:{nodes}:registry'), 0)
     t.equal(await redis.command('exists', 'roomcast:{lobby}:o'), 0)
 
     const second = await startProcess(t, { JWT_SECRET: SECRET, REDIS_URL: redis.url, DRAIN_WINDOW_MS: '100' })
@@ -240,5 +246,38 @@ if (program !== undefined) {
     await redis.kill()
     second.child.kill('SIGTERM')
     t.equal(await second.exited, 0)
+  })
+
+  test('a user is one member, whichever instances their connections are on, and moves between them unnoticed', async (t) => {
+    const redis = await RedisServer.start(t, program)
+    const environment = { REDIS_URL: redis.url }
+    const [first, second] = [await startService(t, environment), await startService(t, environment)]
+    const watcher = await connect(first, { token: makeToken({ sub: 'watcher' }) })
+    await watcher.join('lobby')
+    const system = async () => (await watcher.drain()).filter((frame) => !Buffer.isBuffer(frame) && frame.type === 'system').map((frame) => [(frame as Frame).event, (frame as Frame).user])
+    const [one, two] = [await connect(first), await connect(second)]
+    await one.join('lobby')
+    t.match(await watcher.next('system'), { event: 'joined', user: 'ada' })
+    await two.join('lobby')
+    await two.ask({ type: 'leave', room: 'lobby' })
+    await two.join('lobby')
+    await one.ask({ type: 'leave', room: 'lobby' })
+    await redis.command('ping')
+    t.strictSame(await system(), [], 'nobody came, nobody went')
+    await two.ask({ type: 'leave', room: 'lobby' })
+    t.match(await watcher.next('system'), { event: 'left', user: 'ada' })
+
+    // While the second instance goes down, bob comes back on the first; carol does not.
+    const [bob, carol] = await Promise.all(['bob', 'carol'].map(async (sub) => {
+      const client = await connect(second, { token: makeToken({ sub }) })
+      await client.join('lobby')
+      return client
+    }))
+    for (let i = 0; i < 2; i++) t.match(await watcher.next('system'), { event: 'joined' })
+    await second.app.close()
+    await Promise.all([bob?.closed, carol?.closed])
+    await (await connect(first, { token: makeToken({ sub: 'bob' }) })).join('lobby')
+    t.match(await watcher.next('system'), { event: 'left', user: 'carol' }, 'when it is clear that she is gone')
+    t.strictSame(await system(), [], 'and of bob nothing')
   })
 }

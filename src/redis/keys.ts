@@ -15,11 +15,16 @@ export class RedisKeys {
   /** In front of everything about a room. */
   room (room: string): RoomKeys {
     const base = `${this.#prefix}{${tagOf(room)}}`
-    return { channel: base, meta: `${base}:m`, stream: `${base}:s`, occupancy: `${base}:o`, remembered: `${base}:k:` }
+    return { channel: base, meta: `${base}:m`, stream: `${base}:s`, occupancy: `${base}:o`, present: `${base}:p`, users: `${base}:u`, remembered: `${base}:k:` }
   }
 
   channel (room: string): string {
     return `${this.#prefix}{${tagOf(room)}}`
+  }
+
+  /** The rooms in which a node has members. */
+  roomsOf (node: string): string {
+    return `${this.#prefix}{node-${node}}:rooms`
   }
 
   get registry (): string {
@@ -48,6 +53,10 @@ export interface RoomKeys {
   meta: string
   stream: string
   occupancy: string
+  /** Users by node. */
+  present: string
+  /** Users, and on how many nodes each is. */
+  users: string
   /** In front of the name of a publish. */
   remembered: string
 }
