@@ -35,7 +35,7 @@ export const ENVIRONMENT = {
   REDIS_SENTINELS: list('Sentinels (host:port, or redis:// with their user and password), separated by commas; goes with REDIS_SENTINEL_NAME.'),
   REDIS_SENTINEL_NAME: text('What the sentinels call the master.'),
   REDIS_CLUSTER: list('Some nodes of a Redis Cluster (host:port), separated by commas.'),
-  REDIS_PREFIX: Type.String({ description: 'In front of every key and channel in Redis; instances with the same prefix belong together.', default: 'roomcast:', pattern: '^[^{}\\s]*$' }),
+  REDIS_PREFIX: Type.String({ description: 'In front of everything in Redis; instances with the same prefix belong together.', default: 'roomcast:', pattern: '^[^{}\\s]*$' }),
   REDIS_DURABLE: Type.Boolean({ description: 'Redis never forgets what it has acknowledged (one Redis, appendfsync always, no failover): rooms go on after it was restarted, instead of starting new epochs.', default: false }),
 
   HISTORY_SIZE: count('Messages remembered per room; 0 turns history off.', 1_000),
