@@ -71,7 +71,12 @@ export interface RedisProgram {
   command: string
   parameters: string[]
   environment?: Record<string, string>
+  /** It runs in a container, which is to be given a name and gets the signals by that. */
+  container?: true
 }
+
+/** What the service needs: streams whose ids Redis completes, and sharded pub/sub. */
+const OLDEST_REDIS = 7
 
 /** A Redis of a version that the service works with; all its ports are on this machine. */
 const REDIS_IMAGE = 'redis:7-alpine'
@@ -90,8 +95,17 @@ export function findRedis (t: Test): RedisProgram | undefined {
 }
 
 function redisOnPath (): RedisProgram | undefined {
-  const command = onPath('redis-server', 'valkey-server')
-  return command === undefined ? undefined : { command, parameters: [] }
+  return ofAge(onPath('redis-server', 'valkey-server'))
+}
+
+function ofAge (command: string | undefined, environment: Record<string, string> = {}): RedisProgram | undefined {
+  if (command === undefined) return undefined
+  try {
+    const version = execFileSync(command, ['--version'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'], env: { ...process.env, ...environment } })
+    return Number(/v=(\d+)/.exec(version)?.[1]) >= OLDEST_REDIS ? { command, parameters: [], environment } : undefined
+  } catch {
+    return undefined
+  }
 }
 
 /** From Debian's packages, which are fetched and unpacked without being installed: that needs no root. */
@@ -100,8 +114,7 @@ function unpackedRedis (): RedisProgram | undefined {
   const command = join(REDIS_CACHE, 'usr/bin/redis-server')
   if (!existsSync(command)) return undefined
   const libraries = readdirSync(join(REDIS_CACHE, 'usr/lib')).map((folder) => join(REDIS_CACHE, 'usr/lib', folder))
-  const program = { command, parameters: [], environment: { LD_LIBRARY_PATH: libraries.join(delimiter) } }
-  return succeeds(command, ['--version'], program.environment) ? program : undefined
+  return ofAge(command, { LD_LIBRARY_PATH: libraries.join(delimiter) })
 }
 
 function unpackRedis (): void {
@@ -126,7 +139,7 @@ function unpackRedis (): void {
 function redisImage (): RedisProgram | undefined {
   const docker = onPath('docker')
   if (docker === undefined || !succeeds(docker, ['image', 'pull', '-q', REDIS_IMAGE])) return undefined
-  return { command: docker, parameters: ['run', '--rm', '--network', 'host', '--volume', `${tmpdir()}:${tmpdir()}`, REDIS_IMAGE, 'redis-server'] }
+  return { command: docker, container: true, parameters: ['run', '--rm', '--network', 'host', '--volume', `${tmpdir()}:${tmpdir()}`, REDIS_IMAGE, 'redis-server'] }
 }
 
 function obtain (t: Test, { package: name, find, requiredBy }: Program): string | undefined {
@@ -145,8 +158,10 @@ function miss (t: Test, name: string, requiredBy: string): void {
 
 function install (name: string): boolean {
   if (process.getuid?.() !== 0 || onPath('apt-get') === undefined) return false
-  const get = ['install', '-y', '-qq', '--no-install-recommends', name]
-  return succeeds('apt-get', get) || (succeeds('apt-get', ['update', '-qq']) && succeeds('apt-get', get))
+  // Several test files may ask for it at once.
+  const apt = (...parameters: string[]) => succeeds('flock', [join(tmpdir(), 'roomcast-apt.lock'), 'apt-get', '-qq', '-o', 'DPkg::Lock::Timeout=60', ...parameters])
+  const get = ['install', '-y', '--no-install-recommends', name]
+  return apt(...get) || (apt('update') && apt(...get))
 }
 
 function succeeds (command: string, parameters: string[], environment: Record<string, string> = {}, cwd?: string): boolean {

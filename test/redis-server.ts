@@ -1,8 +1,8 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis, type RedisOptions } from 'ioredis'
 import type { Test } from 'tap'
@@ -48,10 +48,10 @@ export class RedisServer {
 
   /** Starts it, again: on the same port, with the data it has on disk. */
   async start (): Promise<void> {
-    const { command, parameters, environment } = this.#program
+    const { command, parameters: [first, ...rest], environment, container } = this.#program
     this.#process = spawn(command, [
-      ...parameters, ...this.#parameters.filter((parameter) => !parameter.startsWith('-')),
-      '--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.#folder, '--save', '', '--logfile', join(this.#folder, 'log'),
+      ...(first === undefined ? [] : [first]), ...(container === true ? ['--name', basename(this.#folder)] : []), ...rest, ...this.#parameters.filter((parameter) => !parameter.startsWith('-')),
+      '--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.#folder, '--save', '', '--repl-diskless-sync-delay', '0', '--logfile', join(this.#folder, 'log'),
       ...this.#parameters.filter((parameter) => parameter.startsWith('-')).flatMap((parameter) => parameter.split(' '))
     ], { stdio: 'ignore', env: { ...process.env, ...environment } })
     const deadline = Date.now() + PATIENCE_MS
@@ -68,17 +68,18 @@ export class RedisServer {
     const process = this.#process
     this.#process = undefined
     if (process === undefined || process.exitCode !== null || process.signalCode !== null) return
-    process.kill('SIGKILL')
-    await once(process, 'exit')
+    const gone = once(process, 'exit')
+    this.#signal('SIGKILL', process)
+    await gone
   }
 
   /** Stops it as a hanging machine does: connections stay open, nothing is answered. */
   freeze (): void {
-    this.#process?.kill('SIGSTOP')
+    this.#signal('SIGSTOP')
   }
 
   thaw (): void {
-    this.#process?.kill('SIGCONT')
+    this.#signal('SIGCONT')
   }
 
   /** Sends a command, for the test itself. */
@@ -88,6 +89,11 @@ export class RedisServer {
       this.#client.on('error', () => {})
     }
     return await this.#client.call(name, ...parameters)
+  }
+
+  #signal (signal: NodeJS.Signals, process = this.#process): void {
+    if (this.#program.container === true) spawnSync(this.#program.command, ['kill', '--signal', signal, basename(this.#folder)])
+    else process?.kill(signal)
   }
 
   get #address (): RedisOptions {
