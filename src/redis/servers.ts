@@ -93,13 +93,6 @@ export class RedisServers {
     return !this.#cluster || this.#owners.length === SLOTS
   }
 
-  /** Channels that are subscribed. */
-  get channelCount (): number {
-    let count = 0
-    for (const { subscriber } of this.#servers.values()) count += subscriber.size
-    return count
-  }
-
   /** Sends a command about a key; rejects with `RequestFailed`. */
   async command (key: string, command: string, ...args: Argument[]): Promise<unknown> {
     return await this.#request(key, command, args, -1, false)
@@ -338,7 +331,9 @@ export class RedisServers {
   /** Asks the cluster who owns what; once at a time. */
   async #refreshMap (): Promise<void> {
     if (!this.#cluster || this.#closed) return
-    await (this.#mapping ??= this.#readMap().finally(() => {
+    await (this.#mapping ??= this.#readMap().catch((error: unknown) => {
+      this.#options.onEvent('error', 'the map of the Redis cluster could not be read', error as Error)
+    }).finally(() => {
       this.#mapping = undefined
       clearTimeout(this.#mapTimer)
       if (this.#closed) return

@@ -56,11 +56,7 @@ export class Subscriber {
     this.#client.connect().catch(() => {})
   }
 
-  /** Channels that are subscribed or are to be. */
-  get size (): number {
-    return this.#channels.size
-  }
-
+  /** Those that are subscribed or are to be. */
   get channels (): Iterable<string> {
     return this.#channels.keys()
   }
