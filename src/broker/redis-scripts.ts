@@ -71,15 +71,15 @@ local function audience_of(key)
   return sum
 end
 
--- The answer to an earlier publish with the same key; 'C' when that was another message.
+-- The answer to an earlier publish with the same key, or 'C' when that was another message; and its epoch.
 local function remembered(key, fingerprint)
   local answer = redis.pcall('GET', key)
   if type(answer) ~= 'string' then
     if answer then redis.call('DEL', key) end
     return nil
   end
-  local of, rest = string.match(answer, '^(%S+) (.*)$')
-  return of == fingerprint and 'R ' .. rest or 'C'
+  local of, rest, epoch = string.match(answer, '^(%S+) ((%S+).*)$')
+  return of == fingerprint and 'R ' .. rest or 'C', epoch
 end
 `
 
@@ -92,11 +92,12 @@ end
  * Returns `P <epoch> <offset> <time> <audience>`, the same with R for a replay, or C for a conflict.
  */
 export const PUBLISH = script(`${ROOM}${AUDIENCE}
-local known = remembered(KEYS[3], ARGV[6])
-if known then return known end
-
 local age, lifetime = tonumber(ARGV[9]), tonumber(ARGV[10])
 local epoch, offset, time, renew, trim = read_meta(ARGV[1])
+-- What was answered in another epoch is not in the history any more.
+local known, of = remembered(KEYS[3], ARGV[6])
+if known and of == epoch then return known end
+
 local now = math.max(clock(), time or 0)
 local content = int(now) .. '\\n' .. ARGV[3]
 

@@ -107,6 +107,17 @@ if (process.env.REDIS_URL !== undefined || program !== undefined) {
     })
   }
 
+  test('a retry after a new epoch began is a message again: the first one is not in the history any more', async (t) => {
+    const { broker, client, prefix } = await start(t)
+    const first = await broker.publish(text('lobby', 'a', 'key'))
+    await client.del(`${prefix}{lobby}:m`)
+    const second = await broker.publish(text('lobby', 'a', 'key'))
+    t.equal(second.replayed, false)
+    t.not(second.position?.epoch, first.position?.epoch)
+    t.strictSame(await broker.publish(text('lobby', 'a', 'key')), { ...second, replayed: true })
+    t.equal((await broker.history('lobby', { after: 0, ...EVERYTHING })).messages.length, 1)
+  })
+
   test('other keys of the wrong type are put right by the next use', async (t) => {
     const { broker, client, prefix } = await start(t)
     await broker.publish(text('lobby', 'a', 'key'))
