@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { test } from 'tap'
 import { findRedis } from '../debian.ts'
@@ -279,5 +280,22 @@ if (program !== undefined) {
     await (await connect(first, { token: makeToken({ sub: 'bob' }) })).join('lobby')
     t.match(await watcher.next('system'), { event: 'left', user: 'carol' }, 'when it is clear that she is gone')
     t.strictSame(await system(), [], 'and of bob nothing')
+  })
+
+  test('the rights in docs/operations.md are all that the service needs', async (t) => {
+    const redis = await RedisServer.start(t, program)
+    const [, rule = ''] = /```text\nACL SETUSER roomcast ([^`]*)```/.exec(readFileSync(new URL('../../../docs/operations.md', import.meta.url), 'utf8')) ?? []
+    await redis.command('acl', 'setuser', 'roomcast', ...rule.trim().split(/\s+/))
+    await redis.command('acl', 'setuser', 'default', 'off')
+    const { services, clients, journals } = await startPair(t, { REDIS_URL: redis.url.replace('//', '//roomcast:secret@') })
+    for (const service of services) t.equal((await call(service, 'POST', '/v1/rooms/lobby/messages', { body: { text: 'a' }, headers: { 'idempotency-key': 'k' } })).status, 201)
+    t.match((await call(services[1], 'GET', '/v1/rooms/lobby/messages')).body, { messages: [{ text: 'a' }] })
+    t.match((await call(services[1], 'GET', '/v1/rooms')).body, { rooms: [{ room: 'lobby' }] })
+    t.equal((await call(services[1], 'DELETE', '/v1/rooms/lobby/messages', { token: makeToken({ rooms: { '**': ['*'] } }) })).status, 204)
+    await clients[1]?.ask({ type: 'leave', room: 'lobby' })
+    t.match(await clients[0]?.next(({ type, event }) => type === 'system' && event === 'left'), { user: 'member-1' })
+    t.equal(journals[0]?.texts.length, 1)
+    for (const { app } of services) await app.close()
+    t.strictSame(await redis.command('acl', 'log'), [], 'nothing was refused')
   })
 }
