@@ -28,6 +28,8 @@ export interface RequesterOptions {
   onLost: (requester: Requester) => void
   /** A request was turned down for a reason that may pass: it is not carried out, and is the caller's again. */
   onRefused: (requester: Requester, request: Request, error: Error) => void
+  /** A request was turned down for a reason that an operator has to do something about. */
+  onRejected: (requester: Requester, error: Error) => void
 }
 
 /**
@@ -179,6 +181,7 @@ export class Requester {
       case 'rejected':
         this.#unsettled.delete(request)
         request.reject(new RequestFailed(request.uncertain, error))
+        this.#options.onRejected(this, error)
         return
       default:
         this.#unsettled.delete(request)

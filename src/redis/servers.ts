@@ -18,6 +18,8 @@ const MAP_AWAY_MS = 200
 const MAP_MS = 5_000
 /** Time for the map, ms. */
 const MAP_ANSWER_MS = 1_000
+/** What Redis rejects (no memory, no rights) is logged this often, ms: it may be every request. */
+const REJECTIONS_LOGGED_MS = 10_000
 /** Without a sign of Redis for so long, it counts as away, ms. */
 const AWAY_MS = 5_000
 
@@ -62,6 +64,8 @@ export class RedisServers {
   #mapping: Promise<void> | undefined
   #order = 0
   #bytes = 0
+  /** When a rejection was logged, ms since 1970. */
+  #rejectedAt = 0
   #connected = false
   #closed = false
 
@@ -174,7 +178,8 @@ export class RedisServers {
         scripts,
         onReady: (requester) => { this.#onReady(requester) },
         onLost: (requester) => { this.#onLost(requester) },
-        onRefused: (requester, request, error) => { this.#onRefused(requester, request, error) }
+        onRefused: (requester, request, error) => { this.#onRefused(requester, request, error) },
+        onRejected: (requester, error) => { this.#onRejected(requester, error) }
       }),
       subscriber: new Subscriber({
         settings,
@@ -300,6 +305,12 @@ export class RedisServers {
       }
       await server.requester.flushed()
     })
+  }
+
+  #onRejected (requester: Requester, error: Error): void {
+    if (Date.now() < this.#rejectedAt + REJECTIONS_LOGGED_MS) return
+    this.#rejectedAt = Date.now()
+    this.#options.onEvent('error', `Redis${this.#nameOf(requester)} refuses what it is asked: ${error.message}`)
   }
 
   #onReady (requester: Requester): void {

@@ -190,6 +190,8 @@ if (program !== undefined) {
     const { body } = await publish('a')
     await redis.command('config', 'set', 'maxmemory', 1)
     t.match(await publish('b'), { status: 503, body: { code: 'unavailable', retryable: true } })
+    await publish('b')
+    t.equal(services[0].log.filter((line) => line.includes('"level":50') && line.includes('OOM')).length, 1, 'the log says why, and does not repeat it each time')
     await redis.command('config', 'set', 'maxmemory', 0)
     t.match((await publish('c')).body, { epoch: body.epoch, offset: 2 })
     await until(() => journals[1]?.texts.length === 2)
