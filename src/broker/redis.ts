@@ -19,6 +19,8 @@ import { FORGET, HISTORY, POSITION, PUBLISH, PUBLISH_UNKEPT, SCRIPTS } from './r
 const RESEND_MS = 5 * COMMAND_TIMEOUT_MS
 /** A channel is given up this long after the room's last member has gone, ms: many come back. */
 const LINGER_MS = 5_000
+/** The position of a room with members is kept this long without being renewed, ms; the sweep comes by far more often. */
+const OCCUPIED_POSITION_MS = 60 * 60_000
 /** Between looks at what lingers, and at some of the quiet rooms, ms. */
 const SWEEP_MS = 1_000
 /** A quiet room's position is compared this often, ms, or as often as the rate allows. */
@@ -144,7 +146,7 @@ export class RedisBroker implements Broker {
     }
     subscription.unwantedAt = undefined
     this.#lingering.delete(subscription)
-    const position = await within(COMMAND_TIMEOUT_MS, this.#servers.subscribe(channel).then(async () => await this.#position(room, this.#lifetime)))
+    const position = await within(COMMAND_TIMEOUT_MS, this.#servers.subscribe(channel).then(async () => await this.#position(room, OCCUPIED_POSITION_MS)))
     subscription.last ??= position
     return position
   }
@@ -253,7 +255,7 @@ export class RedisBroker implements Broker {
   }
 
   async #tellPosition (subscription: Subscription): Promise<void> {
-    const position = await this.#position(subscription.room, this.#lifetime).catch(() => undefined)
+    const position = await this.#position(subscription.room, OCCUPIED_POSITION_MS).catch(() => undefined)
     // Where Redis is away, the next sweep asks again.
     subscription.checkedAt = position === undefined ? 0 : Date.now()
     if (position === undefined || subscription.unwantedAt !== undefined) return
@@ -295,7 +297,7 @@ export class RedisBroker implements Broker {
   async #compareQuiet (subscription: Subscription): Promise<void> {
     subscription.checkedAt = Date.now()
     const { last } = subscription
-    const position = await this.#position(subscription.room, this.#lifetime).catch(() => undefined)
+    const position = await this.#position(subscription.room, OCCUPIED_POSITION_MS).catch(() => undefined)
     if (position === undefined || (position.epoch === last?.epoch && position.offset === last.offset)) return
     setTimeout(() => { void this.#tellPosition(subscription) }, ARRIVAL_MS).unref()
   }
