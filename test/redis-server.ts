@@ -12,6 +12,9 @@ import { findFreePort } from './free-port.ts'
 /** A server answers, or is gone, within this, ms. */
 const PATIENCE_MS = 20_000
 
+/** Ports are found free before they are taken; so a start may fail. */
+const START_ATTEMPTS = 3
+
 /** A Redis of its own for a test, which may hurt it. It keeps nothing on disk unless it is told to. */
 export class RedisServer {
   readonly port: number
@@ -30,16 +33,23 @@ export class RedisServer {
 
   /** Starts one on a free port of 127.0.0.1, and resolves when it answers; it is removed when the test is over. */
   static async start (t: Test, program: RedisProgram, ...parameters: string[]): Promise<RedisServer> {
-    const folder = await mkdtemp(join(tmpdir(), 'roomcast-redis-'))
-    // The bus would be on the port + 10,000, which may be none.
-    const bus = parameters.includes('--cluster-enabled yes') ? [`--cluster-port ${await findFreePort()}`] : []
-    const server = new RedisServer(program, await findFreePort(), folder, [...parameters, ...bus])
-    t.teardown(async () => {
-      await server.kill()
-      await rm(folder, { recursive: true, force: true })
-    })
-    await server.start()
-    return server
+    for (let attempt = 1; ; attempt++) {
+      const folder = await mkdtemp(join(tmpdir(), 'roomcast-redis-'))
+      // The bus would be on the port + 10,000, which may be none.
+      const bus = parameters.includes('--cluster-enabled yes') ? [`--cluster-port ${await findFreePort()}`] : []
+      const server = new RedisServer(program, await findFreePort(), folder, [...parameters, ...bus])
+      t.teardown(async () => {
+        await server.kill()
+        await rm(folder, { recursive: true, force: true })
+      })
+      try {
+        await server.start()
+        return server
+      } catch (error) {
+        // Another test may have taken the port in between.
+        if (attempt === START_ATTEMPTS) throw error
+      }
+    }
   }
 
   get url (): string {
@@ -104,6 +114,8 @@ export class RedisServer {
   async #answers (): Promise<boolean> {
     const client = new Redis({ ...this.#address, lazyConnect: true, retryStrategy: () => null })
     client.on('error', () => {})
-    return await client.connect().then(async () => await client.ping()).then(() => true, () => false).finally(() => { client.disconnect() })
+    // It may be another test's, which was faster to take the port.
+    const isOurs = (info: string): boolean => this.#program.container === true || info.includes(`process_id:${this.#process?.pid}\r\n`)
+    return await client.connect().then(async () => await client.info('server')).then(isOurs, () => false).finally(() => { client.disconnect() })
   }
 }
