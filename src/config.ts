@@ -4,7 +4,8 @@ import { isIP } from 'node:net'
 import type { ErrorObject } from 'ajv'
 import { envSchema } from 'env-schema'
 import { type Static, type TSchema, Type } from 'typebox'
-import type { Address, RedisSettings } from './redis/settings.ts'
+import type { RedisSettings } from './redis/settings.ts'
+import { readRedisUrl, type RedisUrl, withoutPassword } from './redis/url.ts'
 import { Grants } from './rooms/grants.ts'
 
 const list = (description: string, initial = '') => Type.String({ description, default: initial })
@@ -273,33 +274,6 @@ function readRedis (settings: Static<typeof Environment>, faults: string[]): Red
     return { ...common, kind: 'cluster', addresses: nodes.map(({ address }) => address), username: common.username ?? nodes[0]?.username, password: common.password ?? nodes[0]?.password, tls: common.tls || nodes.some(({ tls }) => tls) }
   }
   return server === undefined ? undefined : { ...common, kind: 'single', addresses: [server.address] }
-}
-
-interface RedisUrl {
-  address: Address
-  username?: string | undefined
-  password?: string | undefined
-  database: number
-  tls: boolean
-}
-
-/** `redis[s]://[[user]:password@]host[:port][/database]`, or `host[:port]`. */
-function readRedisUrl (value: string): RedisUrl | undefined {
-  const text = value.includes('://') ? value : `redis://${value}`
-  if (!URL.canParse(text)) return undefined
-  const { protocol, hostname, port, username, password, pathname, search, hash } = new URL(text)
-  if (!['redis:', 'rediss:'].includes(protocol) || hostname === '' || !/^\/?\d*$/.test(pathname) || search !== '' || hash !== '') return undefined
-  return {
-    address: { host: hostname.replace(/^\[|\]$/g, ''), port: port === '' ? 6379 : Number(port) },
-    username: username === '' ? undefined : decodeURIComponent(username),
-    password: password === '' ? undefined : decodeURIComponent(password),
-    database: Number(pathname.slice(1)),
-    tls: protocol === 'rediss:'
-  }
-}
-
-function withoutPassword (url: string): string {
-  return url.replace(/:\/\/.*@/, '://***@')
 }
 
 function splitList (value: string): string[] {

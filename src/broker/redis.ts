@@ -315,8 +315,12 @@ async function available<T> (request: Promise<T>, publishes = false): Promise<T>
     if (!(error instanceof RequestFailed)) throw error
     throw publishes && error.uncertain
       ? new RoomcastError('publish_unknown', 'It may have been published or not; try again with the same key')
-      : new RoomcastError('unavailable', 'The rooms cannot be reached; try again', COMMAND_TIMEOUT_MS)
+      : unavailable()
   }
+}
+
+function unavailable (): RoomcastError {
+  return new RoomcastError('unavailable', 'The rooms cannot be reached; try again', COMMAND_TIMEOUT_MS)
 }
 
 async function within<T> (ms: number, answer: Promise<T>): Promise<T> {
@@ -324,7 +328,7 @@ async function within<T> (ms: number, answer: Promise<T>): Promise<T> {
   return await Promise.race([
     available(answer),
     new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => { reject(new RoomcastError('unavailable', 'The rooms cannot be reached; try again', COMMAND_TIMEOUT_MS)) }, ms)
+      timer = setTimeout(() => { reject(unavailable()) }, ms)
     })
   ]).finally(() => { clearTimeout(timer) })
 }

@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import calculateSlot from 'cluster-key-slot'
 import { type Argument, codeOf, type Request, RequestFailed, type Script } from './request.ts'
 import { Requester, type ServerInfo } from './requester.ts'
-import type { Address, RedisSettings } from './settings.ts'
+import { type Address, nameOf, type RedisSettings } from './settings.ts'
+import { readSlots, type SlotRange } from './slots.ts'
 import { Subscriber, type Subscription } from './subscriber.ts'
 
 /** How long a request is tried, ms; and how long Redis may be away before requests fail at once. */
@@ -24,7 +25,6 @@ const REJECTIONS_LOGGED_MS = 10_000
 const AWAY_MS = 5_000
 
 const SINGLE = 'single'
-const SLOTS = 16_384
 
 export interface RedisServersOptions {
   settings: RedisSettings
@@ -54,7 +54,7 @@ export class RedisServers {
   readonly #cluster: boolean
   readonly #servers = new Map<string, Server>()
   /** Owners of the slots of a cluster, by server. */
-  #owners: (string | undefined)[] = []
+  #owners: string[] = []
   /** Slots whose requests are held until it is clear where they go. */
   readonly #held = new Map<number, Request[]>()
   /** In the order of their deadlines. */
@@ -94,12 +94,18 @@ export class RedisServers {
     for (const { requester, subscriber } of this.#servers.values()) {
       if (requester.heardAt < since || subscriber.heardAt < since) return false
     }
-    return !this.#cluster || this.#owners.length === SLOTS
+    return !this.#cluster || this.#owners.length > 0
   }
 
-  /** Sends a command about a key; rejects with `RequestFailed`. */
+  /** Sends a command about a key; rejects with `RequestFailed`. Something of another type under the key makes room for ours. */
   async command (key: string, command: string, ...args: Argument[]): Promise<unknown> {
-    return await this.#request(key, command, args, -1, false)
+    try {
+      return await this.#request(key, command, [...args], -1, false)
+    } catch (error) {
+      if (!(error instanceof RequestFailed) || !(error.cause instanceof Error) || codeOf(error.cause) !== 'WRONGTYPE') throw error
+      await this.#request(key, 'del', [key], -1, false)
+      return await this.#request(key, command, args, -1, false)
+    }
   }
 
   /**
@@ -152,16 +158,16 @@ export class RedisServers {
   async #connectCluster (seeds: Address[]): Promise<void> {
     let failure: unknown
     for (const seed of seeds) {
-      const server = this.#addServer(keyOf(seed), seed)
+      const server = this.#addServer(nameOf(seed), seed)
       try {
-        await firstConnection(server, `${seed.host}:${seed.port}`)
-        if (server.requester.info?.cluster !== true) throw unusable(keyOf(seed), 'it is not a node of a cluster')
+        await firstConnection(server, nameOf(seed))
+        if (server.requester.info?.cluster !== true) throw unusable(nameOf(seed), 'it is not a node of a cluster')
         await this.#refreshMap()
-        if (this.#owners.length === SLOTS) {
+        if (this.#owners.length > 0) {
           await Promise.all([...this.#servers].map(async ([key, server]) => { await firstConnection(server, key) }))
           return
         }
-        failure = unusable(keyOf(seed), 'the cluster does not serve all slots')
+        failure = unusable(nameOf(seed), 'the cluster does not serve all slots')
       } catch (error) {
         failure = error
       }
@@ -328,7 +334,7 @@ export class RedisServers {
   }
 
   #nameOf ({ address }: Requester): string {
-    return address === undefined ? '' : ` at ${keyOf(address)}`
+    return address === undefined ? '' : ` at ${nameOf(address)}`
   }
 
   #slotOf (key: string): number {
@@ -368,17 +374,10 @@ export class RedisServers {
   /** Takes over a map that names an owner for every slot; says whether it did. */
   #adoptMap (ranges: SlotRange[], host: string): boolean {
     if (this.#closed) return true
-    const owners: (string | undefined)[] = []
-    const masters = new Map<string, Address>()
-    for (const [first, last, [name, port]] of ranges) {
-      const address = { host: name === '' || name === null ? host : name, port }
-      const key = keyOf(address)
-      masters.set(key, address)
-      for (let slot = first; slot <= last; slot++) owners[slot] = key
-    }
-    for (let slot = 0; slot < SLOTS; slot++) if (owners[slot] === undefined) return false
+    const map = readSlots(ranges, host)
+    if (map === undefined) return false
+    const { owners, masters } = map
     this.#owners = owners
-
     for (const [key, address] of masters) if (!this.#servers.has(key)) this.#addServer(key, address)
     const requests: Request[] = []
     for (const [key, server] of [...this.#servers]) {
@@ -396,20 +395,13 @@ export class RedisServers {
   }
 }
 
-/** First and last slot, the master (name, port, …), its replicas. */
-type SlotRange = [first: number, last: number, master: [string | null, number], ...replicas: unknown[]]
-
 function closeServer ({ requester, subscriber }: Server): void {
   requester.close()
   subscriber.close()
 }
 
-function keyOf ({ host, port }: Address): string {
-  return `${host}:${port}`
-}
-
 function describe ({ kind, addresses, name }: RedisSettings): string {
-  const list = addresses.map(keyOf).join(', ')
+  const list = addresses.map(nameOf).join(', ')
   return kind === 'sentinel' ? `${list} (master ${name})` : list
 }
 

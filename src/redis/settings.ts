@@ -6,6 +6,11 @@ export interface Address {
   port: number
 }
 
+/** What a server is called. */
+export function nameOf ({ host, port }: Address): string {
+  return `${host}:${port}`
+}
+
 /** How Redis is reached. */
 export interface RedisSettings {
   /** One server, a master that sentinels know, or a cluster. */

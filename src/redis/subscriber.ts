@@ -100,11 +100,6 @@ export class Subscriber {
     return subscription
   }
 
-  /** Replaces the connection. */
-  reconnect (): void {
-    this.#client.disconnect(true)
-  }
-
   close (): void {
     this.#closed = true
     this.#usable = false

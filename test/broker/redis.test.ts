@@ -129,6 +129,21 @@ if (process.env.REDIS_URL !== undefined || program !== undefined) {
     t.equal((await broker.publish(text('lobby', 'a', 'key'))).replayed, true)
   })
 
+  test('keys of the wrong type where connections are counted are put right, too', async (t) => {
+    const { broker, client, prefix } = await start(t)
+    const everything = { prefix: '', cursor: '', limit: 10, filter: () => true }
+    await client.set(`${prefix}{lobby}:o`, 'a')
+    for (let i = 0; i < 16; i++) await client.set(`${prefix}{rooms-${i}}:occupied`, 'a')
+    t.equal(await broker.elsewhere('lobby'), 0, 'who joins is not refused')
+    t.strictSame(await broker.occupied(everything), { rooms: [] })
+    await client.set(`${prefix}{lobby}:o`, 'a')
+    broker.occupy('lobby', 3)
+    for (const deadline = Date.now() + 10_000; await client.hlen(`${prefix}{lobby}:o`).catch(() => 0) !== 1;) {
+      if (Date.now() > deadline) throw new Error('the count is not written')
+    }
+    t.strictSame(await broker.occupied(everything), { rooms: [{ room: 'lobby', audience: 3 }] })
+  })
+
   test('a top below what was delivered is an older state, and starts a new epoch', async (t) => {
     const { broker } = await start(t)
     const { position } = await broker.publish(text('lobby', 'a'))
@@ -186,6 +201,9 @@ if (process.env.REDIS_URL !== undefined || program !== undefined) {
     t.ok(await client.pttl(`${prefix}{asked}:m`) > 30 * 60_000, 'longer with members')
     await broker.publish(text('lobby', 'a', 'key'))
     broker.occupy('lobby', 1)
+    for (const deadline = Date.now() + 10_000; await client.pttl(`${prefix}{lobby}:o`) < 0;) {
+      if (Date.now() > deadline) throw new Error('the count does not expire')
+    }
     for (const key of await client.keys(`${prefix}{lobby}:*`)) t.ok(await client.pttl(key) > 0, `${key.slice(prefix.length)} expires`)
     t.ok(await client.pttl(`${prefix}{lobby}:m`) > dayMs - 60_000)
     t.ok(await client.pttl(`${prefix}{lobby}:s`) >= await client.pttl(`${prefix}{lobby}:m`) - 1_000, 'the stream not before the meta')
