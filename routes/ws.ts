@@ -5,6 +5,7 @@ import type { WebSocket } from 'ws'
 import { Admission } from '../src/admission.ts'
 import { RoomcastError } from '../src/errors.ts'
 import { CLOSE_CODES, type CloseReason } from '../src/protocol/close-codes.ts'
+import type { Position } from '../src/protocol/envelope.ts'
 import { isOrigin, isRoomName, ROOM_RULE } from '../src/protocol/names.ts'
 import { type Parameters, Sockets } from '../src/sockets.ts'
 import { faultOfHandshake, narrowOffer, takeOver } from '../src/upgraded.ts'
@@ -84,11 +85,19 @@ function refuse (ws: WebSocket, reason: CloseReason): void {
 }
 
 function readParameters ({ query }: FastifyRequest): Parameters {
-  const { room, origin } = query as { room?: string | string[], origin?: string | string[] }
+  const { room, since, origin } = query as Record<string, string | string[] | undefined>
   const rooms = [...new Set(room === undefined ? [] : [room].flat())]
   for (const name of rooms) {
     if (!isRoomName(name)) throw new RoomcastError('invalid_room', ROOM_RULE)
   }
   if (origin !== undefined && !isOrigin(origin)) throw new RoomcastError('invalid_request', 'The origin has to be 16–64 of the characters A–Z a–z 0–9 _ -')
-  return { rooms, origin: origin as string | undefined }
+  if (since !== undefined && rooms.length !== 1) throw new RoomcastError('invalid_request', 'since goes with exactly one room')
+  return { rooms, since: since === undefined ? undefined : readPosition(since), origin: origin as string | undefined }
+}
+
+/** Reads `<epoch>:<offset>`. */
+function readPosition (text: string | string[]): Position {
+  const [, epoch, offset] = (typeof text === 'string' && /^(.{1,32}):(\d{1,16})$/.exec(text)) || []
+  if (epoch === undefined || !Number.isSafeInteger(Number(offset))) throw new RoomcastError('invalid_request', 'since has to be <epoch>:<offset>')
+  return { epoch, offset: Number(offset) }
 }

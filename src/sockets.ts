@@ -22,6 +22,8 @@ const RETRY_MS = 1_000
 /** What a client asked for in the URL. */
 export interface Parameters {
   rooms: string[]
+  /** What it has had already of the one room it names. */
+  since: Position | undefined
   origin: string | undefined
 }
 
@@ -97,11 +99,11 @@ export class Sockets {
     ;(ws as Attached)[kInbox] = inbox
     ws.on('message', this.#onMessage).on('ping', this.#onSign).on('pong', this.#onSign).on('close', this.#onClose)
     hub.add(connection)
-    inbox.hold(this.#enter(inbox, parameters.rooms, ws.protocol === SUBPROTOCOL))
+    inbox.hold(this.#enter(inbox, parameters, ws.protocol === SUBPROTOCOL))
   }
 
   /** Joins the automatic rooms, says welcome to who wants it, and joins the rooms of the URL. */
-  async #enter (inbox: Inbox, names: string[], welcome: boolean): Promise<void> {
+  async #enter (inbox: Inbox, { rooms: names, since }: Parameters, welcome: boolean): Promise<void> {
     const { config, rooms } = this.#options
     const { connection, identity } = inbox
     const automatic = new Map<string, Position | undefined>([[USER_ALIAS, undefined], [ALL_ROOM, undefined]])
@@ -126,9 +128,9 @@ export class Sockets {
     if (missing.length > 0) this.#joinLater(inbox, missing, welcome).catch(this.#options.onError)
     for (const name of names) {
       if (connection.ended) return
-      await rooms.join(connection, identity, name, ({ room, position, audience }) => {
-        connection.send({ type: 'joined', room, ...position, audience })
-      }).catch((error: unknown) => {
+      await rooms.join(connection, identity, name, ({ position, ...joined }) => {
+        connection.send({ type: 'joined', ...joined, ...position })
+      }, { since }).catch((error: unknown) => {
         if (!(error instanceof RoomcastError)) this.#options.onError(error)
         const { code, message, retryAfterMs } = toRoomcastError(error)
         inbox.refuse(code, message, undefined, retryAfterMs)

@@ -72,6 +72,11 @@ export class Connection {
     this.#transport.write(chunk)
   }
 
+  /** Resolves when nothing much is waiting for the kernel, or the transport has ended: there is room for a page of history. */
+  async drained (): Promise<void> {
+    if (this.#transport.queued > this.#maxQueueBytes / 4) await this.#transport.drained()
+  }
+
   /** Sends a frame that concerns no room. Frames about a room go through `Room.run`, in its order. */
   send (frame: ServerFrame): void {
     this.write(textFrame(encodeFrame(frame)))

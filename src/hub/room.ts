@@ -1,6 +1,7 @@
 import { encodeFrame } from '../protocol/codec.ts'
 import { roomLabel } from '../protocol/names.ts'
 import type { MessageEnvelope, NoticeEnvelope, Position } from '../protocol/envelope.ts'
+import type { EncodedContent, Placed } from '../protocol/message.ts'
 import { messageFrame, textFrame } from '../transport/websocket.ts'
 import type { Connection } from './connection.ts'
 
@@ -8,6 +9,18 @@ import type { Connection } from './connection.ts'
 const BATCH_BYTES = 256 * 1024
 /** A delivery of this many bytes costs a turn as much again as a small one: copying it into the kernel is what takes the time. */
 const COST_BYTES = 8 * 1024
+
+/** The latest messages are recalled up to these bounds, while somebody needs them. */
+const RECALLED_MESSAGES = 300
+const RECALLED_BYTES = 512 * 1024
+
+/** A message that was delivered to a room. */
+export interface Delivered {
+  offset: number
+  frame: Buffer
+  /** The origin whose connections did not get it. */
+  exclude: string | undefined
+}
 
 /** A connection in a room. */
 export interface Membership {
@@ -58,6 +71,10 @@ export class Room {
   readonly #members: (Membership | undefined)[] = []
   readonly #queue: Step[] = []
   #size = 0
+  /** How many want the latest messages to be recalled, and those messages. */
+  #recalling = 0
+  #recalled: Delivered[] = []
+  #recalledBytes = 0
   /** Of the latest message delivered to the room. */
   #taken: Position | undefined
   /** Of the latest message written to the members. */
@@ -106,13 +123,34 @@ export class Room {
       if (this.#taken?.epoch === position.epoch && position.offset <= this.#taken.offset) return
       this.#taken = position
     }
-    const message = { fields: envelope.fields, bytes: envelope.bytes, time: envelope.time, offset: position?.offset }
-    this.#append(messageFrame(this.label, message), envelope.exclude === undefined ? undefined : originKey(envelope.exclude))
+    const { fields, bytes, time, exclude } = envelope
+    const frame = this.frame({ fields, bytes, time, offset: position?.offset })
+    if (this.#recalling > 0 && position !== undefined) this.#recall({ offset: position.offset, frame, exclude })
+    this.#append(frame, exclude === undefined ? undefined : originKey(exclude))
+  }
+
+  /** The frame of a message, as members of this room get it. */
+  frame (message: EncodedContent & Placed): Buffer {
+    return messageFrame(this.label, message)
+  }
+
+  /** Has the room recall the latest messages that are delivered from here on, until the function it returns is called. */
+  recall (): () => void {
+    this.#recalling++
+    return () => {
+      if (--this.#recalling === 0) this.#forget()
+    }
+  }
+
+  /** The latest messages, ascending: all that were delivered since `recall`, or as many of them as there is room for. */
+  get recalled (): readonly Delivered[] {
+    return this.#recalled
   }
 
   /** Continuity was lost: tells the members, who go on from another position. */
   reset (position: Position, reason: 'epoch' | 'history'): void {
     this.#taken = position
+    this.#forget() // They do not lead to where the room is now.
     this.#append(textFrame(encodeFrame({ type: 'reset', room: this.label, ...position, reason })), undefined)
   }
 
@@ -181,6 +219,19 @@ export class Room {
 
   get waiting (): boolean {
     return this.#queue.length > 0
+  }
+
+  #recall (delivered: Delivered): void {
+    this.#recalled.push(delivered)
+    this.#recalledBytes += delivered.frame.length
+    while (this.#recalled.length > RECALLED_MESSAGES || this.#recalledBytes > RECALLED_BYTES) {
+      this.#recalledBytes -= (this.#recalled.shift() as Delivered).frame.length
+    }
+  }
+
+  #forget (): void {
+    this.#recalled = []
+    this.#recalledBytes = 0
   }
 
   #append (frame: Buffer, exception: string | undefined): void {

@@ -23,7 +23,11 @@ const frame = <const T extends string, P extends TProperties>(type: T, propertie
 
 /** Client → server. One schema for each `type`; the dispatch table in `commands/` has one handler for each. */
 export const CLIENT_FRAMES = {
-  join: frame('join', { room: Room, id: Type.Optional(Id) }, 'Become a member of a room.'),
+  join: frame('join', {
+    room: Room,
+    since: Type.Optional(Type.Object({ epoch: Epoch, offset: Offset }, { description: 'The position up to which this client has had the messages of the room.' })),
+    id: Type.Optional(Id)
+  }, 'Become a member of a room; with `since`, get what was missed.'),
   leave: frame('leave', { room: Room, id: Type.Optional(Id) }, 'Stop being a member of a room.'),
   chat: frame('chat', {
     text: Type.String(),
@@ -83,8 +87,14 @@ export const SERVER_FRAMES = {
     heartbeatMs: Type.Integer(),
     rooms: Type.Array(Type.Object({ room: Type.String(), ...OptionalPosition }))
   }, 'The first frame, with the subprotocol `roomcast.v1` only. `rooms` are the automatic ones.'),
-  joined: frame('joined', { room: Type.String(), ...OptionalPosition, audience: Type.Integer(), id: Type.Optional(Id) },
-    'This connection is a member now; messages after `offset` follow.'),
+  joined: frame('joined', {
+    room: Type.String(),
+    ...OptionalPosition,
+    audience: Type.Integer(),
+    recovered: Type.Optional(Type.Boolean({ description: 'With `since`: whether everything that was missed follows. If not, nothing of it does.' })),
+    missed: Type.Optional(Type.Integer({ minimum: 0, description: 'When `recovered`: how many messages follow that came after `since`, up to `offset`.' })),
+    id: Type.Optional(Id)
+  }, 'This connection is a member now; messages after `offset` follow, behind those that were missed.'),
   left: frame('left', { room: Type.String(), id: Type.Optional(Id), reason: Type.Optional(Type.Union([Type.Literal('removed'), Type.Literal('forbidden')])) },
     'This connection is no longer a member.'),
   ack: frame('ack', { id: Id, room: Type.String(), ...OptionalPosition }, 'The publish with this `id` is in the room.'),

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Broker, HistoryPage } from '../broker/broker.ts'
+import type { Broker, StoredMessage } from '../broker/broker.ts'
 import type { Hub } from '../hub/hub.ts'
 import type { Room } from '../hub/room.ts'
 import type { Envelope, MessageEnvelope, Position } from '../protocol/envelope.ts'
+import type { HistoryReads } from './history-reads.ts'
 
 /** What arrives while a hole is filled is held up to these bounds; beyond them it is dropped, and read from history. */
 const MAX_HELD_MESSAGES = 1_000
@@ -16,6 +17,7 @@ const RETRY_MS = 500
 export interface ContinuityOptions {
   hub: Hub
   broker: Broker
+  reads: HistoryReads
   /** Called when a room is done with, which may be empty by now. */
   release: (room: Room) => void
   onError: (error: unknown) => void
@@ -23,6 +25,8 @@ export interface ContinuityOptions {
 
 /** A hole in what was delivered to a room, being filled. */
 interface Hole {
+  /** Resolves when it is filled, or declared. */
+  filled: Promise<void>
   held: MessageEnvelope[]
   heldBytes: number
   /** Something came that was not held. */
@@ -36,17 +40,19 @@ interface Hole {
  * Where history cannot, and where the room began again under another epoch, the members are told by a `reset`.
  */
 export class Continuity {
-  /** Since the start: holes found, holes filled, resets, and messages that came twice. */
+  /** Since the start: holes found, holes filled, resets, and messages that came when the room had them already. */
   readonly counts = { holes: 0, filled: 0, resets: 0, duplicates: 0 }
   readonly #hub: Hub
   readonly #broker: Broker
+  readonly #reads: HistoryReads
   readonly #release: (room: Room) => void
   readonly #onError: (error: unknown) => void
   readonly #holes = new Map<Room, Hole>()
 
-  constructor ({ hub, broker, release, onError }: ContinuityOptions) {
+  constructor ({ hub, broker, reads, release, onError }: ContinuityOptions) {
     this.#hub = hub
     this.#broker = broker
+    this.#reads = reads
     this.#release = release
     this.#onError = onError
   }
@@ -74,13 +80,25 @@ export class Continuity {
     else this.#hold(this.#open(room), envelope)
   }
 
+  /** Resolves when a room has nothing missing that is known of. */
+  async whole (room: Room): Promise<void> {
+    await this.#holes.get(room)?.filled
+  }
+
+  /** Delivers what history has and the room has not got yet; says whether it could: not while a hole is open. */
+  deliverPage (room: Room, epoch: string, messages: StoredMessage[]): boolean {
+    if (this.#holes.has(room)) return false
+    this.#deliver(room, epoch, messages)
+    return true
+  }
+
   #open (room: Room): Hole {
-    const hole: Hole = { held: [], heldBytes: 0, overflowed: false }
+    const hole: Hole = { filled: Promise.resolve(), held: [], heldBytes: 0, overflowed: false }
     this.#holes.set(room, hole)
     this.counts.holes++
     // Its members may go, and others come, while it is filled.
     room.joining++
-    this.#fill(room, hole).catch(this.#onError).finally(() => {
+    hole.filled = this.#fill(room, hole).catch(this.#onError).finally(() => {
       room.joining--
       this.#holes.delete(room)
       this.#release(room)
@@ -99,7 +117,7 @@ export class Continuity {
   }
 
   async #fill (room: Room, hole: Hole): Promise<void> {
-    while (room.size > 0) {
+    while (room.size > 0 || room.joining > 1) {
       hole.overflowed = false
       const before = hole.held.length
       const caughtUp = await this.#read(room).catch(async () => {
@@ -113,7 +131,7 @@ export class Continuity {
   /** Brings a room as far as history does, by a page; says whether that is all. */
   async #read (room: Room): Promise<boolean> {
     const delivered = room.delivered as Position
-    const page = await this.#broker.history(room.name, { after: delivered.offset, epoch: delivered.epoch, limit: PAGE_MESSAGES, maxBytes: PAGE_BYTES })
+    const page = await this.#reads.read(room.name, { after: delivered.offset, epoch: delivered.epoch, limit: PAGE_MESSAGES, maxBytes: PAGE_BYTES })
     const top = page.position
     if (top === undefined) return true
     if (top.epoch !== delivered.epoch) {
@@ -129,21 +147,21 @@ export class Continuity {
       this.#reset(room, top, 'history')
       return true
     }
-    this.#deliverPage(room, top.epoch, page)
+    this.#deliver(room, top.epoch, page.messages)
     if (page.messages.length > 0) this.counts.filled++
     return page.next === undefined
   }
 
   /** Goes on in another epoch: from its beginning, if all of it fits on a page. */
   async #beginAgain (room: Room, { epoch }: Position): Promise<void> {
-    const page = await this.#broker.history(room.name, { after: 0, epoch, limit: PAGE_MESSAGES, maxBytes: PAGE_BYTES })
+    const page = await this.#reads.read(room.name, { after: 0, epoch, limit: PAGE_MESSAGES, maxBytes: PAGE_BYTES })
     const top = page.position as Position
     const whole = top.epoch === epoch && page.recovered && page.next === undefined
     this.#reset(room, whole ? { epoch, offset: 0 } : top, 'epoch')
-    if (whole) this.#deliverPage(room, epoch, page)
+    if (whole) this.#deliver(room, epoch, page.messages)
   }
 
-  #deliverPage (room: Room, epoch: string, { messages }: HistoryPage): void {
+  #deliver (room: Room, epoch: string, messages: StoredMessage[]): void {
     for (const { offset, ...message } of messages) {
       room.deliver({ kind: 'message', room: room.name, position: { epoch, offset }, ...message })
     }

@@ -11,10 +11,10 @@ import { ALL_ROOM, isAutomatic, isRoomName, isUser, ROOM_RULE, roomLabel, USER_A
 import { Announcements } from './announcements.ts'
 import { Continuity } from './continuity.ts'
 import { ACTIONS } from './grants.ts'
+import { HistoryReads } from './history-reads.ts'
 import { type Identity, SERVER } from './identity.ts'
+import { PAGE_MESSAGES, Recovery } from './recovery.ts'
 
-/** Messages on a history page, at the most. */
-export const PAGE_MESSAGES = 300
 /** Rooms on a page of the list, and at the most. */
 const PAGE_ROOMS = 100
 const MAX_PAGE_ROOMS = 1_000
@@ -51,6 +51,14 @@ export interface Joined {
   position: Position | undefined
   /** Connections in the room, this one too. */
   audience: number
+  /** With `since`: whether all that was missed is known, and how many messages follow the answer. */
+  recovered?: boolean
+  missed?: number
+}
+
+export interface JoinOptions {
+  /** What the connection has had already: it gets what came after, or is told that this is not known any more. */
+  since?: Position | undefined
 }
 
 /** What REST and frames ask of a history. */
@@ -78,6 +86,8 @@ export class Rooms {
   readonly #broker: Broker
   readonly #presence: Presence
   readonly #announcements: Announcements
+  readonly #reads: HistoryReads
+  readonly #recovery: Recovery
   readonly #maxRooms: number
   readonly #pageBytes: number
   readonly #onError: (error: unknown) => void
@@ -90,7 +100,9 @@ export class Rooms {
     this.#maxRooms = options.maxRoomsPerConnection > 0 ? options.maxRoomsPerConnection + AUTOMATIC_ROOMS : Infinity
     this.#pageBytes = options.pageBytes
     this.#onError = options.onError
-    this.continuity = new Continuity({ ...options, release: (room) => { this.#dropIfEmpty(room) } })
+    this.#reads = new HistoryReads(options.broker)
+    this.continuity = new Continuity({ ...options, reads: this.#reads, release: (room) => { this.#dropIfEmpty(room) } })
+    this.#recovery = new Recovery({ reads: this.#reads, continuity: this.continuity, pageBytes: options.pageBytes })
     this.#presence.listen((room, user, members) => { this.#announcements.announce(room, 'left', user, members) })
     this.#broker.listen((envelope) => { this.continuity.receive(envelope) })
   }
@@ -122,8 +134,11 @@ export class Rooms {
   /**
    * Makes a connection a member. `answer` is called in the room's order: behind everything that is not for the new
    * member, before everything that is. A connection that is a member already stays one, and the room counts as its latest.
+   *
+   * With `since`, all that was missed follows the answer, before anything newer; or nothing does, and the answer says so.
+   * A connection that is a member already gets it again from there.
    */
-  async join (connection: Connection, by: Identity, name: string, answer: (joined: Joined) => void): Promise<void> {
+  async join (connection: Connection, by: Identity, name: string, answer: (joined: Joined) => void, { since }: JoinOptions = {}): Promise<void> {
     const roomName = resolve(by, name)
     const automatic = isAutomatic(roomName)
     const actions = by.grants.actionsIn(roomName)
@@ -132,18 +147,34 @@ export class Rooms {
       throw new RoomcastError('room_limit', `A connection may join ${this.#maxRooms - AUTOMATIC_ROOMS} rooms`)
     }
     const room = this.#enter(roomName)
+    let forget: (() => void) | undefined
     try {
       if (room.opening !== undefined) await room.opening
-      const elsewhere = automatic ? 0 : await this.#broker.elsewhere(roomName) // Nobody is told of those.
+      if (since !== undefined) {
+        await connection.drained()
+        forget = room.recall()
+      }
+      const [elsewhere, missed] = await Promise.all([
+        automatic ? 0 : this.#broker.elsewhere(roomName), // Nobody is told of those.
+        since === undefined ? undefined : this.#recovery.read(room, connection, since)
+      ])
       await new Promise<void>((resolve) => {
         room.run(() => {
           resolve()
           if (connection.ended) return
           this.#admit(connection, room, actions)
-          answer({ room: room.label, position: room.position, audience: room.size + elsewhere })
+          const joined = { room: room.label, position: room.position, audience: room.size + elsewhere }
+          if (missed === undefined) {
+            answer(joined)
+            return
+          }
+          const { recovered, count, chunks } = missed()
+          answer({ ...joined, recovered, ...(recovered && { missed: count }) })
+          for (const chunk of chunks) connection.write(chunk)
         })
       })
     } finally {
+      forget?.()
       room.joining--
       this.#dropIfEmpty(room)
     }
@@ -175,7 +206,7 @@ export class Rooms {
     const room = resolve(by, name)
     const open = isAutomatic(room) && connection?.memberships.has(room) === true
     if (!open && !by.grants.allow('history', room)) throw forbidden('history', name)
-    const page = await this.#broker.history(room, { ...query, limit: Math.min(limit ?? PAGE_MESSAGES, PAGE_MESSAGES), maxBytes: this.#pageBytes })
+    const page = await this.#reads.read(room, { ...query, limit: Math.min(limit ?? PAGE_MESSAGES, PAGE_MESSAGES), maxBytes: this.#pageBytes })
     return { room: roomLabel(room), page }
   }
 

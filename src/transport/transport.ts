@@ -10,6 +10,8 @@ export interface Transport {
   readonly unfinished: boolean
   /** Writes a chunk; after the end it does nothing. */
   write (chunk: Buffer): void
+  /** Resolves when the kernel has taken everything that was written, or will take no more. */
+  drained (): Promise<void>
   /** Ends politely: says why, and destroys the connection when the client has not gone within the close timeout. */
   close (reason: CloseReason): void
   /** Ends at once. */

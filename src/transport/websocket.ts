@@ -49,6 +49,18 @@ export class WebSocketTransport implements Transport {
     if (this.#ws.readyState === 1) this.#socket.write(chunk)
   }
 
+  async drained (): Promise<void> {
+    const socket = this.#socket
+    if (socket.destroyed || !socket.writableNeedDrain) return
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        socket.off('drain', done).off('close', done)
+        resolve()
+      }
+      socket.on('drain', done).on('close', done)
+    })
+  }
+
   close (reason: CloseReason): void {
     this.#ws.close(CLOSE_CODES[reason].code, CLOSE_CODES[reason].reason)
   }

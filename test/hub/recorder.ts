@@ -55,6 +55,8 @@ export class RecordingTransport implements Transport {
     if (this.open) this.chunks.push(chunk)
   }
 
+  async drained (): Promise<void> {}
+
   close (reason: CloseReason): void {
     this.open = false
     this.closedFor = reason

@@ -4,6 +4,7 @@ import { MemoryBroker, type MemoryBrokerOptions } from '../../src/broker/memory.
 import { Hub } from '../../src/hub/hub.ts'
 import type { Envelope } from '../../src/protocol/envelope.ts'
 import { Continuity } from '../../src/rooms/continuity.ts'
+import { HistoryReads } from '../../src/rooms/history-reads.ts'
 import { until } from '../helper.ts'
 import { join } from '../hub/recorder.ts'
 
@@ -13,7 +14,7 @@ async function start (t: Test, options: Partial<MemoryBrokerOptions> = {}) {
   t.teardown(async () => { await broker.close() })
   const hub = new Hub()
   const released: string[] = []
-  const continuity = new Continuity({ hub, broker, release: ({ name }) => { released.push(name) }, onError: (error) => { t.error(error as Error) } })
+  const continuity = new Continuity({ hub, broker, reads: new HistoryReads(broker), release: ({ name }) => { released.push(name) }, onError: (error) => { t.error(error as Error) } })
   const delivery = { way: (envelope: Envelope): Envelope[] => [envelope] }
   broker.listen((envelope) => { for (const one of delivery.way(envelope)) continuity.receive(one) })
   const room = hub.open('lobby')
