@@ -35,6 +35,7 @@ export function buildStandalone (config: Config, log?: Writable): FastifyInstanc
     ...server,
     requestTimeout: REQUEST_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
+    return503OnClosing: false, // It would be no problem document; and until the server is closed everything is still there.
     trustProxy: config.trustProxy,
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     frameworkErrors: (error, request, reply) => {

@@ -84,11 +84,16 @@ const REDIS_PACKAGES = ['redis-server', 'redis-tools', 'libjemalloc2', 'liblzf1'
 const REDIS_CACHE = fileURLToPath(new URL('../../node_modules/.cache/roomcast-redis', import.meta.url))
 
 /**
- * A Redis server: on the PATH, in a package that was unpacked before, unpacked now, installed, or in a container; without
- * one the test is skipped, loudly. No step needs the ones after it.
+ * A Redis server: on the PATH, in a package that was unpacked before, unpacked now, installed, or in a container. No
+ * step needs the ones after it.
  */
+export function obtainRedis (): RedisProgram | undefined {
+  return redisOnPath() ?? unpackedRedis() ?? (install('redis-server') ? redisOnPath() : undefined) ?? redisImage()
+}
+
+/** A Redis server, found or installed; without one the test is skipped, loudly. */
 export function findRedis (t: Test): RedisProgram | undefined {
-  const program = redisOnPath() ?? unpackedRedis() ?? (install('redis-server') ? redisOnPath() : undefined) ?? redisImage()
+  const program = obtainRedis()
   if (program !== undefined) return program
   miss(t, 'redis-server', 'REQUIRE_REDIS')
   return undefined

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis, type RedisOptions } from 'ioredis'
-import type { Test } from 'tap'
+import type { Scope } from './scope.ts'
 import type { RedisProgram } from './debian.ts'
 import { findFreePort } from './free-port.ts'
 
@@ -32,7 +32,7 @@ export class RedisServer {
   }
 
   /** Starts one on a free port of 127.0.0.1, and resolves when it answers; it is removed when the test is over. */
-  static async start (t: Test, program: RedisProgram, ...parameters: string[]): Promise<RedisServer> {
+  static async start (t: Scope, program: RedisProgram, ...parameters: string[]): Promise<RedisServer> {
     for (let attempt = 1; ; attempt++) {
       const folder = await mkdtemp(join(tmpdir(), 'roomcast-redis-'))
       // The bus would be on the port + 10,000, which may be none.

@@ -1,11 +1,16 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
-import type { Test } from 'tap'
+import type { Scope } from './scope.ts'
+
+/** What a chunk of published messages begins with (RESP, versions 2 and 3). */
+const PUBLISHED = /^[*>]3\r\n\$\d\r\ns?message\r\n/
 
 /** A connection through the proxy. */
 interface Pair {
   client: Socket
   server: Socket
+  /** What Redis publishes is not let through. */
+  deaf: boolean
 }
 
 /** Stands between a client and a server, and makes the network between them bad. */
@@ -15,6 +20,7 @@ export class TcpProxy {
   readonly #pairs = new Set<Pair>()
   #refusing = false
   #holding = false
+  #delayMs = 0
   #swallowing = false
 
   private constructor (listener: Server, target: number) {
@@ -24,7 +30,7 @@ export class TcpProxy {
   }
 
   /** Starts one on a free port of 127.0.0.1; it is gone when the test is over. */
-  static async start (t: Test, target: number): Promise<TcpProxy> {
+  static async start (t: Scope, target: number): Promise<TcpProxy> {
     const listener = createServer().listen(0, '127.0.0.1')
     await once(listener, 'listening')
     const proxy = new TcpProxy(listener, target)
@@ -58,6 +64,16 @@ export class TcpProxy {
     }
   }
 
+  /** Has the connections that are open answer, and deliver nothing that is published: what comes of Redis' pub/sub is dropped. */
+  deafen (): void {
+    for (const pair of this.#pairs) pair.deaf = true
+  }
+
+  /** Lets everything through this much later, ms, in either direction. */
+  delay (ms: number): void {
+    this.#delayMs = ms
+  }
+
   /** Lets go of what the server answers from now on, and ends the connection with the first of it: what was asked was done. */
   swallowReplies (): void {
     this.#swallowing = true
@@ -67,10 +83,12 @@ export class TcpProxy {
   heal (): void {
     this.#refusing = false
     this.#holding = false
+    this.#delayMs = 0
     this.#swallowing = false
-    for (const { client, server } of this.#pairs) {
-      client.resume()
-      server.resume()
+    for (const pair of this.#pairs) {
+      pair.deaf = false
+      pair.client.resume()
+      pair.server.resume()
     }
   }
 
@@ -81,17 +99,19 @@ export class TcpProxy {
       return
     }
     const server = connect(this.#target, '127.0.0.1')
-    const pair = { client, server }
+    const pair = { client, server, deaf: false }
     this.#pairs.add(pair)
     const end = (): void => {
       this.#pairs.delete(pair)
       client.destroy()
       server.destroy()
     }
-    client.on('data', (data) => { server.write(data) })
+    const towardsServer = new Lane(server)
+    const towardsClient = new Lane(client)
+    client.on('data', (data) => { towardsServer.write(data, this.#delayMs) })
     server.on('data', (data) => {
       if (this.#swallowing) end()
-      else client.write(data)
+      else if (!pair.deaf || !PUBLISHED.test(data.toString('latin1', 0, 20))) towardsClient.write(data, this.#delayMs)
     })
     client.on('close', end)
     server.on('error', () => {})
@@ -100,5 +120,25 @@ export class TcpProxy {
       client.pause()
       server.pause()
     }
+  }
+}
+
+/** One direction of a connection: what is let through late stays in order, and before what comes after it. */
+class Lane {
+  readonly #socket: Socket
+  readonly #late: Buffer[] = []
+
+  constructor (socket: Socket) {
+    this.#socket = socket
+  }
+
+  write (data: Buffer, delayMs: number): void {
+    if (delayMs === 0 && this.#late.length === 0) {
+      this.#socket.write(data)
+      return
+    }
+    this.#late.push(data)
+    // Timers may fire in another order than they were set; the data does not care which of them lets it through.
+    setTimeout(() => { this.#socket.write(this.#late.shift() as Buffer) }, delayMs)
   }
 }

@@ -60,7 +60,6 @@ export class RedisBroker implements Broker {
   readonly #options: RedisBrokerOptions
   readonly #keys: RedisKeys
   readonly #hasHistory: boolean
-  readonly #publishCommand: string
   readonly #lifetime: number
   readonly #subscriptions = new Map<string, Subscription>()
   readonly #lingering = new Set<Subscription>()
@@ -77,7 +76,6 @@ export class RedisBroker implements Broker {
     this.#options = options
     this.#keys = new RedisKeys(options.prefix)
     this.#hasHistory = options.historySize > 0 && options.historyTtlSeconds > 0
-    this.#publishCommand = options.settings.kind === 'cluster' ? 'SPUBLISH' : 'PUBLISH'
     this.#lifetime = positionLifetime(options.historyTtlSeconds)
     this.#sweeper = setInterval(() => { this.#sweep() }, SWEEP_MS)
     this.#sweeper.unref()
@@ -104,6 +102,11 @@ export class RedisBroker implements Broker {
     return this.#servers.reachable
   }
 
+  /** How often a connection to Redis was found to be deaf, and was replaced. */
+  get probeFailures (): number {
+    return this.#servers.probeFailures
+  }
+
   listen (listener: (envelope: Envelope) => void): void {
     this.#listener = listener
   }
@@ -119,8 +122,8 @@ export class RedisBroker implements Broker {
     const rememberMs = idempotency === undefined ? RESEND_MS : IDEMPOTENCY_MS
     const { historySize, historyTtlSeconds } = this.#options
     const answer = await (this.#hasHistory
-      ? this.#run(PUBLISH, [meta, stream, name, occupancy], [newEpoch(), body, channel, this.#publishCommand, fingerprint, rememberMs, historySize, historyTtlSeconds * 1_000, this.#lifetime])
-      : this.#run(PUBLISH_UNKEPT, [name, occupancy], [body, channel, this.#publishCommand, fingerprint, rememberMs])
+      ? this.#run(PUBLISH, [meta, stream, name, occupancy], [newEpoch(), body, channel, this.#servers.publishCommand, fingerprint, rememberMs, historySize, historyTtlSeconds * 1_000, this.#lifetime])
+      : this.#run(PUBLISH_UNKEPT, [name, occupancy], [body, channel, this.#servers.publishCommand, fingerprint, rememberMs])
     ) as string
     if (answer === 'C') throw new RoomcastError('idempotency_conflict')
     const [kind, epoch = '', offset, time, audience] = answer.split(' ')
@@ -134,7 +137,7 @@ export class RedisBroker implements Broker {
 
   async notify (notice: NoticeEnvelope): Promise<void> {
     const channel = this.#keys.channel(notice.room)
-    await available(this.#servers.command(channel, this.#publishCommand, channel, encodeNotice(notice)))
+    await available(this.#servers.command(channel, this.#servers.publishCommand, channel, encodeNotice(notice)))
   }
 
   async subscribe (room: string): Promise<Position | undefined> {

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import calculateSlot from 'cluster-key-slot'
 import { type Argument, codeOf, type Request, RequestFailed, type Script } from './request.ts'
+import { Probe } from './probe.ts'
 import { Requester, type ServerInfo } from './requester.ts'
 import { type Address, nameOf, type RedisSettings } from './settings.ts'
 import { readSlots, type SlotRange } from './slots.ts'
@@ -40,6 +41,7 @@ export interface RedisServersOptions {
 interface Server {
   requester: Requester
   subscriber: Subscriber
+  probe: Probe
 }
 
 /**
@@ -51,6 +53,8 @@ interface Server {
  */
 export class RedisServers {
   readonly #options: RedisServersOptions
+  /** `SPUBLISH` in a cluster, where a channel lives with its slot. */
+  readonly publishCommand: string
   readonly #cluster: boolean
   readonly #servers = new Map<string, Server>()
   /** Owners of the slots of a cluster, by server. */
@@ -62,6 +66,8 @@ export class RedisServers {
   readonly #expiry: NodeJS.Timeout
   #mapTimer: NodeJS.Timeout | undefined
   #mapping: Promise<void> | undefined
+  /** Of servers that are no longer there. */
+  #goneFailures = 0
   #order = 0
   #bytes = 0
   /** When a rejection was logged, ms since 1970. */
@@ -72,6 +78,7 @@ export class RedisServers {
   private constructor (options: RedisServersOptions) {
     this.#options = options
     this.#cluster = options.settings.kind === 'cluster'
+    this.publishCommand = this.#cluster ? 'SPUBLISH' : 'PUBLISH'
     this.#expiry = setInterval(() => { this.#expire() }, EXPIRY_SWEEP_MS)
     this.#expiry.unref()
   }
@@ -95,6 +102,13 @@ export class RedisServers {
       if (requester.heardAt < since || subscriber.heardAt < since) return false
     }
     return !this.#cluster || this.#owners.length > 0
+  }
+
+  /** How often a connection was found to be deaf: it answers, and what is published does not come. */
+  get probeFailures (): number {
+    let sum = this.#goneFailures
+    for (const { probe } of this.#servers.values()) sum += probe.failures
+    return sum
   }
 
   /** Sends a command about a key; rejects with `RequestFailed`. Something of another type under the key makes room for ours. */
@@ -177,24 +191,23 @@ export class RedisServers {
 
   #addServer (key: string, address?: Address): Server {
     const { settings, scripts, onMessage, onInterrupted } = this.#options
-    const server: Server = {
-      requester: new Requester({
-        settings,
-        address,
-        scripts,
-        onReady: (requester) => { this.#onReady(requester) },
-        onLost: (requester) => { this.#onLost(requester) },
-        onRefused: (requester, request, error) => { this.#onRefused(requester, request, error) },
-        onRejected: (requester, error) => { this.#onRejected(requester, error) }
-      }),
-      subscriber: new Subscriber({
-        settings,
-        address,
-        onMessage,
-        onInterrupted,
-        onMoved: () => { void this.#refreshMap() }
-      })
-    }
+    const requester = new Requester({
+      settings,
+      address,
+      scripts,
+      onReady: (requester) => { this.#onReady(requester) },
+      onLost: (requester) => { this.#onLost(requester) },
+      onRefused: (requester, request, error) => { this.#onRefused(requester, request, error) },
+      onRejected: (requester, error) => { this.#onRejected(requester, error) }
+    })
+    const subscriber = new Subscriber({
+      settings,
+      address,
+      onMessage,
+      onInterrupted,
+      onMoved: () => { void this.#refreshMap() }
+    })
+    const server = { requester, subscriber, probe: new Probe(requester, subscriber, this.publishCommand) }
     this.#servers.set(key, server)
     return server
   }
@@ -388,14 +401,17 @@ export class RedisServers {
         if (owner === server) continue
         owner.subscriber.adopt(channel, server.subscriber.remove(channel) as Subscription)
       }
-      if (!masters.has(key)) closeServer(server)
+      if (masters.has(key)) continue
+      this.#goneFailures += server.probe.failures
+      closeServer(server)
     }
     for (const request of requests.sort((a, b) => a.order - b.order)) this.#dispatch(request)
     return true
   }
 }
 
-function closeServer ({ requester, subscriber }: Server): void {
+function closeServer ({ requester, subscriber, probe }: Server): void {
+  probe.stop()
   requester.close()
   subscriber.close()
 }

@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis'
+import { PROBE } from './probe.ts'
 import { type Address, makeClient, type RedisSettings } from './settings.ts'
 import { Watchdog } from './watchdog.ts'
 
@@ -33,6 +34,8 @@ export class Subscriber {
   readonly #watchdog: Watchdog
   readonly #channels = new Map<string, Subscription>()
   readonly #sharded: boolean
+  /** Counts what has come. */
+  received = 0
   #retry: NodeJS.Timeout | undefined
   #usable = false
   #closed = false
@@ -52,7 +55,10 @@ export class Subscriber {
       options.onMoved()
       this.#subscribeSoon() // What the new map leaves here: a slot may have come back.
     })
-    this.#client.on(this.#sharded ? 'smessageBuffer' : 'messageBuffer', options.onMessage)
+    this.#client.on(this.#sharded ? 'smessageBuffer' : 'messageBuffer', (channel: Buffer, message: Buffer) => {
+      this.received++
+      if (!message.equals(PROBE)) options.onMessage(channel, message)
+    })
     this.#client.connect().catch(() => {})
   }
 
@@ -63,6 +69,12 @@ export class Subscriber {
 
   get usable (): boolean {
     return this.#usable
+  }
+
+  /** One whose messages ought to come; undefined if there is none. */
+  get confirmedChannel (): string | undefined {
+    for (const [channel, { confirmed }] of this.#channels) if (confirmed) return channel
+    return undefined
   }
 
   /** When the server was last heard of, ms since 1970. */
@@ -98,6 +110,11 @@ export class Subscriber {
       reply.catch(() => {})
     }
     return subscription
+  }
+
+  /** Replaces the connection. */
+  reconnect (): void {
+    this.#client.disconnect(true)
   }
 
   close (): void {

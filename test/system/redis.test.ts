@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { test } from 'tap'
+import type { RedisBroker } from '../../src/broker/redis.ts'
 import { findRedis } from '../debian.ts'
 import { call, connect, type Frame, makeToken, SECRET, type Service, startService, until } from '../helper.ts'
 import { RedisServer } from '../redis-server.ts'
@@ -181,6 +182,26 @@ if (program !== undefined) {
     proxy.heal()
     await publisher.untilAcknowledged(20)
     await checkNothingLost(t, publisher, journals)
+  })
+
+  test('a connection that answers and delivers nothing is noticed and replaced, and what was missed is filled in', async (t) => {
+    const redis = await RedisServer.start(t, program)
+    const proxy = await TcpProxy.start(t, redis.port)
+    const deaf = await startService(t, { REDIS_URL: `redis://127.0.0.1:${proxy.port}` })
+    const other = await startService(t, { REDIS_URL: redis.url })
+    const client = await connect(deaf, { query: 'room=lobby' })
+    await client.next('joined')
+    proxy.deafen()
+    await call(other, 'POST', '/v1/rooms/lobby/messages', { body: { text: 'unheard' } })
+    t.match(await call(deaf, 'GET', '/health/ready'), { status: 200 }, 'nothing else is wrong with it')
+    t.match(await client.next('message'), { text: 'unheard', offset: 1 })
+    const broker = deaf.app.roomcast.broker as RedisBroker
+    t.equal(broker.probeFailures, 1)
+    t.equal((other.app.roomcast.broker as RedisBroker).probeFailures, 0)
+    t.equal(broker.foreign, 0)
+    await call(other, 'POST', '/v1/rooms/lobby/messages', { body: { text: 'heard' } })
+    t.match(await client.next('message'), { text: 'heard', offset: 2 })
+    t.match(deaf.app.rooms.continuity.counts, { resets: 0 })
   })
 
   test('a full Redis refuses publishes, and goes on when there is room', async (t) => {

@@ -1,0 +1,43 @@
+import { parseArgs } from 'node:util'
+import { type BugName, BUGS, seedBug } from './bugs.ts'
+import { describeResult, describeViolations } from './report.ts'
+import { type Result, run, SERVER } from './run.ts'
+
+/*
+ * npm run chaos -- --seconds 60 --seed 7
+ *
+ * Half of the time with a Redis that keeps what it has acknowledged, half with one that does not. --redis durable or
+ * --redis volatile for one of them alone; --bug <name> for a service with a bug in it, which is to be found.
+ */
+const { values } = parseArgs({
+  options: {
+    seconds: { type: 'string', default: '60' },
+    seed: { type: 'string', default: String(Date.now() % 100_000) },
+    redis: { type: 'string', default: 'both' },
+    bug: { type: 'string' }
+  }
+})
+const seconds = Number(values.seconds)
+const seed = Number(values.seed)
+const setups = { durable: [true], volatile: [false], both: [true, false] }[values.redis]
+if (!(seconds > 0) || !Number.isSafeInteger(seed) || setups === undefined || (values.bug !== undefined && !(values.bug in BUGS))) {
+  console.error(`Usage: npm run chaos -- [--seconds 60] [--seed 7] [--redis durable|volatile|both] [--bug ${Object.keys(BUGS).join('|')}]`)
+  process.exit(2)
+}
+
+const program = values.bug === undefined ? SERVER : await seedBug(values.bug as BugName)
+let failed = false
+for (const durable of setups) {
+  const ends: (() => unknown)[] = []
+  let result: Result
+  try {
+    result = await run({ teardown: (end) => { ends.unshift(end) } }, { seconds: seconds / setups.length, seed, durable, program })
+  } finally {
+    for (const end of ends) await end()
+  }
+  console.log(describeResult(result))
+  if (result.violations.length === 0) continue
+  failed = true
+  console.error(describeViolations(result.violations))
+}
+process.exit(failed ? 1 : 0)

@@ -1,0 +1,100 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { RedisServer } from '../redis-server.ts'
+import type { TcpProxy } from '../tcp-proxy.ts'
+import type { Instance } from './instance.ts'
+import type { Fault } from './schedule.ts'
+import type { Subscriber } from './subscriber.ts'
+
+export interface Victims {
+  redis: RedisServer
+  /** One before Redis for each instance. */
+  proxies: TcpProxy[]
+  instances: Instance[]
+  subscribers: Subscriber[]
+  /** ms since the start of the run. */
+  now: () => number
+}
+
+/** Does what the schedule says. */
+export class Nemesis {
+  /** How often each fault was carried out. */
+  readonly counts = new Map<string, number>()
+  /** When the last one was over, ms since the start. */
+  healedAt = 0
+  readonly #victims: Victims
+
+  constructor (victims: Victims) {
+    this.#victims = victims
+  }
+
+  /** Resolves when everything was done and is over. */
+  async carryOut (schedule: Fault[], log: { at: number, text: string }[]): Promise<void> {
+    const { now } = this.#victims
+    await Promise.all(schedule.map(async (fault) => {
+      await sleep(Math.max(0, fault.at - now()))
+      this.counts.set(fault.name, (this.counts.get(fault.name) ?? 0) + 1)
+      log.push({ at: now(), text: describe(fault) })
+      await this.#carryOut(fault)
+      this.healedAt = Math.max(this.healedAt, now())
+    }))
+  }
+
+  async #carryOut ({ name, ms, instance: number, amount }: Fault): Promise<void> {
+    const { redis, proxies, instances, subscribers } = this.#victims
+    const proxy = proxies[number] as TcpProxy
+    const instance = instances[number] as Instance
+    switch (name) {
+      case 'kill the pub/sub connections':
+      case 'kill the command connections':
+        await redis.command('CLIENT', 'KILL', 'TYPE', name.includes('pub/sub') ? 'pubsub' : 'normal').catch(() => {}) // Redis may be away.
+        return
+      case 'freeze Redis':
+        redis.freeze()
+        await sleep(ms)
+        redis.thaw()
+        return
+      case 'kill Redis, start it again':
+        await redis.kill()
+        await sleep(ms)
+        await redis.start()
+        return
+      case 'cut the network to Redis':
+        proxy.cut()
+        break
+      case 'delay the network to Redis':
+        proxy.delay(amount)
+        break
+      case 'hold the network to Redis':
+        proxy.hold()
+        break
+      case 'deafen the pub/sub connection':
+        proxy.deafen()
+        break
+      case 'swallow a reply of Redis':
+        proxy.swallowReplies()
+        break
+      case 'kill an instance, start another':
+        instance.end('SIGKILL', ms)
+        await sleep(ms)
+        return
+      case 'drain an instance, start another':
+        instance.end('SIGTERM', 0)
+        await sleep(ms)
+        return
+      case 'freeze an instance':
+        instance.freeze()
+        await sleep(ms)
+        instance.thaw()
+        return
+      case 'drop connections of clients':
+        for (const [i, subscriber] of subscribers.entries()) if ((i * 7 + amount) % 4 === 0) subscriber.drop()
+        return
+    }
+    await sleep(ms)
+    proxy.heal()
+  }
+}
+
+function describe ({ name, ms, instance, amount }: Fault): string {
+  return `${name}${/network|reply|deafen|an instance/.test(name) ? `, instance ${instance}` : ''}${ms > 0 ? `, for ${ms} ms` : ''}${name.startsWith('delay') ? `, by ${amount} ms` : ''}`
+}
