@@ -1,5 +1,5 @@
 import fp from 'fastify-plugin'
-import type { Broker } from '../src/broker/broker.ts'
+import type { Broker, HistoryOf } from '../src/broker/broker.ts'
 import { MemoryBroker } from '../src/broker/memory.ts'
 import { RedisBroker } from '../src/broker/redis.ts'
 import { PRESENCE_SCRIPTS } from '../src/presence/redis.ts'
@@ -12,12 +12,12 @@ declare module 'fastify' {
 
 /** `fastify.broker`: what is between the nodes, connected. */
 export default fp(async (app) => {
-  const { HISTORY_SIZE, HISTORY_TTL_SECONDS, MAX_HISTORY_BYTES, REDIS_PREFIX, redis } = app.config
-  const history = { historySize: HISTORY_SIZE, historyTtlSeconds: HISTORY_TTL_SECONDS }
+  const { MAX_HISTORY_BYTES, REDIS_PREFIX, redis, policies } = app.config
+  const historyOf: HistoryOf = (room) => policies.of(room).history
   const broker: Broker = redis === undefined
-    ? new MemoryBroker({ ...history, maxHistoryBytes: MAX_HISTORY_BYTES })
+    ? new MemoryBroker({ historyOf, maxHistoryBytes: MAX_HISTORY_BYTES })
     : await RedisBroker.connect({
-      ...history,
+      historyOf,
       settings: redis,
       prefix: REDIS_PREFIX,
       scripts: PRESENCE_SCRIPTS,

@@ -1,12 +1,13 @@
 import { createPublicKey, type KeyObject, randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
-import type { ErrorObject } from 'ajv'
+import { Ajv, type ErrorObject } from 'ajv'
 import { envSchema } from 'env-schema'
 import { type Static, type TSchema, Type } from 'typebox'
 import type { RedisSettings } from './redis/settings.ts'
 import { readRedisUrl, type RedisUrl, withoutPassword } from './redis/url.ts'
 import { Grants } from './rooms/grants.ts'
+import { type PolicyRule, RoomPolicies } from './rooms/policies.ts'
 
 const list = (description: string, initial = '') => Type.String({ description, default: initial })
 const text = (description: string) => Type.Optional(Type.String({ description, minLength: 1 }))
@@ -41,6 +42,7 @@ export const ENVIRONMENT = {
 
   HISTORY_SIZE: count('Messages remembered per room; 0 turns history off.', 1_000),
   HISTORY_TTL_SECONDS: count('How long a message is remembered; 0 turns history off.', 3_600),
+  ROOMS_FILE: text('A JSON file with what is different in some rooms: history, presence, who publishes.'),
   MAX_HISTORY_BYTES: count('Bytes of history in all rooms together, in memory; 0 is no limit.', 256 * 1024 * 1024),
   MAX_MESSAGE_BYTES: Type.Integer({ description: 'Size of a WebSocket message or a request body; a batch may be 16 times that; 0 is no limit.', default: 64 * 1024, minimum: 0, maximum: 1024 ** 3 }),
   MAX_QUEUE_BYTES: count('Bytes that may wait for one connection before it is closed as a slow consumer; 0 is no limit.', 1024 * 1024),
@@ -59,10 +61,24 @@ export const ENVIRONMENT = {
 } as const satisfies Record<string, TSchema>
 
 /** Settings of the contract that this version does not have yet: refused, so that nobody relies on them. */
-const NOT_YET = ['JWKS_URL', 'API_KEYS', 'ROOMS_FILE']
+const NOT_YET = ['JWKS_URL', 'API_KEYS']
 
 const Environment = Type.Object(ENVIRONMENT)
-type Settings = Omit<Static<typeof Environment>, 'JWT_ALGORITHMS' | 'ALLOWED_ORIGINS' | 'DEFAULT_GRANTS' | 'TRUST_PROXY' | 'REDIS_URL' | 'REDIS_SENTINELS' | 'REDIS_SENTINEL_NAME' | 'REDIS_CLUSTER' | 'REDIS_DURABLE' | 'TLS_CERT_FILE' | 'TLS_KEY_FILE'>
+
+/** The content of `ROOMS_FILE`. A property that is not known is a slip, and refused. */
+const RoomsFile = Type.Array(Type.Object({
+  pattern: Type.String({ minLength: 1 }),
+  history: Type.Optional(Type.Union([
+    Type.Object({
+      size: Type.Optional(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })),
+      ttlSeconds: Type.Optional(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }))
+    }, { additionalProperties: false }),
+    Type.Literal(false)
+  ])),
+  presence: Type.Optional(Type.Boolean()),
+  publish: Type.Optional(Type.Union([Type.Literal('clients'), Type.Literal('server')]))
+}, { additionalProperties: false }))
+type Settings = Omit<Static<typeof Environment>, 'JWT_ALGORITHMS' | 'ALLOWED_ORIGINS' | 'DEFAULT_GRANTS' | 'TRUST_PROXY' | 'REDIS_URL' | 'REDIS_SENTINELS' | 'REDIS_SENTINEL_NAME' | 'REDIS_CLUSTER' | 'REDIS_DURABLE' | 'ROOMS_FILE' | 'TLS_CERT_FILE' | 'TLS_KEY_FILE'>
 
 /** A key that tokens are verified with, and the algorithms it is pinned to. */
 export interface VerificationKey {
@@ -90,6 +106,8 @@ export interface Config extends Settings {
   /** As Fastify takes it; a number of proxies is a function there. */
   trustProxy: boolean | string[] | ((address: string, hop: number) => boolean)
   tls: { cert: Buffer, key: Buffer } | undefined
+  /** How rooms are kept. */
+  policies: RoomPolicies
   /** Undefined where the instance is alone. */
   redis: RedisSettings | undefined
 }
@@ -141,8 +159,9 @@ export function readConfig (environment?: Record<string, string | undefined>, { 
   const trustProxy = read('TRUST_PROXY', () => readTrustProxy(settings.TRUST_PROXY))
   const tls = read('TLS_CERT_FILE', () => readTls(settings.TLS_CERT_FILE, settings.TLS_KEY_FILE))
   const redis = readRedis(settings, faults)
+  const policies = read('ROOMS_FILE', () => readPolicies(settings))
   if (faults.length > 0) throw new InvalidConfig(faults)
-  return { ...settings, keys, ephemeralSecret, defaultGrants, allowedOrigins: allowedOrigins ?? '*', trustProxy: trustProxy ?? false, tls, redis }
+  return { ...settings, keys, ephemeralSecret, defaultGrants, allowedOrigins: allowedOrigins ?? '*', trustProxy: trustProxy ?? false, tls, policies: policies as RoomPolicies, redis }
 }
 
 /** The one spelling of an origin (RFC 6454, section 6.2): lower case, no default port. Undefined if it is none. */
@@ -248,6 +267,16 @@ function readTls (cert: string | undefined, key: string | undefined): Config['tl
   if (cert === undefined && key === undefined) return undefined
   if (cert === undefined || key === undefined) throw new Error('and TLS_KEY_FILE go together')
   return { cert: readFileSync(cert), key: readFileSync(key) }
+}
+
+function readPolicies ({ ROOMS_FILE: file, HISTORY_SIZE: size, HISTORY_TTL_SECONDS: ttlSeconds }: Static<typeof Environment>): RoomPolicies {
+  if (file === undefined) return new RoomPolicies({ size, ttlSeconds })
+  const rules: unknown = JSON.parse(readFileSync(file, 'utf8'))
+  const validate = new Ajv({ allErrors: true }).compile<PolicyRule[]>(RoomsFile)
+  if (!validate(rules)) {
+    throw new Error(`has ${validate.errors?.map(({ instancePath, message, params }) => `${instancePath === '' ? 'something that' : instancePath} ${message}${typeof params.additionalProperty === 'string' ? ` (${params.additionalProperty})` : ''}`).join(', ')}`)
+  }
+  return new RoomPolicies({ size, ttlSeconds }, rules)
 }
 
 function readRedis (settings: Static<typeof Environment>, faults: string[]): RedisSettings | undefined {

@@ -30,6 +30,15 @@ export interface Published {
   replayed: boolean
 }
 
+/** How much of a room is remembered: the latest messages, as long as they are not too old. Both are above 0. */
+export interface HistoryPolicy {
+  size: number
+  ttlSeconds: number
+}
+
+/** What a broker asks about a room's history; undefined for a room without. */
+export type HistoryOf = (room: string) => HistoryPolicy | undefined
+
 /** Which part of a room's history is asked for. Offsets are exclusive. */
 export interface HistoryQuery {
   /** The messages after this offset, oldest first. */
@@ -164,8 +173,8 @@ export const IDEMPOTENCY_MS = 5 * 60_000
 export const FRESH_POSITION_MS = 10 * 60_000
 
 /** How long a room's position is kept after a publish, ms. */
-export function positionLifetime (historyTtlSeconds: number): number {
-  return Math.max(24 * 3_600_000, 2 * historyTtlSeconds * 1_000)
+export function positionLifetime ({ ttlSeconds }: HistoryPolicy): number {
+  return Math.max(24 * 3_600_000, 2 * ttlSeconds * 1_000)
 }
 
 /** An epoch that never was: ms since 1970 · 1000 plus a random part. */

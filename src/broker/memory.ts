@@ -1,7 +1,7 @@
 import { RoomcastError } from '../errors.ts'
 import type { Envelope, NoticeEnvelope, Position } from '../protocol/envelope.ts'
 import {
-  type Broker, FRESH_POSITION_MS, type HistoryPage, type HistoryQuery, IDEMPOTENCY_MS, newEpoch, type Occupancy,
+  type Broker, FRESH_POSITION_MS, type HistoryOf, type HistoryPage, type HistoryPolicy, type HistoryQuery, IDEMPOTENCY_MS, newEpoch, type Occupancy,
   type OccupancyQuery, positionLifetime, type Publication, type Published, type StoredMessage
 } from './broker.ts'
 import { History, sizeOf } from './history.ts'
@@ -14,16 +14,14 @@ const SWEEP_ROOMS = 1_000
 const MAX_REMEMBERED = 1_000_000
 
 export interface MemoryBrokerOptions {
-  /** Messages kept per room; 0 turns history off. */
-  historySize: number
-  /** How long a message is kept, s; 0 turns history off. */
-  historyTtlSeconds: number
+  historyOf: HistoryOf
   /** Bytes of history in all rooms together; 0 is no limit. The rooms published to least recently give first. */
   maxHistoryBytes: number
 }
 
 /** A room that has a position. */
 interface RoomState {
+  readonly policy: HistoryPolicy
   epoch: string
   offset: number
   history: History
@@ -41,7 +39,6 @@ interface Remembered {
 export class MemoryBroker implements Broker {
   readonly reachable = true
   readonly #options: MemoryBrokerOptions
-  readonly #hasHistory: boolean
   readonly #rooms = new Map<string, RoomState>()
   readonly #subscribed = new Set<string>()
   /** Rooms with messages, in the order of their latest publish. */
@@ -58,7 +55,6 @@ export class MemoryBroker implements Broker {
 
   constructor (options: MemoryBrokerOptions) {
     this.#options = options
-    this.#hasHistory = options.historySize > 0 && options.historyTtlSeconds > 0
     this.#sweeper = setInterval(() => { this.#sweep() }, SWEEP_MS)
     this.#sweeper.unref()
   }
@@ -103,13 +99,15 @@ export class MemoryBroker implements Broker {
   }
 
   async position (room: string): Promise<Position | undefined> {
-    return this.#hasHistory ? positionOf(this.#state(room, Date.now())) : undefined
+    const policy = this.#options.historyOf(room)
+    return policy === undefined ? undefined : positionOf(this.#state(room, policy, Date.now()))
   }
 
   async history (room: string, query: HistoryQuery): Promise<HistoryPage> {
-    if (!this.#hasHistory) return { recovered: false, messages: [] }
+    const policy = this.#options.historyOf(room)
+    if (policy === undefined) return { recovered: false, messages: [] }
     const now = Date.now()
-    const state = this.#state(room, now)
+    const state = this.#state(room, policy, now)
     this.#trim(state, now)
     return readPage(state, query)
   }
@@ -147,13 +145,14 @@ export class MemoryBroker implements Broker {
 
   #place ({ room, fields, bytes, exclude }: Publication, now: number): Published {
     const audience = this.#occupancy.get(room) ?? 0
-    if (!this.#hasHistory) {
+    const policy = this.#options.historyOf(room)
+    if (policy === undefined) {
       this.#deliver({ kind: 'message', room, time: now, fields, bytes, exclude })
       return { time: now, audience, replayed: false }
     }
-    const state = this.#state(room, now)
+    const state = this.#state(room, policy, now)
     state.offset++
-    state.until = now + positionLifetime(this.#options.historyTtlSeconds)
+    state.until = now + positionLifetime(policy)
     const message = { offset: state.offset, time: now, fields, bytes, exclude }
     state.history.push(message)
     this.#historyBytes += sizeOf(message)
@@ -172,20 +171,20 @@ export class MemoryBroker implements Broker {
   }
 
   /** The state of a room; a room that never was, or that has expired, gets a new epoch. */
-  #state (room: string, now: number): RoomState {
+  #state (room: string, policy: HistoryPolicy, now: number): RoomState {
     const known = this.#rooms.get(room)
     if (known !== undefined && (known.until > now || this.#subscribed.has(room))) return known
     if (known !== undefined) this.#clear(known)
-    const state = { epoch: newEpoch(), offset: 0, history: new History(), until: now + FRESH_POSITION_MS }
+    const state = { policy, epoch: newEpoch(), offset: 0, history: new History(), until: now + FRESH_POSITION_MS }
     this.#rooms.set(room, state)
     return state
   }
 
   /** Removes what number and age have taken. */
   #trim (state: RoomState, now: number): void {
-    const { history } = state
-    const oldest = now - this.#options.historyTtlSeconds * 1_000
-    while (history.length > this.#options.historySize || (history.first?.time ?? Infinity) <= oldest) {
+    const { history, policy: { size, ttlSeconds } } = state
+    const oldest = now - ttlSeconds * 1_000
+    while (history.length > size || (history.first?.time ?? Infinity) <= oldest) {
       this.#historyBytes -= history.shift()
     }
     if (history.length === 0) this.#filled.delete(state)

@@ -8,7 +8,7 @@ import { RequestFailed } from '../redis/request.ts'
 import { COMMAND_TIMEOUT_MS, RedisServers } from '../redis/servers.ts'
 import type { RedisSettings } from '../redis/settings.ts'
 import {
-  type Broker, FRESH_POSITION_MS, type HistoryPage, type HistoryQuery, IDEMPOTENCY_MS, newEpoch, type Occupancy,
+  type Broker, FRESH_POSITION_MS, type HistoryOf, type HistoryPage, type HistoryQuery, IDEMPOTENCY_MS, newEpoch, type Occupancy,
   type OccupancyQuery, positionLifetime, type Publication, type Published
 } from './broker.ts'
 import { decodeEnvelope, decodeKept, encodeBody, encodeNotice } from './redis-envelope.ts'
@@ -32,10 +32,7 @@ const ARRIVAL_MS = 1_000
 export interface RedisBrokerOptions {
   settings: RedisSettings
   prefix: string
-  /** Messages kept per room; 0 turns history off. */
-  historySize: number
-  /** How long a message is kept, s; 0 turns history off. */
-  historyTtlSeconds: number
+  historyOf: HistoryOf
   /** Scripts of others that use the same servers. */
   scripts?: Script[]
   onEvent: (level: 'info' | 'warn' | 'error', message: string, error?: Error) => void
@@ -47,7 +44,7 @@ interface Subscription {
   readonly channel: string
   /** Since when nobody wants it any more, ms since 1970; undefined while somebody does. */
   unwantedAt: number | undefined
-  /** Of the latest message that came. */
+  /** Of the latest message that came; undefined in rooms without history. */
   last: Position | undefined
   /** When that was, or when the position was compared, ms since 1970. */
   checkedAt: number
@@ -59,8 +56,6 @@ export class RedisBroker implements Broker {
   foreign = 0
   readonly #options: RedisBrokerOptions
   readonly #keys: RedisKeys
-  readonly #hasHistory: boolean
-  readonly #lifetime: number
   readonly #subscriptions = new Map<string, Subscription>()
   readonly #lingering = new Set<Subscription>()
   readonly #sweeper: NodeJS.Timeout
@@ -75,8 +70,6 @@ export class RedisBroker implements Broker {
   private constructor (options: RedisBrokerOptions) {
     this.#options = options
     this.#keys = new RedisKeys(options.prefix)
-    this.#hasHistory = options.historySize > 0 && options.historyTtlSeconds > 0
-    this.#lifetime = positionLifetime(options.historyTtlSeconds)
     this.#sweeper = setInterval(() => { this.#sweep() }, SWEEP_MS)
     this.#sweeper.unref()
   }
@@ -120,15 +113,15 @@ export class RedisBroker implements Broker {
     const body = encodeBody(publication)
     const fingerprint = idempotency?.fingerprint ?? '-'
     const rememberMs = idempotency === undefined ? RESEND_MS : IDEMPOTENCY_MS
-    const { historySize, historyTtlSeconds } = this.#options
-    const answer = await (this.#hasHistory
-      ? this.#run(PUBLISH, [meta, stream, name, occupancy], [newEpoch(), body, channel, this.#servers.publishCommand, fingerprint, rememberMs, historySize, historyTtlSeconds * 1_000, this.#lifetime])
-      : this.#run(PUBLISH_UNKEPT, [name, occupancy], [body, channel, this.#servers.publishCommand, fingerprint, rememberMs])
+    const policy = this.#options.historyOf(room)
+    const answer = await (policy === undefined
+      ? this.#run(PUBLISH_UNKEPT, [name, occupancy], [body, channel, this.#servers.publishCommand, fingerprint, rememberMs])
+      : this.#run(PUBLISH, [meta, stream, name, occupancy], [newEpoch(), body, channel, this.#servers.publishCommand, fingerprint, rememberMs, policy.size, policy.ttlSeconds * 1_000, positionLifetime(policy)])
     ) as string
     if (answer === 'C') throw new RoomcastError('idempotency_conflict')
     const [kind, epoch = '', offset, time, audience] = answer.split(' ')
     return {
-      position: this.#hasHistory ? { epoch, offset: Number(offset) } : undefined,
+      position: policy === undefined ? undefined : { epoch, offset: Number(offset) },
       time: Number(time),
       audience: Number(audience),
       replayed: kind === 'R'
@@ -166,10 +159,10 @@ export class RedisBroker implements Broker {
   }
 
   async history (room: string, { after, before, epoch, limit, maxBytes }: HistoryQuery): Promise<HistoryPage> {
-    if (!this.#hasHistory) return { recovered: false, messages: [] }
+    const policy = this.#options.historyOf(room)
+    if (policy === undefined) return { recovered: false, messages: [] }
     const { meta, stream } = this.#keys.room(room)
-    const age = this.#options.historyTtlSeconds * 1_000
-    const args = [newEpoch(), FRESH_POSITION_MS, age, epoch ?? '', after ?? '', before ?? '', limit, maxBytes]
+    const args = [newEpoch(), FRESH_POSITION_MS, policy.ttlSeconds * 1_000, epoch ?? '', after ?? '', before ?? '', limit, maxBytes]
     const reply = await this.#run(HISTORY, [meta, stream], args, true) as (Buffer | number)[]
     const position = { epoch: String(reply[0]), offset: Number(reply[1]) }
     if (epoch !== undefined && epoch !== position.epoch) return { position, recovered: false, messages: [] }
@@ -239,7 +232,7 @@ export class RedisBroker implements Broker {
   }
 
   async #position (room: string, keepMs: number, seen?: Position): Promise<Position | undefined> {
-    if (!this.#hasHistory) return undefined
+    if (this.#options.historyOf(room) === undefined) return undefined
     const { meta, stream } = this.#keys.room(room)
     const answer = await this.#run(POSITION, [meta, stream], [newEpoch(), keepMs, seen?.epoch ?? '', seen?.offset ?? '']) as string
     const [epoch = '', offset] = answer.split(' ')
@@ -251,7 +244,7 @@ export class RedisBroker implements Broker {
     for (let i = 0; i < channels.length; i += COMPARED_PER_SWEEP) {
       await Promise.all(channels.slice(i, i + COMPARED_PER_SWEEP).map(async (channel) => {
         const subscription = this.#subscriptions.get(channel)
-        if (subscription === undefined || subscription.unwantedAt !== undefined) return
+        if (subscription?.last === undefined || subscription.unwantedAt !== undefined) return
         await this.#tellPosition(subscription)
       }))
     }
@@ -283,7 +276,6 @@ export class RedisBroker implements Broker {
       this.#subscriptions.delete(subscription.channel)
       this.#servers.unsubscribe(subscription.channel)
     }
-    if (!this.#hasHistory) return
     const count = Math.min(COMPARED_PER_SWEEP, Math.ceil(this.#subscriptions.size * SWEEP_MS / COMPARE_MS))
     this.#uncompared ??= this.#subscriptions.values()
     for (let i = 0; i < count; i++) {
@@ -292,7 +284,7 @@ export class RedisBroker implements Broker {
         this.#uncompared = undefined
         return
       }
-      if (value.unwantedAt === undefined && value.checkedAt <= now - COMPARE_MS) void this.#compareQuiet(value)
+      if (value.last !== undefined && value.unwantedAt === undefined && value.checkedAt <= now - COMPARE_MS) void this.#compareQuiet(value)
     }
   }
 

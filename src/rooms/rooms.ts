@@ -13,6 +13,7 @@ import { Continuity } from './continuity.ts'
 import { ACTIONS } from './grants.ts'
 import { HistoryReads } from './history-reads.ts'
 import { type Identity, SERVER } from './identity.ts'
+import type { RoomPolicies } from './policies.ts'
 import { PAGE_MESSAGES, Recovery } from './recovery.ts'
 
 /** Rooms on a page of the list, and at the most. */
@@ -27,6 +28,7 @@ export interface RoomsOptions {
   hub: Hub
   broker: Broker
   presence: Presence
+  policies: RoomPolicies
   /** Rooms one connection may join; 0 is no limit. */
   maxRoomsPerConnection: number
   /** Bytes of messages on a history page. */
@@ -85,6 +87,7 @@ export class Rooms {
   readonly #hub: Hub
   readonly #broker: Broker
   readonly #presence: Presence
+  readonly #policies: RoomPolicies
   readonly #announcements: Announcements
   readonly #reads: HistoryReads
   readonly #recovery: Recovery
@@ -96,6 +99,7 @@ export class Rooms {
     this.#hub = options.hub
     this.#broker = options.broker
     this.#presence = options.presence
+    this.#policies = options.policies
     this.#announcements = new Announcements(options.broker, options.onError)
     this.#maxRooms = options.maxRoomsPerConnection > 0 ? options.maxRoomsPerConnection + AUTOMATIC_ROOMS : Infinity
     this.#pageBytes = options.pageBytes
@@ -119,6 +123,7 @@ export class Rooms {
     const actions = membership?.actions ?? by.grants.actionsIn(room)
     if ((actions & ACTIONS.publish) === 0) throw forbidden('publish', name)
     if (connection !== undefined && membership === undefined) throw notJoined(name)
+    if (connection !== undefined && this.#policies.of(room).publish === 'server') throw new RoomcastError('forbidden', `In ${name} nobody publishes over a connection`)
     if (this.#hub.backlog.bytes > MAX_BACKLOG_BYTES) throw new RoomcastError('overloaded', 'More is being published than can be delivered', 1_000)
 
     const encoded = encodeContent(by.user, content)
@@ -260,7 +265,7 @@ export class Rooms {
     }
     room.add(connection, actions)
     this.#broker.occupy(room.name, room.size)
-    if (isAutomatic(room.name)) return
+    if (!this.#hasPresence(room.name)) return
     this.#presence.enter(room.name, connection.user)
       .then((members) => { this.#announcements.announce(room.name, 'joined', connection.user, members) })
       .catch(this.#onError)
@@ -271,11 +276,15 @@ export class Rooms {
     room.remove(membership)
     this.#broker.occupy(room.name, room.size)
     this.#dropIfEmpty(room)
-    if (isAutomatic(room.name)) return
+    if (!this.#hasPresence(room.name)) return
     if (this.silent) return // Another node announces those who are not back by then.
     this.#presence.leave(room.name, connection.user)
       .then((members) => { this.#announcements.announce(room.name, 'left', connection.user, members) })
       .catch(this.#onError)
+  }
+
+  #hasPresence (room: string): boolean {
+    return !isAutomatic(room) && this.#policies.of(room).presence
   }
 
   #dropIfEmpty (room: Room): void {

@@ -1,14 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { test, type Test } from 'tap'
-import type { Broker, HistoryPage, HistoryQuery, Publication, Published, StoredMessage } from '../../src/broker/broker.ts'
+import type { Broker, HistoryOf, HistoryPage, HistoryQuery, Publication, Published, StoredMessage } from '../../src/broker/broker.ts'
 import { RoomcastError } from '../../src/errors.ts'
 import type { Envelope, MessageEnvelope, Position } from '../../src/protocol/envelope.ts'
+import { historyOf } from './history-of.ts'
 
 /** What a broker is made with. */
 export interface BrokerOptions {
-  historySize: number
-  historyTtlSeconds: number
+  historyOf: HistoryOf
 }
 
 /** A broker as its factory hands it over; `listen` has not been called. */
@@ -20,7 +20,7 @@ export interface BrokerUnderTest {
   cleanup: () => Promise<void>
   /** Makes the backend lose everything it knows about a room that nobody is subscribed to. */
   loseState?: (room: string) => Promise<void>
-  /** Messages that may be shown beyond `historySize`, by a broker that removes them some at a time; 0 if not given. */
+  /** Messages that may be shown beyond the size of a history, by a broker that removes them some at a time; 0 if not given. */
   slack?: number
 }
 
@@ -28,7 +28,7 @@ export type MakeBroker = (options: BrokerOptions) => Promise<BrokerUnderTest>
 
 /** Waiting for something takes no longer than this, ms. */
 const PATIENCE_MS = 10_000
-const OPTIONS: BrokerOptions = { historySize: 1_000, historyTtlSeconds: 3_600 }
+const OPTIONS: BrokerOptions = { historyOf: historyOf() }
 const EVERYTHING = { limit: 10_000, maxBytes: 100_000_000 }
 
 /** What came to a node's listener. */
@@ -156,7 +156,7 @@ export function conformance (name: string, makeBroker: MakeBroker): void {
 
   /** A room in which history has already let go of the oldest messages. */
   const startWithOldOnesGone = async (t: Test) => {
-    const setup = await start(t, { historySize: 5 })
+    const setup = await start(t, { historyOf: historyOf(5) })
     const room = roomName('trimmed')
     const published = 5 + (setup.slack ?? 0) + 10
     await publishMany(setup.broker, room, published)
@@ -260,7 +260,7 @@ export function conformance (name: string, makeBroker: MakeBroker): void {
   })
 
   test(`${name}: a room without history is delivered only when it is subscribed, too`, async (t) => {
-    const { broker, other, heard } = await start(t, { historySize: 0 })
+    const { broker, other, heard } = await start(t, { historyOf: historyOf(0) })
     const [wanted, unwanted] = [roomName('wanted'), roomName('unwanted')]
     await broker.subscribe(wanted)
     await other.publish(text(unwanted, 'a'))
@@ -482,7 +482,7 @@ export function conformance (name: string, makeBroker: MakeBroker): void {
   })
 
   test(`${name}: history keeps messages up to an age, and the position goes on`, async (t) => {
-    const { broker, other } = await start(t, { historyTtlSeconds: 1 })
+    const { broker, other } = await start(t, { historyOf: historyOf(1_000, 1) })
     const room = roomName()
     const first = positionOf(await broker.publish(text(room, 'old')))
     const gone = await eventually(async () => await other.history(room, EVERYTHING), ({ messages }) => messages.length === 0, 'the message to be too old')
@@ -617,41 +617,56 @@ export function conformance (name: string, makeBroker: MakeBroker): void {
     t.equal((await broker.position(empty))?.offset, 0)
   })
 
-  for (const off of [{ historySize: 0 }, { historyTtlSeconds: 0 }]) {
-    test(`${name}: without history (${Object.keys(off).join()} 0) there is no position anywhere`, async (t) => {
-      const { broker, other, heard } = await start(t, off)
-      const room = roomName()
-      t.equal(await broker.subscribe(room), undefined)
-      const published = await other.publish(text(room, 'a', { exclude: 'tab-of-the-sender-1', bytes: Buffer.from([1]) }))
-      t.equal(published.position, undefined)
-      t.ok(published.time > Date.UTC(2020))
-      t.equal(published.replayed, false)
-      t.equal(await broker.position(room), undefined)
-      await heard.untilMessages(room, 1)
-      const [envelope] = heard.messages(room)
-      t.equal(envelope?.position, undefined)
-      t.equal(envelope?.exclude, 'tab-of-the-sender-1')
-      t.strictSame(envelope?.bytes, Buffer.from([1]))
-      for (const query of [{}, { after: 0 }, { after: 1, epoch: 'an epoch' }]) {
-        const { position, recovered, messages, next } = await broker.history(room, { ...EVERYTHING, ...query })
-        t.strictSame({ position, recovered, messages, next }, { position: undefined, recovered: false, messages: [], next: undefined })
-      }
-      await broker.forget(room)
-      await broker.unsubscribe(room)
-    })
+  test(`${name}: without history there is no position anywhere`, async (t) => {
+    const { broker, other, heard } = await start(t, { historyOf: historyOf(0) })
+    const room = roomName()
+    t.equal(await broker.subscribe(room), undefined)
+    const published = await other.publish(text(room, 'a', { exclude: 'tab-of-the-sender-1', bytes: Buffer.from([1]) }))
+    t.equal(published.position, undefined)
+    t.ok(published.time > Date.UTC(2020))
+    t.equal(published.replayed, false)
+    t.equal(await broker.position(room), undefined)
+    await heard.untilMessages(room, 1)
+    const [envelope] = heard.messages(room)
+    t.equal(envelope?.position, undefined)
+    t.equal(envelope?.exclude, 'tab-of-the-sender-1')
+    t.strictSame(envelope?.bytes, Buffer.from([1]))
+    for (const query of [{}, { after: 0 }, { after: 1, epoch: 'an epoch' }]) {
+      const { position, recovered, messages, next } = await broker.history(room, { ...EVERYTHING, ...query })
+      t.strictSame({ position, recovered, messages, next }, { position: undefined, recovered: false, messages: [], next: undefined })
+    }
+    await broker.forget(room)
+    await broker.unsubscribe(room)
+  })
 
-    test(`${name}: without history (${Object.keys(off).join()} 0) order and idempotency hold all the same`, async (t) => {
-      const { broker, other, heard } = await start(t, off)
-      const room = roomName()
-      await broker.subscribe(room)
-      const first = await other.publish(text(room, 'once', idempotency('key')))
-      t.strictSame(await broker.publish(text(room, 'once', idempotency('key'))), { ...first, replayed: true })
-      await t.rejects(broker.publish(text(room, 'twice', idempotency('key', 'other'))), { code: 'idempotency_conflict' })
-      await Promise.all(upTo(50).map(async (i) => await other.publish(text(room, `${i}`))))
-      await heard.untilMessages(room, 51)
-      t.strictSame(heard.messages(room).map(textOf), ['once', ...upTo(50).map(String)])
+  test(`${name}: without history order and idempotency hold all the same`, async (t) => {
+    const { broker, other, heard } = await start(t, { historyOf: historyOf(0) })
+    const room = roomName()
+    await broker.subscribe(room)
+    const first = await other.publish(text(room, 'once', idempotency('key')))
+    t.strictSame(await broker.publish(text(room, 'once', idempotency('key'))), { ...first, replayed: true })
+    await t.rejects(broker.publish(text(room, 'twice', idempotency('key', 'other'))), { code: 'idempotency_conflict' })
+    await Promise.all(upTo(50).map(async (i) => await other.publish(text(room, `${i}`))))
+    await heard.untilMessages(room, 51)
+    t.strictSame(heard.messages(room).map(textOf), ['once', ...upTo(50).map(String)])
+  })
+
+  test(`${name}: each room is kept as it is told, whatever the others are`, async (t) => {
+    const [kept, short, unkept] = [roomName('kept'), roomName('short'), roomName('unkept')]
+    const { broker, other, heard, slack = 0 } = await start(t, {
+      historyOf: (room) => room === kept ? { size: 1_000, ttlSeconds: 60 } : room === short ? { size: 3, ttlSeconds: 60 } : undefined
     })
-  }
+    for (const room of [kept, short, unkept]) await broker.subscribe(room)
+    const total = 2 * slack + 10
+    for (const room of [kept, short, unkept]) await publishMany(other, room, total)
+    await heard.untilMessages(unkept, total)
+    t.strictSame(heard.offsets(unkept), Array(total).fill(undefined))
+    const lengthOf = async (room: string) => (await broker.history(room, { after: 0, ...EVERYTHING })).messages.length
+    t.equal(await lengthOf(kept), total)
+    t.ok(await lengthOf(short) <= 3 + slack)
+    t.equal(await lengthOf(unkept), 0)
+    t.strictSame([(await broker.position(kept))?.offset, (await broker.position(short))?.offset, await broker.position(unkept)], [total, total, undefined])
+  })
 
   // Occupancy
 

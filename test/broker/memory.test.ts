@@ -4,6 +4,7 @@ import { FRESH_POSITION_MS, IDEMPOTENCY_MS, positionLifetime, type Publication, 
 import { sizeOf } from '../../src/broker/history.ts'
 import { MemoryBroker, type MemoryBrokerOptions } from '../../src/broker/memory.ts'
 import { conformance } from './conformance.ts'
+import { historyOf } from './history-of.ts'
 
 const DAY_MS = 24 * 3_600_000
 const EVERYTHING = { limit: 10_000, maxBytes: 100_000_000 }
@@ -32,7 +33,7 @@ conformance('memory', async (options) => {
 function brokerWithClock (t: Test, options: Partial<MemoryBrokerOptions> = {}): MemoryBroker {
   mock.timers.enable({ apis: ['Date', 'setInterval'], now: Date.UTC(2030) })
   t.teardown(() => { mock.timers.reset() })
-  const broker = new MemoryBroker({ historySize: 1_000, historyTtlSeconds: 3_600, maxHistoryBytes: 0, ...options })
+  const broker = new MemoryBroker({ historyOf: historyOf(), maxHistoryBytes: 0, ...options })
   t.teardown(async () => { await broker.close() })
   return broker
 }
@@ -58,7 +59,7 @@ async function keptBytes (broker: MemoryBroker, rooms: string[]): Promise<number
 }
 
 test('history in memory keeps exactly as many messages as it was told', async (t) => {
-  const broker = brokerWithClock(t, { historySize: 5 })
+  const broker = brokerWithClock(t, { historyOf: historyOf(5) })
   for (let i = 1; i <= 12; i++) {
     await broker.publish(publication('room'))
     t.strictSame(await offsetsIn(broker, 'room'), Array.from({ length: Math.min(i, 5) }, (_, n) => Math.max(0, i - 5) + n + 1))
@@ -66,7 +67,7 @@ test('history in memory keeps exactly as many messages as it was told', async (t
 })
 
 test('history in memory keeps messages exactly as long as it was told', async (t) => {
-  const broker = brokerWithClock(t, { historyTtlSeconds: 10 })
+  const broker = brokerWithClock(t, { historyOf: historyOf(1_000, 10) })
   await broker.publish(publication('room'))
   mock.timers.setTime(Date.now() + 5_000)
   await broker.publish(publication('room'))
@@ -104,7 +105,7 @@ test('all histories together stay within the bound, and the rooms published to l
 
 test('the bound holds whatever is published, forgotten or too old', async (t) => {
   const maxHistoryBytes = 50_000
-  const broker = brokerWithClock(t, { maxHistoryBytes, historySize: 40, historyTtlSeconds: 60 })
+  const broker = brokerWithClock(t, { maxHistoryBytes, historyOf: historyOf(40, 60) })
   const rooms = Array.from({ length: 20 }, (_, i) => `room${i}`)
   let seed = 42
   const random = (below: number): number => (seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31) % below
@@ -163,9 +164,9 @@ test('times do not decrease when the clock is set back', async (t) => {
 
 test('a position is kept for a day after the latest publish', async (t) => {
   const broker = brokerWithClock(t)
-  const lifetime = positionLifetime(3_600)
+  const lifetime = positionLifetime({ size: 1, ttlSeconds: 3_600 })
   t.equal(lifetime, DAY_MS)
-  t.equal(positionLifetime(13 * 3_600), 26 * 3_600_000, 'or twice the age of history')
+  t.equal(positionLifetime({ size: 1, ttlSeconds: 13 * 3_600 }), 26 * 3_600_000, 'or twice the age of history')
   const first = await broker.publish(publication('room'))
   pass(lifetime - 1_000)
   t.strictSame(await broker.position('room'), first.position)
@@ -199,9 +200,9 @@ test('a position is kept as long as somebody is subscribed, and ten minutes long
 })
 
 test('an expired room leaves nothing that a new one under its name would find', async (t) => {
-  const broker = brokerWithClock(t, { maxHistoryBytes: 10_000, historyTtlSeconds: 365 * 24 * 3_600 })
+  const broker = brokerWithClock(t, { maxHistoryBytes: 10_000, historyOf: historyOf(1_000, 365 * 24 * 3_600) })
   await broker.publish(publication('room', 5_000))
-  mock.timers.setTime(Date.now() + positionLifetime(365 * 24 * 3_600)) // No sweep has seen it.
+  mock.timers.setTime(Date.now() + positionLifetime({ size: 1, ttlSeconds: 365 * 24 * 3_600 })) // No sweep has seen it.
   t.match(await broker.publish(publication('room', 1_000)), { position: { offset: 1 } })
   t.strictSame(await offsetsIn(broker, 'room'), [1])
   await broker.publish(publication('other', 8_000))
@@ -212,7 +213,7 @@ test('a closed broker leaves no timer behind', async (t) => {
   const started = mock.method(globalThis, 'setInterval')
   const stopped = mock.method(globalThis, 'clearInterval')
   t.teardown(() => { mock.restoreAll() })
-  const broker = new MemoryBroker({ historySize: 1, historyTtlSeconds: 1, maxHistoryBytes: 1 })
+  const broker = new MemoryBroker({ historyOf: historyOf(1, 1), maxHistoryBytes: 1 })
   await broker.close()
   t.equal(started.mock.callCount(), 1)
   t.strictSame(stopped.mock.calls.map(({ arguments: [timer] }) => timer), started.mock.calls.map(({ result }) => result))

@@ -9,6 +9,7 @@ import { findRedis } from '../debian.ts'
 import { SECRET, until } from '../helper.ts'
 import { RedisServer } from '../redis-server.ts'
 import { conformance } from './conformance.ts'
+import { historyOf } from './history-of.ts'
 
 const EVERYTHING = { limit: 10_000, maxBytes: 100_000_000 }
 /** What `MAXLEN ~` leaves beyond the number: it removes whole nodes of the stream, of 100 messages. */
@@ -24,7 +25,7 @@ function settingsOf (url: string): RedisSettings {
 }
 
 function connectBroker (settings: RedisSettings, options: Partial<RedisBrokerOptions> = {}): Promise<RedisBroker> {
-  return RedisBroker.connect({ settings, prefix: makePrefix(), historySize: 1_000, historyTtlSeconds: 3_600, onEvent: () => {}, ...options })
+  return RedisBroker.connect({ settings, prefix: makePrefix(), historyOf: historyOf(), onEvent: () => {}, ...options })
 }
 
 /** A text of ada's. */
@@ -182,7 +183,7 @@ if (process.env.REDIS_URL !== undefined || program !== undefined) {
   })
 
   test('what is too old is removed, also from rooms where little happens', async (t) => {
-    const { broker, client, prefix } = await start(t, { historyTtlSeconds: 1 })
+    const { broker, client, prefix } = await start(t, { historyOf: historyOf(1_000, 1) })
     await Promise.all(Array.from({ length: 250 }, async (_, i) => await broker.publish(text('lobby', `${i}`))))
     await new Promise((resolve) => setTimeout(resolve, 1_100)) // For the clock of Redis, which cannot be set.
     t.equal(await client.xlen(`${prefix}{lobby}:s`), 250)

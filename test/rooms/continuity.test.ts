@@ -5,12 +5,13 @@ import { Hub } from '../../src/hub/hub.ts'
 import type { Envelope } from '../../src/protocol/envelope.ts'
 import { Continuity } from '../../src/rooms/continuity.ts'
 import { HistoryReads } from '../../src/rooms/history-reads.ts'
+import { historyOf } from '../broker/history-of.ts'
 import { until } from '../helper.ts'
 import { join } from '../hub/recorder.ts'
 
 /** A room with a member, and a broker that loses and repeats what the test tells it to. */
 async function start (t: Test, options: Partial<MemoryBrokerOptions> = {}) {
-  const broker = new MemoryBroker({ historySize: 10_000, historyTtlSeconds: 3_600, maxHistoryBytes: 0, ...options })
+  const broker = new MemoryBroker({ historyOf: historyOf(10_000), maxHistoryBytes: 0, ...options })
   t.teardown(async () => { await broker.close() })
   const hub = new Hub()
   const released: string[] = []
@@ -95,7 +96,7 @@ test('a hole of more than a page, and more behind it than is held, is filled all
 })
 
 test('what history does not keep any more is declared, and what follows is in order', async (t) => {
-  const { continuity, delivery, publish, words, member } = await start(t, { historySize: 5 })
+  const { continuity, delivery, publish, words, member } = await start(t, { historyOf: historyOf(5) })
   await publish('1')
   delivery.way = () => []
   for (let i = 2; i <= 20; i++) await publish(`${i}`)
@@ -121,7 +122,7 @@ test('another epoch is declared and delivered from its beginning; one that is ov
   t.equal(continuity.counts.resets, 0)
 
   // The broker begins again, as Redis does after a restart.
-  const again = new MemoryBroker({ historySize: 10, historyTtlSeconds: 3_600, maxHistoryBytes: 0 })
+  const again = new MemoryBroker({ historyOf: historyOf(10), maxHistoryBytes: 0 })
   t.teardown(async () => { await again.close() })
   delivery.way = () => []
   broker.history = async (room, query) => await again.history(room, query)
