@@ -9,7 +9,7 @@ const FAULTS = {
   'cut the network to Redis': { of: 'instance', ms: [100, 4_000] },
   'delay the network to Redis': { of: 'instance', ms: [500, 4_000] },
   'hold the network to Redis': { of: 'instance', ms: [500, 7_000] },
-  'deafen the pub/sub connection': { of: 'instance', ms: [8_500, 8_500] },
+  'deafen the pub/sub connection': { of: 'instance', ms: [10_000, 10_000] },
   'swallow a reply of Redis': { of: 'instance', ms: [50, 50] },
   'kill an instance, start another': { of: 'instance', ms: [300, 1_500] },
   'drain an instance, start another': { of: 'instance', ms: [1_500, 2_500] },

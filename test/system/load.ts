@@ -103,3 +103,12 @@ export async function untilReady (service: Service, status: number): Promise<voi
     await sleep(20)
   }
 }
+
+/** Resolves when an instance reaches Redis: sooner than it says that it is ready, or not. */
+export async function untilWorking (service: Service): Promise<void> {
+  const deadline = Date.now() + 20_000
+  while ((await call(service, 'GET', '/v1/rooms/lobby')).status !== 200) {
+    if (Date.now() > deadline) throw new Error('Redis stays away')
+    await sleep(20)
+  }
+}

@@ -7,7 +7,7 @@ import { call, connect, type Frame, makeToken, SECRET, type Service, startServic
 import { RedisServer } from '../redis-server.ts'
 import { spawnServer, startProcess } from '../service-process.ts'
 import { TcpProxy } from '../tcp-proxy.ts'
-import { checkNothingLost, Publisher, startPair, untilReady } from './load.ts'
+import { checkNothingLost, Publisher, startPair, untilReady, untilWorking } from './load.ts'
 
 const program = findRedis(t)
 
@@ -202,6 +202,75 @@ if (program !== undefined) {
     await call(other, 'POST', '/v1/rooms/lobby/messages', { body: { text: 'heard' } })
     t.match(await client.next('message'), { text: 'heard', offset: 2 })
     t.match(deaf.app.rooms.continuity.counts, { resets: 0 })
+  })
+
+  test('a publish whose answer was lost is one message, by whatever door it comes again', async (t) => {
+    const redis = await RedisServer.start(t, program)
+    const proxy = await TcpProxy.start(t, redis.port)
+    const services = [await startService(t, { REDIS_URL: `redis://127.0.0.1:${proxy.port}` }), await startService(t, { REDIS_URL: redis.url })] as const
+    const clients = await Promise.all(services.map(async (service) => await connect(service, { query: 'room=lobby' })))
+    for (const client of clients) await client.next('joined')
+    let key = ''
+    const post = async (service: Service, data: unknown) => await call(service, 'POST', '/v1/rooms/lobby/messages', { body: { data }, headers: { 'idempotency-key': key } })
+
+    // Where another answer is lost first, with the connection, the publish is not sent at all.
+    for (let i = 0, code = ''; code !== 'publish_unknown'; i++) {
+      if (i === 10) throw new Error(`no answer could be lost; the last was ${code}`)
+      key = `order-${i}`
+      await untilWorking(services[0])
+      proxy.swallowReplies()
+      code = (await post(services[0], { id: 7 })).body.code as string
+      proxy.heal()
+    }
+    const retry = await post(services[1], { id: 7 })
+    t.match(retry, { status: 201, body: { offset: 1 } })
+    t.equal(retry.headers.get('idempotent-replayed'), 'true', 'it was done: only the answer was lost')
+    await untilWorking(services[0])
+    for (const client of clients) {
+      t.match(await client.ask({ type: 'publish', room: 'lobby', data: { id: 7 }, key }), { type: 'ack', offset: 1, epoch: retry.body.epoch })
+      t.match(await client.ask({ type: 'publish', room: 'lobby', data: { id: 8 }, key }), { type: 'error', code: 'idempotency_conflict' })
+    }
+    t.match(await post(services[0], { id: 7 }), { status: 201, body: retry.body })
+    t.match(await post(services[0], { id: 8 }), { status: 422, body: { code: 'idempotency_conflict' } })
+    t.equal((await call(services[1], 'GET', '/v1/rooms/lobby/messages')).body.messages.length, 1)
+    for (const client of clients) t.strictSame((await client.drain()).filter((frame) => (frame as Frame).type === 'message').length, 1)
+  })
+
+  test('the same publish on two instances at once is one message, with one offset in both answers', async (t) => {
+    const redis = await RedisServer.start(t, program)
+    const { services, clients, journals } = await startPair(t, { REDIS_URL: redis.url })
+    for (let i = 1; i <= 20; i++) {
+      const key = `key-${i}`
+      const [first, second, third] = await Promise.all([
+        ...services.map(async (service) => await call(service, 'POST', '/v1/rooms/lobby/messages', { token: makeToken({ sub: 'member-0' }), body: { data: i }, headers: { 'idempotency-key': key } })),
+        clients[0]?.ask({ type: 'publish', room: 'lobby', data: i, key })
+      ] as const) as [Awaited<ReturnType<typeof call>>, Awaited<ReturnType<typeof call>>, Frame]
+      t.strictSame([first.body.offset, second.body.offset, third.offset], [i, i, i])
+    }
+    for (const journal of journals) {
+      await until(() => journal.frames.length === 20)
+      t.strictSame(journal.frames.map(({ data }) => data), Array.from({ length: 20 }, (_, i) => i + 1))
+    }
+  })
+
+  test('who comes back to another instance gets what was missed, also what that one has not got yet', async (t) => {
+    const redis = await RedisServer.start(t, program)
+    const proxy = await TcpProxy.start(t, redis.port)
+    const behind = await startService(t, { REDIS_URL: `redis://127.0.0.1:${proxy.port}` })
+    const ahead = await startService(t, { REDIS_URL: redis.url })
+    const member = await connect(behind, { query: 'room=lobby' })
+    await member.next('joined')
+    const first = await connect(ahead, { query: 'room=lobby' })
+    const { epoch } = await first.next('joined')
+    proxy.deafen()
+    for (const text of ['1', '2', '3', '4']) await call(ahead, 'POST', '/v1/rooms/lobby/messages', { body: { text } })
+    // Above what the instance behind has delivered, and at or below what Redis has.
+    for (const [since, missed] of [[2, 2], [4, 0], [0, 4]] as const) {
+      const client = await connect(behind, { query: `room=lobby&since=${epoch}:${since}` })
+      t.match(await client.next('joined'), { recovered: true, missed, offset: 4 })
+      t.strictSame((await client.drain()).flatMap((frame) => (frame as Frame).type === 'message' ? [(frame as Frame).text] : []), ['1', '2', '3', '4'].slice(since))
+    }
+    t.strictSame([1, 2, 3, 4].length, (await member.drain()).filter((frame) => (frame as Frame).type === 'message').length, 'and its members with them')
   })
 
   test('a full Redis refuses publishes, and goes on when there is room', async (t) => {
