@@ -109,6 +109,7 @@ export async function run (scope: Scope, options: RunOptions): Promise<Result> {
   const healedAt = nemesis.healedAt
   const deadline = Math.max(healedAt, now()) + CONVERGENCE_MS
   await Promise.all(publishers.map(async (publisher) => { await publisher.finish(deadline) }))
+  for (const subscriber of subscribers) subscriber.stay()
   const convergedMs = await converge(urls, subscribers, records, deadline, now)
 
   records.views = subscribers.flatMap(({ views }) => views).map((view) => ({ ...view, room: realName(view.room, view.subscriber) }))

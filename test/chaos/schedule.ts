@@ -43,14 +43,15 @@ export function makeSchedule (seed: number, seconds: number, instances: number):
   const faults: Fault[] = []
   /** Until when each victim is busy, ms since the start. */
   const busy = new Map<string, number>()
-  for (let at = START_MS; ; at += random.between(...PAUSE_MS)) {
+  const end = seconds * 1_000
+  for (let at = START_MS; at < end; at += random.between(...PAUSE_MS)) {
     const name = random.pick(FAULT_NAMES)
     const { of, ms: [least, most] } = FAULTS[name]
     const fault = { name, at, ms: random.between(least, most), instance: random.between(0, instances - 1), amount: random.between(20, 400) }
-    if (at + fault.ms > seconds * 1_000) return faults
     const victim = of === 'instance' ? `instance ${fault.instance}` : of
-    if (victim !== 'nothing' && (busy.get(victim) ?? 0) > at) continue
+    if (at + fault.ms > end || (victim !== 'nothing' && (busy.get(victim) ?? 0) > at)) continue
     busy.set(victim, at + fault.ms + 500)
     faults.push(fault)
   }
+  return faults
 }

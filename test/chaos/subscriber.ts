@@ -7,6 +7,8 @@ import type { MessageId, Sight, View } from './records.ts'
 
 /** A connection that says nothing for this long is asked, and after as long again given up, ms: its instance may be frozen. */
 const SILENCE_MS = 2_000
+/** How long it stays, at the least and at the most, ms: people go from page to page. */
+const STAY_MS = [500, 10_000] as const
 /** Until it comes back, at the least and at the most, ms. */
 const RETRY_MS = [20, 400] as const
 
@@ -31,13 +33,17 @@ interface Place {
   waiting: boolean
 }
 
-/** Somebody who listens: comes back whenever the connection breaks, with the position of the last message, and writes everything down. */
+/**
+ * Somebody who listens, goes now and then, and comes back, as whenever the connection breaks: with the position of the
+ * last message. Everything is written down.
+ */
 export class Subscriber {
   readonly #options: SubscriberOptions
   readonly #places = new Map<string, Place>()
   #ws: WebSocket | undefined
   #heardAt = 0
   #stopped = false
+  #stays = false
   resumes = 0
   recovered = 0
   delivered = 0
@@ -60,6 +66,11 @@ export class Subscriber {
   stop (): void {
     this.#stopped = true
     this.#ws?.terminate()
+  }
+
+  /** Does not go by itself any more. */
+  stay (): void {
+    this.#stays = true
   }
 
   /** Breaks the connection, as the network does. */
@@ -105,7 +116,9 @@ export class Subscriber {
       if (silence > 2 * SILENCE_MS) ws.terminate()
       else if (silence > SILENCE_MS && ws.readyState === WebSocket.OPEN) ws.send('{"type":"ping"}')
     }, SILENCE_MS / 4)
+    const stay = setTimeout(() => { if (!this.#stays) ws.close() }, this.#options.random.between(...STAY_MS))
     const code = await new Promise<number>((resolve) => { ws.on('close', resolve) })
+    clearTimeout(stay)
     clearInterval(watch)
     for (const { view: { sights } } of this.#places.values()) {
       if (sights.length > 0 && sights.at(-1)?.kind !== 'closed') sights.push({ kind: 'closed', at: now(), code })
