@@ -135,7 +135,8 @@ export function readConfig (environment?: Record<string, string | undefined>, { 
     try {
       return value()
     } catch (error) {
-      faults.push(`${name} ${(error as Error).message}`)
+      // What was not JSON is quoted there, with its line breaks.
+      faults.push(`${name} ${(error as Error).message.replace(/\s+/g, ' ')}`)
       return undefined
     }
   }
@@ -273,10 +274,19 @@ function readPolicies ({ ROOMS_FILE: file, HISTORY_SIZE: size, HISTORY_TTL_SECON
   if (file === undefined) return new RoomPolicies({ size, ttlSeconds })
   const rules: unknown = JSON.parse(readFileSync(file, 'utf8'))
   const validate = new Ajv({ allErrors: true }).compile<PolicyRule[]>(RoomsFile)
-  if (!validate(rules)) {
-    throw new Error(`has ${validate.errors?.map(({ instancePath, message, params }) => `${instancePath === '' ? 'something that' : instancePath} ${message}${typeof params.additionalProperty === 'string' ? ` (${params.additionalProperty})` : ''}`).join(', ')}`)
-  }
+  if (!validate(rules)) throw new Error(`has ${describeFaults(validate.errors ?? [])}`)
   return new RoomPolicies({ size, ttlSeconds }, rules)
+}
+
+/** The first fault of each property; the others follow from it. */
+function describeFaults (errors: ErrorObject[]): string {
+  const faults = new Map<string, string>()
+  for (const { instancePath, message, params } of errors) {
+    const property = instancePath.split('/').slice(0, 3).join('/')
+    const what = typeof params.additionalProperty === 'string' ? ` (${params.additionalProperty})` : ''
+    if (!faults.has(property)) faults.set(property, `${instancePath === '' ? 'something that' : instancePath} ${message}${what}`)
+  }
+  return [...faults.values()].join(', ')
 }
 
 function readRedis (settings: Static<typeof Environment>, faults: string[]): RedisSettings | undefined {

@@ -162,8 +162,19 @@ export interface Broker {
   /** Whether what is between the nodes can be reached. */
   readonly reachable: boolean
 
+  /** Of this node, since the start. */
+  readonly counts: Readonly<BrokerCounts>
+
   /** Lets go of everything. */
   close (): Promise<void>
+}
+
+/** What a broker counts. */
+export interface BrokerCounts {
+  /** Envelopes that are not ours, and were dropped. */
+  foreign: number
+  /** How often the way from the other nodes was found to be deaf, and was replaced. */
+  probeFailures: number
 }
 
 /** How long a publish is remembered under its key, ms. */

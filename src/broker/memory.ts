@@ -38,6 +38,7 @@ interface Remembered {
 /** The broker of a single node: everything lives as long as the process. */
 export class MemoryBroker implements Broker {
   readonly reachable = true
+  readonly counts = { foreign: 0, probeFailures: 0 }
   readonly #options: MemoryBrokerOptions
   readonly #rooms = new Map<string, RoomState>()
   readonly #subscribed = new Set<string>()

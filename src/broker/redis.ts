@@ -8,7 +8,7 @@ import { RequestFailed } from '../redis/request.ts'
 import { COMMAND_TIMEOUT_MS, RedisServers } from '../redis/servers.ts'
 import type { RedisSettings } from '../redis/settings.ts'
 import {
-  type Broker, FRESH_POSITION_MS, type HistoryOf, type HistoryPage, type HistoryQuery, IDEMPOTENCY_MS, newEpoch, type Occupancy,
+  type Broker, type BrokerCounts, FRESH_POSITION_MS, type HistoryOf, type HistoryPage, type HistoryQuery, IDEMPOTENCY_MS, newEpoch, type Occupancy,
   type OccupancyQuery, positionLifetime, type Publication, type Published
 } from './broker.ts'
 import { decodeEnvelope, decodeKept, encodeBody, encodeNotice } from './redis-envelope.ts'
@@ -52,8 +52,6 @@ interface Subscription {
 
 /** The broker of many nodes: order, history and occupancy are in Redis, and every publish is one script there. */
 export class RedisBroker implements Broker {
-  /** Channel messages that are not ours, and were dropped. */
-  foreign = 0
   readonly #options: RedisBrokerOptions
   readonly #keys: RedisKeys
   readonly #subscriptions = new Map<string, Subscription>()
@@ -61,6 +59,7 @@ export class RedisBroker implements Broker {
   readonly #sweeper: NodeJS.Timeout
   #uncompared: Iterator<Subscription> | undefined
   #publishes = 0
+  #foreign = 0
   #listener: (envelope: Envelope) => void = () => {}
   // Set by `connect`, the only way to make one.
   #servers!: RedisServers
@@ -95,9 +94,8 @@ export class RedisBroker implements Broker {
     return this.#servers.reachable
   }
 
-  /** How often a connection to Redis was found to be deaf, and was replaced. */
-  get probeFailures (): number {
-    return this.#servers.probeFailures
+  get counts (): BrokerCounts {
+    return { foreign: this.#foreign, probeFailures: this.#servers.probeFailures }
   }
 
   listen (listener: (envelope: Envelope) => void): void {
@@ -221,7 +219,7 @@ export class RedisBroker implements Broker {
     try {
       envelope = decodeEnvelope(subscription.room, message)
     } catch {
-      this.foreign++
+      this.#foreign++
       return
     }
     if (envelope.kind === 'message' && envelope.position !== undefined) {

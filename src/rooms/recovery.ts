@@ -86,6 +86,7 @@ export class Recovery {
     const recalled = room.recalled.filter(({ offset }) => offset > top.offset && offset <= here.offset)
     // Offsets have no gaps. If these have one, more was delivered meanwhile than the room recalls.
     if (recalled.length !== here.offset - top.offset) return NOTHING
+    if (recalled.reduce((sum, { frame }) => sum + frame.length, 0) > this.#pageBytes) return NOTHING // It would be a slow consumer at once.
 
     const messages = page.messages.filter(({ exclude }) => exclude !== connection.origin)
     const live = recalled.filter(({ exclude }) => exclude !== connection.origin)

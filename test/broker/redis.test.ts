@@ -166,7 +166,7 @@ if (process.env.REDIS_URL !== undefined || program !== undefined) {
     await broker.publish(text('lobby', 'ours'))
     await until(() => envelopes.length > 0, 'a message')
     t.strictSame(envelopes.map(({ fields }) => fields.toString()), ['"from":"ada","text":"ours"'])
-    t.equal(broker.foreign, junk.length)
+    t.equal(broker.counts.foreign, junk.length)
   })
 
   test('scripts that were flushed are loaded again, and publishes keep their order', async (t) => {

@@ -1,6 +1,5 @@
 import { subscribe } from 'node:diagnostics_channel'
 import type { FastifyInstance } from 'fastify'
-import type { RedisBroker } from '../../src/broker/redis.ts'
 
 /*
  * Loaded into an instance before it starts (node --import): tells the process that started it what it has counted.
@@ -20,6 +19,6 @@ subscribe('fastify.initialization', (message) => { root ??= (message as { fastif
 setInterval(() => {
   if (root?.hasDecorator('roomcast') !== true) return
   const { rooms, broker } = root.roomcast
-  const counts: Counts = { ...rooms.continuity.counts, probeFailures: (broker as RedisBroker).probeFailures }
+  const counts: Counts = { ...rooms.continuity.counts, probeFailures: broker.counts.probeFailures }
   process.send?.(counts, undefined, undefined, () => {})
 }, INTERVAL_MS).unref()
