@@ -246,6 +246,15 @@ test('every curl in docs/http-api.md is answered as it says', async (t) => {
   await checkCalls(t, read('docs/http-api.md'), service, token)
 })
 
+test('the rooms file in docs/configuration.md can be used', (t) => {
+  const example = readFences(readPart(read('docs/configuration.md'), '## `ROOMS_FILE`')).find(({ info }) => info === 'json')
+  const file = `${t.testdir({ 'rooms.json': example?.text ?? '' })}/rooms.json`
+  const { policies } = readConfig({ JWT_SECRET: 'x', ROOMS_FILE: file })
+  t.equal(policies.of('cursors:7:mouse').history, undefined)
+  t.strictSame(policies.of('orders:7'), { history: { size: 5_000, ttlSeconds: 86_400 }, presence: true, publish: 'server' })
+  t.end()
+})
+
 interface OpenApi {
   paths: Record<string, Record<string, { security?: object[] }>>
 }

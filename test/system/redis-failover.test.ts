@@ -89,6 +89,8 @@ if (program !== undefined) {
     const { services, journals } = await startPair(t, { REDIS_SENTINELS: sentinels.seeds, REDIS_SENTINEL_NAME: sentinels.name })
     const publisher = new Publisher(services)
     await publisher.untilAcknowledged(20)
+    const { epoch, offset } = (await call(services[0], 'GET', '/v1/rooms/lobby')).body
+    const before = { epoch, offset }
     await sentinels.failOver()
     await publisher.untilAcknowledged(50)
     await publisher.stop()
@@ -102,5 +104,6 @@ if (program !== undefined) {
       t.equal(member.broken, undefined, 'one unbroken order')
     }
     t.strictSame(journals.map(({ resets }) => resets.length), [1, 1])
+    t.match(await late.ask({ type: 'join', room: 'lobby', since: before }), { recovered: false, epoch: body.epoch, offset: body.offset })
   })
 }

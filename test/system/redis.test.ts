@@ -2,13 +2,21 @@ import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { test } from 'tap'
 import { findRedis } from '../debian.ts'
-import { call, connect, type Frame, makeToken, SECRET, type Service, startService, until } from '../helper.ts'
+import { call, close, connect, type Frame, makeToken, SECRET, type Service, startService, until } from '../helper.ts'
 import { RedisServer } from '../redis-server.ts'
 import { spawnServer, startProcess } from '../service-process.ts'
 import { TcpProxy } from '../tcp-proxy.ts'
 import { checkNothingLost, Publisher, startPair, untilReady, untilWorking } from './load.ts'
 
 const program = findRedis(t)
+
+/** What somebody is answered who joins a room with a position, and goes again. */
+async function comeBack (service: Service, { epoch, offset }: { epoch: string, offset: number }, room = 'lobby'): Promise<Frame> {
+  const client = await connect(service, { token: makeToken({ sub: 'back' }), query: `room=${room}&since=${epoch}:${offset}` })
+  const joined = await client.next('joined')
+  await close(client)
+  return joined
+}
 
 if (program !== undefined) {
   test('what is posted to one instance reaches members on every one, with one position and everybody counted', async (t) => {
@@ -80,6 +88,7 @@ if (program !== undefined) {
     const { services, clients, journals } = await startPair(t, { REDIS_URL: redis.url, REDIS_DURABLE: 'true' })
     const publisher = new Publisher(services)
     await publisher.untilAcknowledged(50)
+    const before = (await call(services[0], 'POST', '/v1/rooms/quiet/messages', { body: { text: 'before' } })).body
     await redis.kill()
     await until(() => publisher.answers.has('503 unavailable'), 'publishes to be refused')
     const [client] = clients
@@ -96,6 +105,8 @@ if (program !== undefined) {
     await checkNothingLost(t, publisher, journals)
     t.strictSame(journals.map(({ resets }) => resets.length), [0, 0])
     t.match(await late.ask({ type: 'join', room: 'lobby' }), { type: 'joined', audience: 3 })
+    await call(services[0], 'POST', '/v1/rooms/quiet/messages', { body: { text: 'after' } })
+    t.match(await comeBack(services[1], before, 'quiet'), { recovered: true, epoch: before.epoch, offset: 2, missed: 1 })
   })
 
   test('a Redis that was restarted starts new epochs, and members are told', async (t) => {
@@ -114,14 +125,17 @@ if (program !== undefined) {
       t.equal(journal.broken, undefined)
     }
     t.match((await call(services[0], 'GET', `/v1/rooms/lobby/messages?after=1&epoch=${before.epoch}`)).body, { recovered: false, epoch: body.epoch })
+    t.match(await comeBack(services[0], before), { recovered: false, epoch: body.epoch, offset: 1 })
+    t.match(await comeBack(services[1], { epoch: body.epoch as string, offset: 0 }), { recovered: true, missed: 1 })
   })
 
   test('a Redis that was emptied starts new epochs, and everybody is counted again', async (t) => {
     const redis = await RedisServer.start(t, program)
     const { services, clients, journals } = await startPair(t, { REDIS_URL: redis.url })
-    await call(services[0], 'POST', '/v1/rooms/lobby/messages', { body: { text: 'a' } })
+    const before = (await call(services[0], 'POST', '/v1/rooms/lobby/messages', { body: { text: 'a' } })).body
     await redis.command('flushall')
     const { body } = await call(services[0], 'POST', '/v1/rooms/lobby/messages', { body: { text: 'b' } })
+    t.match(await comeBack(services[1], before), { recovered: false, epoch: body.epoch, offset: 1 })
     t.equal(body.offset, 1)
     for (const journal of journals) {
       await until(() => journal.texts.includes('b'))
@@ -302,12 +316,14 @@ if (program !== undefined) {
     const here = await connect(service)
     await here.join('lobby')
     const lost = await connect({ ...service, url: other.url, port: other.port }, { token: makeToken({ sub: 'lost' }) })
-    await lost.join('lobby')
+    const { epoch, offset } = await lost.join('lobby')
     await lost.join('theirs')
     t.match((await call(service, 'GET', '/v1/rooms/lobby')).body, { audience: 2 })
     t.match(await here.next('system'), { event: 'joined', user: 'lost' })
     other.child.kill('SIGKILL')
     await lost.closed
+    for (const text of ['a', 'b']) await call(service, 'POST', '/v1/rooms/lobby/messages', { body: { text } })
+    t.match(await comeBack(service, { epoch: epoch as string, offset: offset as number }), { recovered: true, missed: 2 }, 'whoever was there goes on here')
     const deadline = Date.now() + 60_000
     for (;;) {
       const { rooms } = (await call(service, 'GET', '/v1/rooms')).body as { rooms: { room: string, audience: number }[] }
@@ -316,13 +332,14 @@ if (program !== undefined) {
       if (Date.now() > deadline) throw new Error(`still there: ${JSON.stringify({ rooms, audience })}`)
       await sleep(200)
     }
-    t.match(await here.next('system'), { room: 'lobby', event: 'left', user: 'lost' }, 'its members are announced as gone')
+    const isAboutLost = (frame: Frame): boolean => frame.type === 'system' && frame.user === 'lost'
+    t.match(await here.next(isAboutLost), { room: 'lobby', event: 'left' }, 'its members are announced as gone')
     for (const deadline2 = Date.now() + 60_000; await redis.command('zcard', 'roomcast:{nodes}:registry') !== 1;) {
       if (Date.now() > deadline2) throw new Error('it stays in the registry')
       await sleep(200)
     }
     t.strictSame((await redis.command('keys', '*') as string[]).filter((key) => /theirs|lost/.test(key) && !/:[ms]$/.test(key)), [], 'nothing is left of it but positions')
-    t.strictSame((await here.drain()).filter((frame) => !Buffer.isBuffer(frame) && frame.type === 'system'), [], 'once')
+    t.strictSame((await here.drain()).filter((frame) => !Buffer.isBuffer(frame) && isAboutLost(frame)), [], 'once')
   })
 
   test('an instance that goes down leaves nothing behind, also while Redis is away', async (t) => {
