@@ -142,7 +142,9 @@ export class RedisBroker implements Broker {
     this.#lingering.delete(subscription)
     const position = await within(COMMAND_TIMEOUT_MS, this.#servers.subscribe(channel).then(async () => await this.#position(room, OCCUPIED_POSITION_MS)))
     subscription.last ??= position
-    return position
+    // The connection was lost after the subscription had been confirmed, and since then the position was read again.
+    const { last } = subscription
+    return last?.epoch === position?.epoch && (last?.offset ?? 0) > (position?.offset ?? 0) ? last : position
   }
 
   async unsubscribe (room: string): Promise<void> {
@@ -242,7 +244,8 @@ export class RedisBroker implements Broker {
     for (let i = 0; i < channels.length; i += COMPARED_PER_SWEEP) {
       await Promise.all(channels.slice(i, i + COMPARED_PER_SWEEP).map(async (channel) => {
         const subscription = this.#subscriptions.get(channel)
-        if (subscription?.last === undefined || subscription.unwantedAt !== undefined) return
+        if (subscription === undefined || subscription.unwantedAt !== undefined) return
+        if (this.#options.historyOf(subscription.room) === undefined) return
         await this.#tellPosition(subscription)
       }))
     }

@@ -65,18 +65,22 @@ export class Recovery {
     return () => this.#missed(room, connection, since, page)
   }
 
-  /** Has a room go on to where a page ends; what it is delivered later than this, it drops. */
+  /** Has a room go on to where a page ends; what of that comes to it later, it drops. */
   async #bringUp (room: Room, page: HistoryPage, since: Position): Promise<void> {
     const top = page.position as Position
-    if (page.recovered && room.delivered?.epoch === top.epoch && room.delivered.offset >= since.offset) {
-      if (this.#continuity.deliverPage(room, top.epoch, page.messages)) return
+    const deadline = Date.now() + PATIENCE_MS
+    for (;;) {
+      const isReached = page.recovered && room.delivered?.epoch === top.epoch && room.delivered.offset >= since.offset
+      if (isReached && this.#continuity.deliverPage(room, top.epoch, page.messages)) return
+      this.#continuity.receive({ kind: 'position', room: room.name, position: top })
+      const isWhole = await Promise.race([
+        this.#continuity.whole(room).then(() => true),
+        sleep(Math.max(0, deadline - Date.now()), false, { ref: false })
+      ])
+      if (!isWhole) throw new RoomcastError('unavailable', 'The room cannot be read; try again', PATIENCE_MS)
+      // Still behind: the hole was an older one, and filled with what history had before the page was read.
+      if (room.delivered?.epoch !== top.epoch || room.delivered.offset >= top.offset) return
     }
-    this.#continuity.receive({ kind: 'position', room: room.name, position: top })
-    const isWhole = await Promise.race([
-      this.#continuity.whole(room).then(() => true),
-      sleep(PATIENCE_MS, false, { ref: false })
-    ])
-    if (!isWhole) throw new RoomcastError('unavailable', 'The room cannot be read; try again', PATIENCE_MS)
   }
 
   #missed (room: Room, connection: Connection, since: Position, page: HistoryPage): Missed {

@@ -22,6 +22,8 @@ export class Nemesis {
   /** When the last one was over, ms since the start. */
   healedAt = 0
   readonly #victims: Victims
+  /** What is being done to Redis: reading its data when it starts may take longer than the schedule thought. */
+  #redis = Promise.resolve()
 
   constructor (victims: Victims) {
     this.#victims = victims
@@ -49,14 +51,18 @@ export class Nemesis {
         await redis.command('CLIENT', 'KILL', 'TYPE', name.includes('pub/sub') ? 'pubsub' : 'normal').catch(() => {}) // Redis may be away.
         return
       case 'freeze Redis':
-        redis.freeze()
-        await sleep(ms)
-        redis.thaw()
+        await this.#afterThat(async () => {
+          redis.freeze()
+          await sleep(ms)
+          redis.thaw()
+        })
         return
       case 'kill Redis, start it again':
-        await redis.kill()
-        await sleep(ms)
-        await redis.start()
+        await this.#afterThat(async () => {
+          await redis.kill()
+          await sleep(ms)
+          await redis.start()
+        })
         return
       case 'cut the network to Redis':
         proxy.cut()
@@ -92,6 +98,10 @@ export class Nemesis {
     }
     await sleep(ms)
     proxy.heal()
+  }
+
+  async #afterThat (act: () => Promise<void>): Promise<void> {
+    await (this.#redis = this.#redis.then(act))
   }
 }
 
