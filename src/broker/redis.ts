@@ -122,7 +122,7 @@ export class RedisBroker implements Broker {
       position: policy === undefined ? undefined : { epoch, offset: Number(offset) },
       time: Number(time),
       audience: Number(audience),
-      replayed: kind === 'R'
+      replayed: kind === 'R' && idempotency !== undefined // Without a key it was sent again by us, and nobody has to know.
     }
   }
 

@@ -5,9 +5,10 @@ import { RedisBroker, type RedisBrokerOptions } from '../../src/broker/redis.ts'
 import { readConfig } from '../../src/config.ts'
 import type { MessageEnvelope, Position } from '../../src/protocol/envelope.ts'
 import type { RedisSettings } from '../../src/redis/settings.ts'
-import { findRedis } from '../debian.ts'
+import { findRedis, type RedisProgram } from '../debian.ts'
 import { SECRET, until } from '../helper.ts'
 import { RedisServer } from '../redis-server.ts'
+import { TcpProxy } from '../tcp-proxy.ts'
 import { conformance } from './conformance.ts'
 import { historyOf } from './history-of.ts'
 
@@ -167,6 +168,21 @@ if (process.env.REDIS_URL !== undefined || program !== undefined) {
     await until(() => envelopes.length > 0, 'a message')
     t.strictSame(envelopes.map(({ fields }) => fields.toString()), ['"from":"ada","text":"ours"'])
     t.equal(broker.counts.foreign, junk.length)
+  })
+
+  test('a publish whose answer was lost is sent again by itself, and is one message', async (t) => {
+    const own = server ?? await RedisServer.start(t, findRedis(t) as RedisProgram)
+    const proxy = await TcpProxy.start(t, own.port)
+    const { broker } = await start(t, { settings: settingsOf(`redis://127.0.0.1:${proxy.port}`) })
+    await broker.publish(text('lobby', 'a'))
+    for (let i = 2; i <= 6; i++) {
+      proxy.swallowReplies()
+      const publishing = broker.publish(text('lobby', `${i}`))
+      await until(() => proxy.connections < 2, 'the connection to be lost')
+      proxy.heal()
+      t.match(await publishing, { position: { offset: i }, replayed: false })
+    }
+    t.equal((await broker.history('lobby', { after: 0, ...EVERYTHING })).messages.length, 6)
   })
 
   test('scripts that were flushed are loaded again, and publishes keep their order', async (t) => {
