@@ -2,15 +2,12 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import type { Scope } from './scope.ts'
 
-/** What a chunk of published messages begins with (RESP, versions 2 and 3). */
-const PUBLISHED = /^[*>]3\r\n\$\d\r\ns?message\r\n/
-
 /** A connection through the proxy. */
 interface Pair {
   client: Socket
   server: Socket
-  /** What Redis publishes is not let through. */
-  deaf: boolean
+  /** What Redis publishes is not let through, but the rest of what it sends. */
+  filter: PublishedFilter | undefined
 }
 
 /** Stands between a client and a server, and makes the network between them bad. */
@@ -66,7 +63,7 @@ export class TcpProxy {
 
   /** Has the connections that are open answer, and deliver nothing that is published: what comes of Redis' pub/sub is dropped. */
   deafen (): void {
-    for (const pair of this.#pairs) pair.deaf = true
+    for (const pair of this.#pairs) pair.filter = new PublishedFilter()
   }
 
   /** Lets everything through this much later, ms, in either direction. */
@@ -86,7 +83,8 @@ export class TcpProxy {
     this.#delayMs = 0
     this.#swallowing = false
     for (const pair of this.#pairs) {
-      pair.deaf = false
+      if (pair.filter !== undefined) pair.client.write(pair.filter.rest)
+      pair.filter = undefined
       pair.client.resume()
       pair.server.resume()
     }
@@ -99,7 +97,7 @@ export class TcpProxy {
       return
     }
     const server = connect(this.#target, '127.0.0.1')
-    const pair = { client, server, deaf: false }
+    const pair = { client, server, filter: undefined as PublishedFilter | undefined }
     this.#pairs.add(pair)
     const end = (): void => {
       this.#pairs.delete(pair)
@@ -111,7 +109,7 @@ export class TcpProxy {
     client.on('data', (data) => { towardsServer.write(data, this.#delayMs) })
     server.on('data', (data) => {
       if (this.#swallowing) end()
-      else if (!pair.deaf || !PUBLISHED.test(data.toString('latin1', 0, 20))) towardsClient.write(data, this.#delayMs)
+      else towardsClient.write(pair.filter?.apply(data) ?? data, this.#delayMs)
     })
     client.on('close', end)
     server.on('error', () => {})
@@ -141,4 +139,36 @@ class Lane {
     // Timers may fire in another order than they were set; the data does not care which of them lets it through.
     setTimeout(() => { this.#socket.write(this.#late.shift() as Buffer) }, delayMs)
   }
+}
+
+/** Takes out of what Redis sends (RESP, version 3) what somebody has published. Begins between two values. */
+class PublishedFilter {
+  /** The beginning of a value that is not all there yet. */
+  rest: Buffer = Buffer.alloc(0)
+
+  apply (data: Buffer): Buffer {
+    const bytes = Buffer.concat([this.rest, data])
+    const kept: Buffer[] = []
+    let at = 0
+    for (let end = endOfValue(bytes, at); end !== -1; end = endOfValue(bytes, at)) {
+      const value = bytes.subarray(at, end)
+      if (!/^>3\r\n\$\d\r\ns?message\r\n/.test(value.toString('latin1', 0, 24))) kept.push(value)
+      at = end
+    }
+    this.rest = bytes.subarray(at)
+    return Buffer.concat(kept)
+  }
+}
+
+/** Where a value ends that begins there; -1 if it is not all there. */
+function endOfValue (bytes: Buffer, at: number): number {
+  const lineEnd = bytes.indexOf('\r\n', at)
+  if (lineEnd === -1) return -1
+  const type = String.fromCharCode(bytes[at] as number)
+  const count = Number(bytes.toString('latin1', at + 1, lineEnd))
+  let end = lineEnd + 2
+  if ('$=!'.includes(type) && count >= 0) end += count + 2
+  if (!'*>~%'.includes(type)) return end <= bytes.length ? end : -1
+  for (let i = 0; i < count * (type === '%' ? 2 : 1) && end !== -1; i++) end = endOfValue(bytes, end)
+  return end
 }
