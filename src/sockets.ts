@@ -128,8 +128,8 @@ export class Sockets {
     if (missing.length > 0) this.#joinLater(inbox, missing, welcome).catch(this.#options.onError)
     for (const name of names) {
       if (connection.ended) return
-      await rooms.join(connection, identity, name, ({ position, ...joined }) => {
-        connection.send({ type: 'joined', ...joined, ...position })
+      await rooms.join(connection, identity, name, ({ room, position, ...joined }) => {
+        connection.send({ type: 'joined', room, ...position, ...joined })
       }, { since }).catch((error: unknown) => {
         if (!(error instanceof RoomcastError)) this.#options.onError(error)
         const { code, message, retryAfterMs } = toRoomcastError(error)

@@ -5,8 +5,8 @@ export const join: Command<ClientFrames['join']> = {
   allowance: 'control',
   holds: true,
   async handle ({ connection, identity, rooms }, { room, since, id }) {
-    await rooms.join(connection, identity, room, ({ position, ...joined }) => {
-      connection.send({ type: 'joined', ...joined, ...position, id })
+    await rooms.join(connection, identity, room, ({ room, position, ...joined }) => {
+      connection.send({ type: 'joined', room, ...position, ...joined, id })
     }, { since })
   }
 }
