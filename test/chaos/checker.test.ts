@@ -51,6 +51,7 @@ test('each thing that must not be is found', (t) => {
     ['a message comes twice', ['order'], [joined(0), message(1), message(1)]],
     ['a newer one comes first', ['order'], [joined(0), message(2), message(1)]],
     ['a message comes before joined', ['order'], [message(1)]],
+    ['a message comes before it is joined again', ['order'], [joined(0), message(1), closed, message(2), back(2, 2)]],
     ['the missed messages do not follow', ['order'], [joined(0), message(1), closed, back(1, 3), message(4)]],
     ['they are not as many as was said', ['declared'], [joined(0), message(1), closed, joined(3, { since: { epoch: E, offset: 1 }, recovered: true, missed: 1 }), message(2), message(3)]],
     ['recovered in another epoch', ['declared'], [joined(0), message(1), closed, { kind: 'joined', at, position: { epoch: 'f', offset: 2 }, since: { epoch: E, offset: 1 }, recovered: true, missed: 1 }]],

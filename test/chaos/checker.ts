@@ -14,7 +14,8 @@ const CONTEXT = 3
 /**
  * Judges a run by its records alone. The rules:
  *
- * - *order*: behind `joined` and `reset` a subscriber gets the offsets one after the other; none twice, none left out
+ * - *order*: behind `joined` and `reset` a subscriber gets the offsets one after the other; none twice, none left out, and none
+ *   before it is in the room
  * - *one message*: a position has one message, whoever looks
  * - *exactly once*: a message has one position; another one only in another epoch, and that only where Redis forgets
  * - *acknowledged*: what was acknowledged is where the answer said, and its publisher's earlier messages are before it
@@ -80,8 +81,8 @@ function checkView (view: View, records: Records, final: Final | undefined, plac
       continue
     }
     if (sight.kind === 'message') {
-      if (last === undefined) offend('order', `message ${sight.id} before joined`, i)
-      else {
+      if (!isIn) offend('order', `message ${sight.id} before joined`, i)
+      if (last !== undefined) {
         if (sight.offset <= last.offset) offend('order', `offset ${sight.offset} after ${last.offset}`, i)
         else if (sight.offset !== last.offset + 1) offend('order', `offset ${sight.offset} after ${last.offset}: ${sight.offset - last.offset - 1} are missing and nothing was declared`, i)
         last = { epoch: last.epoch, offset: sight.offset }

@@ -149,7 +149,7 @@ export class Subscriber {
       sights.push({ kind: 'joined', at: now(), position, since, recovered: frame.recovered as boolean | undefined, missed: frame.missed as number | undefined })
       place.waiting = false
       if (frame.recovered !== true) place.last = position
-    } else if (place.waiting) {
+    } else if (place.waiting && place.view.room.startsWith('@')) {
       // Of an automatic room, before it was resumed: comes again behind the answer.
     } else if (frame.type === 'reset') {
       sights.push({ kind: 'reset', at: now(), position, reason: frame.reason as string })
