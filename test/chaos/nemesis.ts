@@ -48,7 +48,8 @@ export class Nemesis {
     switch (name) {
       case 'kill the pub/sub connections':
       case 'kill the command connections':
-        await redis.command('CLIENT', 'KILL', 'TYPE', name.includes('pub/sub') ? 'pubsub' : 'normal').catch(() => {}) // Redis may be away.
+        // Redis may be away, and who asks it may then wait for ever.
+        await Promise.race([redis.command('CLIENT', 'KILL', 'TYPE', name.includes('pub/sub') ? 'pubsub' : 'normal').catch(() => {}), sleep(2_000)])
         return
       case 'freeze Redis':
         await this.#afterThat(async () => {

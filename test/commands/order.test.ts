@@ -164,7 +164,7 @@ test('with 64 frames waiting the socket is not read, and nothing is lost or reor
     }
     // Each is as large as what one read of the socket brings: so those in the same read do not blur the bound.
     const filler = 'x'.repeat(60_000)
-    const total = 150
+    const total = 300 // More than the kernel takes while nobody reads.
     for (let i = 0; i < total; i++) client.send({ type: 'publish', room: 'lobby', data: i, filler, id: `${slow}-${i}` })
     await until(() => server?.isPaused === true, 'the socket to be paused')
     await until(() => client.ws.bufferedAmount > 0 || seen.asked >= 64)
