@@ -50,6 +50,18 @@ export default [
     }
   })),
   {
+    // It runs in browsers. Of the service it takes types, and the table of close codes.
+    files: ['client/**/*.ts'],
+    rules: {
+      'no-restricted-imports': ['error', {
+        patterns: [
+          { group: ['**/plugins/**', '**/routes/**', '**/src/*', '**/src/*/*', '!**/src/protocol/*'], message: 'client/ knows the protocol alone.' },
+          { group: ['node:*'], message: 'client/ runs in browsers.' }
+        ]
+      }]
+    }
+  },
+  {
     files: ['routes/**/*.ts'],
     rules: {
       'no-restricted-imports': ['error', {
