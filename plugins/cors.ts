@@ -10,7 +10,7 @@ export default fp(async (app) => {
     origin: config.allowedOrigins === '*' ? '*' : (origin, done) => { done(null, origin !== undefined && isOriginAllowed(config, origin)) },
     credentials: config.JWT_COOKIE !== undefined,
     methods: ['GET', 'HEAD', 'POST', 'DELETE'],
-    allowedHeaders: ['Authorization', 'Content-Type', 'Idempotency-Key'],
+    allowedHeaders: ['Authorization', 'Content-Type', 'Idempotency-Key', 'Last-Event-ID'],
     exposedHeaders: ['Idempotent-Replayed', 'Retry-After'],
     strictPreflight: false, // It would answer an OPTIONS that is no preflight with 400, in plain text.
     maxAge: 600

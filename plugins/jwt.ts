@@ -14,6 +14,10 @@ declare module 'fastify' {
     /** Set by `authentication.required`. The name is one that the application around it will not have. */
     roomcastIdentity: Identity | null
   }
+  interface FastifyContextConfig {
+    /** `?token=` is accepted: a browser's `EventSource` cannot set headers. */
+    tokenInQuery?: boolean
+  }
 }
 
 export interface Authentication {
@@ -70,7 +74,7 @@ export default fp(async (app) => {
   app.decorate('authentication', {
     verify,
     required: async (request) => {
-      const { token, fromCookie } = findToken(request, { query: request.ws, cookie: config.JWT_COOKIE })
+      const { token, fromCookie } = findToken(request, { query: request.ws || request.routeOptions.config.tokenInQuery === true, cookie: config.JWT_COOKIE })
       const { origin } = request.headers
       // A browser sends its cookies whoever makes it call: a page from elsewhere must not.
       if (fromCookie && origin !== undefined && !SAFE_METHODS.has(request.method) && !isOriginAllowed(config, origin)) {

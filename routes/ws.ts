@@ -2,11 +2,11 @@ import type { Duplex } from 'node:stream'
 import rateLimit from '@fastify/rate-limit'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import type { WebSocket } from 'ws'
-import { Admission } from '../src/admission.ts'
 import { RoomcastError } from '../src/errors.ts'
 import { CLOSE_CODES, type CloseReason } from '../src/protocol/close-codes.ts'
 import type { Position } from '../src/protocol/envelope.ts'
 import { isOrigin, isRoomName, ROOM_RULE } from '../src/protocol/names.ts'
+import { parsePosition } from '../src/protocol/position.ts'
 import { type Parameters, Sockets } from '../src/sockets.ts'
 import { faultOfHandshake, narrowOffer, takeOver } from '../src/upgraded.ts'
 
@@ -15,9 +15,8 @@ const HANDSHAKE_TIMEOUT_MS = 10_000
 
 /** `GET /ws`: a WebSocket connection. */
 const route: FastifyPluginAsync = async (app) => {
-  const { config, hub, rooms } = app
-  const admission = new Admission(app)
-  const sockets = new Sockets({ config, hub, rooms, onError: (err) => { app.log.error({ err }, 'command failed') } })
+  const { config, hub, rooms, admission, entrance } = app
+  const sockets = new Sockets({ config, hub, rooms, entrance, onError: (err) => { app.log.error({ err }, 'command failed') } })
   if (config.UPGRADES_PER_MINUTE > 0) {
     await app.register(rateLimit, { global: false, errorResponseBuilder: (_request, { ttl }) => new RoomcastError('rate_limited', 'Too many new connections from this address', ttl) })
   }
@@ -28,7 +27,7 @@ const route: FastifyPluginAsync = async (app) => {
     handlerTimeout: HANDSHAKE_TIMEOUT_MS,
     schema: { hide: true },
     config: config.UPGRADES_PER_MINUTE > 0 ? { rateLimit: { max: config.UPGRADES_PER_MINUTE, timeWindow: 60_000 } } : {},
-    onRequest: async (request, reply) => { await admission.check(request, reply) },
+    onRequest: async (request, reply) => { await admission.checkUpgrade(request, reply) },
     preValidation: async (request, reply) => {
       // What is wrong is said while it still can be, with a status.
       const fault = faultOfHandshake(request.raw)
@@ -95,9 +94,8 @@ function readParameters ({ query }: FastifyRequest): Parameters {
   return { rooms, since: since === undefined ? undefined : readPosition(since), origin: origin as string | undefined }
 }
 
-/** Reads `<epoch>:<offset>`. */
 function readPosition (text: string | string[]): Position {
-  const [, epoch, offset] = (typeof text === 'string' && /^(.{1,32}):(\d{1,16})$/.exec(text)) || []
-  if (epoch === undefined || !Number.isSafeInteger(Number(offset))) throw new RoomcastError('invalid_request', 'since has to be <epoch>:<offset>')
-  return { epoch, offset: Number(offset) }
+  const position = typeof text === 'string' ? parsePosition(text) : undefined
+  if (position === undefined) throw new RoomcastError('invalid_request', 'since has to be <epoch>:<offset>')
+  return position
 }

@@ -1,4 +1,4 @@
-import type { Duplex } from 'node:stream'
+import type { Duplex, Writable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { goingDown, RoomcastError } from './errors.ts'
 import { isOriginAllowed } from './origins.ts'
@@ -8,7 +8,7 @@ import { isBearerEntry, offeredProtocols } from './token.ts'
 /** When to try again where the node is full, ms. */
 const FULL_RETRY_MS = 5_000
 
-/** Who may ask for an upgrade at all; the sockets that have asked and not been answered are in `app.upgrades`. */
+/** Who may open a connection at all. The sockets that have asked for an upgrade and not been answered are in `app.upgrades`. */
 export class Admission {
   readonly #app: FastifyInstance
   readonly #addresses = new Map<string, number>()
@@ -19,8 +19,9 @@ export class Admission {
     this.#forget = function () { app.upgrades.delete(this) }
   }
 
-  async check (request: FastifyRequest, reply: FastifyReply): Promise<void> {
-    const { config, hub, shutdown, upgrades } = this.#app
+  /** Of a WebSocket: before the upgrade. */
+  async checkUpgrade (request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    const { upgrades } = this.#app
     if (!request.ws) {
       void reply.header('upgrade', 'websocket') // RFC 9110, section 15.5.22: a 426 names the protocol.
       throw new RoomcastError('upgrade_required', 'This is a WebSocket endpoint')
@@ -29,17 +30,22 @@ export class Admission {
     upgrades.add(socket)
     socket.once('close', this.#forget)
 
-    if (shutdown.draining) throw goingDown()
-    const { origin } = request.headers
-    if (origin !== undefined && !isOriginAllowed(config, origin)) throw new RoomcastError('origin_forbidden')
+    this.#check(request)
     const protocols = offeredProtocols(request)
     if (protocols.length > 0 && protocols.every(isBearerEntry)) {
       throw new RoomcastError('invalid_request', `Offer the subprotocol ${SUBPROTOCOL} beside the token: a browser closes a connection that selects none`)
     }
-    if (config.MAX_CONNECTIONS > 0 && hub.connections.size >= config.MAX_CONNECTIONS) {
-      throw new RoomcastError('overloaded', 'This instance takes no more connections', FULL_RETRY_MS)
+    this.#countAddress(request.ip, socket)
+  }
+
+  /** Of an event stream: before its headers, when it is known who asks. */
+  checkStream (request: FastifyRequest, reply: FastifyReply, user: string): void {
+    const { config, hub } = this.#app
+    this.#check(request)
+    if (config.MAX_CONNECTIONS_PER_USER > 0 && hub.connectionsOf(user) >= config.MAX_CONNECTIONS_PER_USER) {
+      throw new RoomcastError('connection_limit', 'Too many connections of this user', FULL_RETRY_MS)
     }
-    if (config.MAX_CONNECTIONS_PER_ADDRESS > 0) this.#countAddress(request.ip, config.MAX_CONNECTIONS_PER_ADDRESS, socket)
+    this.#countAddress(request.ip, reply.raw)
   }
 
   /** The socket has its upgrade. */
@@ -48,11 +54,23 @@ export class Admission {
     socket.removeListener('close', this.#forget)
   }
 
-  #countAddress (address: string, limit: number, socket: Duplex): void {
+  #check ({ headers: { origin } }: FastifyRequest): void {
+    const { config, hub, shutdown } = this.#app
+    if (shutdown.draining) throw goingDown()
+    if (origin !== undefined && !isOriginAllowed(config, origin)) throw new RoomcastError('origin_forbidden')
+    if (config.MAX_CONNECTIONS > 0 && hub.connections.size >= config.MAX_CONNECTIONS) {
+      throw new RoomcastError('overloaded', 'This instance takes no more connections', FULL_RETRY_MS)
+    }
+  }
+
+  /** @param until what closes when the connection does */
+  #countAddress (address: string, until: Writable): void {
+    const limit = this.#app.config.MAX_CONNECTIONS_PER_ADDRESS
+    if (limit === 0) return
     const count = this.#addresses.get(address) ?? 0
     if (count >= limit) throw new RoomcastError('connection_limit', 'Too many connections from this address', FULL_RETRY_MS)
     this.#addresses.set(address, count + 1)
-    socket.once('close', () => {
+    until.once('close', () => {
       const rest = (this.#addresses.get(address) ?? 1) - 1
       if (rest === 0) this.#addresses.delete(address)
       else this.#addresses.set(address, rest)

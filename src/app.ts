@@ -1,10 +1,12 @@
 import type { Duplex } from 'node:stream'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import fp from 'fastify-plugin'
+import admission from '../plugins/admission.ts'
 import bodies from '../plugins/bodies.ts'
 import broker from '../plugins/broker.ts'
 import config from '../plugins/config.ts'
 import cors from '../plugins/cors.ts'
+import entrance from '../plugins/entrance.ts'
 import errors from '../plugins/errors.ts'
 import hub from '../plugins/hub.ts'
 import jwt from '../plugins/jwt.ts'
@@ -80,6 +82,8 @@ const roomcast: FastifyPluginAsync<RoomcastOptions> = async (app, { prefix = '',
     await scope.register(hub)
     await scope.register(rooms)
     await scope.register(shutdown)
+    await scope.register(admission)
+    await scope.register(entrance)
     app.decorate('rooms', scope.rooms)
     app.decorate('roomcast', scope as FastifyInstance & Roomcast)
 

@@ -1,23 +1,15 @@
-import { randomUUID } from 'node:crypto'
 import type { Duplex } from 'node:stream'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { WebSocket } from 'ws'
 import { Inbox } from './commands/inbox.ts'
 import type { Config } from './config.ts'
+import { AUTOMATIC_ROOMS, type Entrance } from './entrance.ts'
 import { RoomcastError, toRoomcastError } from './errors.ts'
-import { Connection } from './hub/connection.ts'
 import type { Hub } from './hub/hub.ts'
 import type { Position } from './protocol/envelope.ts'
-import { ALL_ROOM, SUBPROTOCOL, USER_ALIAS } from './protocol/names.ts'
+import { SUBPROTOCOL } from './protocol/names.ts'
 import type { Identity } from './rooms/identity.ts'
 import type { Rooms } from './rooms/rooms.ts'
 import { WebSocketTransport } from './transport/websocket.ts'
-
-/** A connection outlives its token by this much, ms. */
-const EXPIRY_GRACE_MS = 10_000
-
-/** Until automatic rooms that could not be joined are tried again, ms. */
-const RETRY_MS = 1_000
 
 /** What a client asked for in the URL. */
 export interface Parameters {
@@ -31,6 +23,7 @@ export interface SocketsOptions {
   config: Config
   hub: Hub
   rooms: Rooms
+  entrance: Entrance
   /** Told what is our fault. */
   onError: (error: unknown) => void
 }
@@ -45,10 +38,9 @@ export class Sockets {
   readonly #onMessage: (this: WebSocket, data: Buffer, isBinary: boolean) => void
   readonly #onSign: (this: WebSocket) => void
   readonly #onClose: (this: WebSocket) => void
-  readonly #onEnd: (connection: Connection) => void
 
   constructor (options: SocketsOptions) {
-    const { hub, rooms, onError } = options
+    const { hub, onError } = options
     this.#options = options
     this.#onMessage = function (data, isBinary) {
       const inbox = (this as Attached)[kInbox]
@@ -71,22 +63,12 @@ export class Sockets {
       connection.end()
       hub.remove(connection)
     }
-    this.#onEnd = (connection) => { rooms.disconnect(connection) }
   }
 
   /** Opens a connection; synchronous, for after an await the first message would be lost. */
   open (ws: WebSocket, socket: Duplex, identity: Identity, parameters: Parameters): void {
-    const { config, hub, rooms, onError } = this.#options
-    const id = randomUUID()
-    const connection = new Connection({
-      id,
-      origin: parameters.origin ?? id,
-      user: identity.user,
-      expiresAt: Math.min(identity.expiresAt, Date.now() + config.MAX_TOKEN_LIFETIME_SECONDS * 1_000) + EXPIRY_GRACE_MS,
-      transport: new WebSocketTransport(ws, socket),
-      maxQueueBytes: config.MAX_QUEUE_BYTES,
-      onEnd: this.#onEnd
-    })
+    const { config, hub, rooms, entrance, onError } = this.#options
+    const connection = entrance.open(identity, parameters.origin, new WebSocketTransport(ws, socket))
     const inbox = new Inbox({
       connection,
       identity,
@@ -102,30 +84,11 @@ export class Sockets {
     inbox.hold(this.#enter(inbox, parameters, ws.protocol === SUBPROTOCOL))
   }
 
-  /** Joins the automatic rooms, says welcome to who wants it, and joins the rooms of the URL. */
+  /** Lets a connection in, and joins the rooms of the URL. */
   async #enter (inbox: Inbox, { rooms: names, since }: Parameters, welcome: boolean): Promise<void> {
-    const { config, rooms } = this.#options
+    const { rooms, entrance } = this.#options
     const { connection, identity } = inbox
-    const automatic = new Map<string, Position | undefined>([[USER_ALIAS, undefined], [ALL_ROOM, undefined]])
-    const missing: string[] = []
-    for (const name of automatic.keys()) {
-      await rooms.join(connection, identity, name, ({ position }) => { automatic.set(name, position) }).catch((error: unknown) => {
-        if (!isUnavailable(error)) throw error
-        missing.push(name)
-      })
-    }
-    if (welcome) {
-      connection.send({
-        type: 'welcome',
-        connection: connection.id,
-        origin: connection.origin,
-        user: connection.user,
-        expiresAt: connection.expiresAt - EXPIRY_GRACE_MS,
-        heartbeatMs: config.HEARTBEAT_SECONDS * 1_000,
-        rooms: [...automatic].map(([room, position]) => ({ room, ...position }))
-      })
-    }
-    if (missing.length > 0) this.#joinLater(inbox, missing, welcome).catch(this.#options.onError)
+    await entrance.enter(connection, identity, AUTOMATIC_ROOMS, welcome)
     for (const name of names) {
       if (connection.ended) return
       await rooms.join(connection, identity, name, ({ room, position, ...joined }) => {
@@ -137,23 +100,4 @@ export class Sockets {
       })
     }
   }
-
-  /** Nobody can ask for the automatic rooms again: while they cannot be reached, it is tried until they can. */
-  async #joinLater ({ connection, identity }: Inbox, names: string[], tell: boolean): Promise<void> {
-    for (const name of names) {
-      for (let joined = false; !joined && !connection.ended;) {
-        await sleep(RETRY_MS, undefined, { ref: false })
-        joined = await this.#options.rooms.join(connection, identity, name, ({ room, position, audience }) => {
-          if (tell) connection.send({ type: 'joined', room, ...position, audience })
-        }).then(() => true, (error: unknown) => {
-          if (!isUnavailable(error)) throw error
-          return false
-        })
-      }
-    }
-  }
-}
-
-function isUnavailable (error: unknown): boolean {
-  return error instanceof RoomcastError && error.code === 'unavailable'
 }

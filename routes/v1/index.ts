@@ -1,5 +1,6 @@
 import type { FastifyPluginAsync } from 'fastify'
 import broadcast from './broadcast.ts'
+import events from './events.ts'
 import messages from './messages.ts'
 import rooms from './rooms/index.ts'
 import roomMessages from './rooms/messages.ts'
@@ -20,6 +21,7 @@ const routes: FastifyPluginAsync = async (app) => {
   await app.register(userMessages)
   await app.register(broadcast)
   await app.register(rooms)
+  await app.register(events)
 }
 
 export default routes

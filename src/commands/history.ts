@@ -1,6 +1,5 @@
 import { encodeHistoryMessage } from '../protocol/message.ts'
 import type { ClientFrames } from '../protocol/frames.ts'
-import { textFrame } from '../transport/websocket.ts'
 import { type Command, membershipIn } from './command.ts'
 
 export const history: Command<ClientFrames['history']> = {
@@ -11,7 +10,7 @@ export const history: Command<ClientFrames['history']> = {
     const { position, recovered, messages, next } = page
     const head = JSON.stringify({ type: 'history', id, room, ...position, recovered, next })
     const list = messages.map((message) => encodeHistoryMessage(room, message)).join()
-    const answer = () => { connection.write(textFrame(`${head.slice(0, -1)},"messages":[${list}]}`)) }
+    const answer = () => { connection.sendJson('history', `${head.slice(0, -1)},"messages":[${list}]}`) }
     // In the room's order: a message on the page must not come live after it.
     const membership = membershipIn(connection, name)
     if (membership === undefined) answer()

@@ -1,8 +1,8 @@
 import type { CloseReason } from '../protocol/close-codes.ts'
 import { encodeFrame } from '../protocol/codec.ts'
 import type { ServerFrame } from '../protocol/frames.ts'
+import type { Batch } from '../transport/batch.ts'
 import type { Transport } from '../transport/transport.ts'
-import { textFrame } from '../transport/websocket.ts'
 import type { Membership } from './room.ts'
 
 /** A slow consumer gets this long to take its close frame, ms; behind a full queue it rarely does. */
@@ -61,15 +61,14 @@ export class Connection {
     return this.#transport.unfinished
   }
 
-  /** Writes a chunk, unless more than the bound is waiting already: then the client is a slow consumer and is closed. */
-  write (chunk: Buffer): void {
-    if (this.#ended) return
-    if (this.#transport.queued > this.#maxQueueBytes) {
-      this.close('slowConsumer')
-      setTimeout(() => { this.#transport.terminate() }, SLOW_CONSUMER_GRACE_MS).unref()
-      return
-    }
-    this.#transport.write(chunk)
+  /** Whether the client answers pings. */
+  get answers (): boolean {
+    return this.#transport.answers
+  }
+
+  /** Writes frames about a room; only in its order. Like all that is written: unless the client is a slow consumer. */
+  write (batch: Batch): void {
+    if (this.#takesMore()) this.#transport.write(batch)
   }
 
   /** Resolves when nothing much is waiting for the kernel, or the transport has ended: there is room for a page of history. */
@@ -79,7 +78,16 @@ export class Connection {
 
   /** Sends a frame that concerns no room. Frames about a room go through `Room.run`, in its order. */
   send (frame: ServerFrame): void {
-    this.write(textFrame(encodeFrame(frame)))
+    this.sendJson(frame.type, encodeFrame(frame))
+  }
+
+  /** The same with a frame that is JSON already. */
+  sendJson (type: ServerFrame['type'], json: string): void {
+    if (this.#takesMore()) this.#transport.send(type, json)
+  }
+
+  ping (): void {
+    if (this.#takesMore()) this.#transport.ping()
   }
 
   /** Ends it politely; nothing is delivered from here on. */
@@ -92,6 +100,15 @@ export class Connection {
   terminate (): void {
     this.end()
     this.#transport.terminate()
+  }
+
+  /** Not when more than the bound is waiting already: then the client is a slow consumer, and is closed. */
+  #takesMore (): boolean {
+    if (this.#ended) return false
+    if (this.#transport.queued <= this.#maxQueueBytes) return true
+    this.close('slowConsumer')
+    setTimeout(() => { this.#transport.terminate() }, SLOW_CONSUMER_GRACE_MS).unref()
+    return false
   }
 
   /** The client or the network ended it, or we did: leave the rooms. */

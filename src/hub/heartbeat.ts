@@ -1,4 +1,3 @@
-import { PING } from '../transport/websocket.ts'
 import type { Connection } from './connection.ts'
 import type { Hub } from './hub.ts'
 
@@ -52,7 +51,7 @@ export class Heartbeat {
 
   #check (connection: Connection): void {
     const { tick } = this.#hub
-    if (this.#pings && tick - connection.heard > this.#period + ANSWER_SWEEPS) {
+    if (this.#pings && connection.answers && tick - connection.heard > this.#period + ANSWER_SWEEPS) {
       connection.close('noHeartbeat')
       connection.terminate()
       return
@@ -64,6 +63,6 @@ export class Heartbeat {
       return
     }
     connection.wasUnfinished = connection.unfinished
-    if (this.#pings) connection.write(PING)
+    if (this.#pings) connection.ping()
   }
 }

@@ -1,8 +1,7 @@
-import { encodeFrame } from '../protocol/codec.ts'
 import { roomLabel } from '../protocol/names.ts'
 import type { MessageEnvelope, NoticeEnvelope, Position } from '../protocol/envelope.ts'
 import type { EncodedContent, Placed } from '../protocol/message.ts'
-import { messageFrame, textFrame } from '../transport/websocket.ts'
+import { Batch, RoomFrame } from '../transport/batch.ts'
 import type { Connection } from './connection.ts'
 
 /** A batch is closed at this size, bytes: what is written to a member at once. */
@@ -17,7 +16,7 @@ const RECALLED_BYTES = 512 * 1024
 /** A message that was delivered to a room. */
 export interface Delivered {
   offset: number
-  frame: Buffer
+  frame: RoomFrame
   /** The origin whose connections did not get it. */
   exclude: string | undefined
 }
@@ -32,9 +31,9 @@ export interface Membership {
   index: number
 }
 
-/** Messages that were delivered in one turn of the event loop and leave as one chunk. */
-interface Batch {
-  frames: Buffer[]
+/** Frames that were delivered in one turn of the event loop and leave together. */
+interface Gathered {
+  frames: RoomFrame[]
   bytes: number
   /** Origins and users some of its frames are not for; and for which frames that holds. */
   exceptions?: Map<string, Set<number>>
@@ -44,7 +43,7 @@ interface Batch {
   after?: (() => void)[]
 }
 
-type Step = Batch | (() => void)
+type Step = Gathered | (() => void)
 
 /** Bytes that wait for their turn, in all rooms of the node. */
 export interface Backlog {
@@ -79,8 +78,8 @@ export class Room {
   #taken: Position | undefined
   /** Of the latest message written to the members. */
   #written: Position | undefined
-  /** The batch being written, joined into one chunk, and the member it goes to next. */
-  #chunk: Buffer | undefined
+  /** The batch being written, and the member it goes to next. */
+  #batch: Batch | undefined
   #next = 0
 
   constructor (name: string, schedule: (room: Room) => void, backlog: Backlog) {
@@ -115,7 +114,7 @@ export class Room {
   /** Takes an envelope for delivery; drops what the room has had. That nothing is missing before it is the caller's business. */
   deliver (envelope: MessageEnvelope | NoticeEnvelope): void {
     if (envelope.kind === 'notice') {
-      this.#append(textFrame(envelope.frame), envelope.exceptUser === undefined ? undefined : userKey(envelope.exceptUser))
+      this.#append(RoomFrame.ofNotice(this.label, envelope.frame), envelope.exceptUser === undefined ? undefined : userKey(envelope.exceptUser))
       return
     }
     const { position } = envelope
@@ -124,14 +123,19 @@ export class Room {
       this.#taken = position
     }
     const { fields, bytes, time, exclude } = envelope
-    const frame = this.frame({ fields, bytes, time, offset: position?.offset })
+    const frame = this.frame({ fields, bytes, time, offset: position?.offset }, position?.epoch)
     if (this.#recalling > 0 && position !== undefined) this.#recall({ offset: position.offset, frame, exclude })
     this.#append(frame, exclude === undefined ? undefined : originKey(exclude))
   }
 
   /** The frame of a message, as members of this room get it. */
-  frame (message: EncodedContent & Placed): Buffer {
-    return messageFrame(this.label, message)
+  frame (message: EncodedContent & Placed, epoch: string | undefined): RoomFrame {
+    return RoomFrame.ofMessage(this.label, message, epoch)
+  }
+
+  /** Frames that somebody gets together. */
+  batch (frames: RoomFrame[]): Batch {
+    return new Batch(frames)
   }
 
   /** Has the room recall the latest messages that are delivered from here on, until the function it returns is called. */
@@ -151,7 +155,7 @@ export class Room {
   reset (position: Position, reason: 'epoch' | 'history'): void {
     this.#taken = position
     this.#forget() // They do not lead to where the room is now.
-    this.#append(textFrame(encodeFrame({ type: 'reset', room: this.label, ...position, reason })), undefined)
+    this.#append(RoomFrame.ofReset({ type: 'reset', room: this.label, ...position, reason }, position), undefined)
   }
 
   /** Runs a step behind everything that was delivered before: at once when nothing is waiting. */
@@ -184,7 +188,7 @@ export class Room {
     if (this.#members[membership.index] !== membership) return
     membership.connection.memberships.delete(this.name)
     this.#size--
-    if (this.#chunk !== undefined) {
+    if (this.#batch !== undefined) {
       this.#members[membership.index] = undefined
       return
     }
@@ -210,7 +214,7 @@ export class Room {
         continue
       }
       cost += this.#write(step, budget - cost)
-      if (this.#chunk !== undefined) continue
+      if (this.#batch !== undefined) continue
       this.#queue.shift() // Before its steps: what they deliver is not part of it any more.
       if (step.after !== undefined) for (const after of step.after) after()
     }
@@ -223,9 +227,9 @@ export class Room {
 
   #recall (delivered: Delivered): void {
     this.#recalled.push(delivered)
-    this.#recalledBytes += delivered.frame.length
+    this.#recalledBytes += delivered.frame.bytes
     while (this.#recalled.length > RECALLED_MESSAGES || this.#recalledBytes > RECALLED_BYTES) {
-      this.#recalledBytes -= (this.#recalled.shift() as Delivered).frame.length
+      this.#recalledBytes -= (this.#recalled.shift() as Delivered).frame.bytes
     }
   }
 
@@ -234,58 +238,58 @@ export class Room {
     this.#recalledBytes = 0
   }
 
-  #append (frame: Buffer, exception: string | undefined): void {
+  #append (frame: RoomFrame, exception: string | undefined): void {
     if (this.#members.length === 0 && this.#queue.length === 0) {
       this.#written = this.#taken
       return
     }
-    let batch = this.#queue.at(-1)
+    let gathered = this.#queue.at(-1)
     // The head may be half written; what comes now is not part of it.
-    if (batch === undefined || typeof batch === 'function' || batch.bytes >= BATCH_BYTES || (this.#chunk !== undefined && this.#queue.length === 1)) {
-      batch = { frames: [], bytes: 0, position: undefined }
-      this.#queue.push(batch)
+    if (gathered === undefined || typeof gathered === 'function' || gathered.bytes >= BATCH_BYTES || (this.#batch !== undefined && this.#queue.length === 1)) {
+      gathered = { frames: [], bytes: 0, position: undefined }
+      this.#queue.push(gathered)
     }
     if (exception !== undefined) {
-      batch.exceptions ??= new Map()
-      const indexes = batch.exceptions.get(exception)
-      if (indexes === undefined) batch.exceptions.set(exception, new Set([batch.frames.length]))
-      else indexes.add(batch.frames.length)
+      gathered.exceptions ??= new Map()
+      const indexes = gathered.exceptions.get(exception)
+      if (indexes === undefined) gathered.exceptions.set(exception, new Set([gathered.frames.length]))
+      else indexes.add(gathered.frames.length)
     }
-    batch.frames.push(frame)
-    batch.bytes += frame.length
-    batch.position = this.#taken
-    this.#backlog.bytes += frame.length
+    gathered.frames.push(frame)
+    gathered.bytes += frame.bytes
+    gathered.position = this.#taken
+    this.#backlog.bytes += frame.bytes
     this.#schedule(this)
   }
 
-  /** Writes a batch to the members from where it stopped, as far as the budget goes; `#chunk` is gone when it is done. */
-  #write (batch: Batch, budget: number): number {
-    if (this.#chunk === undefined) {
-      this.#chunk = batch.frames.length === 1 ? batch.frames[0] as Buffer : Buffer.concat(batch.frames, batch.bytes)
+  /** Writes what was gathered to the members from where it stopped, as far as the budget goes; `#batch` is gone when it is done. */
+  #write (gathered: Gathered, budget: number): number {
+    if (this.#batch === undefined) {
+      this.#batch = new Batch(gathered.frames)
       this.#next = 0
     }
-    const chunk = this.#chunk
+    const batch = this.#batch
     const members = this.#members
-    const price = 1 + Math.floor(chunk.length / COST_BYTES)
+    const price = 1 + Math.floor(batch.bytes / COST_BYTES)
     const from = this.#next
     const to = Math.min(members.length, from + Math.ceil(budget / price))
-    if (batch.exceptions === undefined) {
-      for (let i = from; i < to; i++) members[i]?.connection.write(chunk)
+    if (gathered.exceptions === undefined) {
+      for (let i = from; i < to; i++) members[i]?.connection.write(batch)
     } else {
       for (let i = from; i < to; i++) {
         const connection = members[i]?.connection
-        if (connection !== undefined) writeExcept(connection, batch, chunk)
+        if (connection !== undefined) writeExcept(connection, batch, gathered.exceptions)
       }
     }
     this.#next = to
-    if (to >= members.length) this.#finish(batch)
+    if (to >= members.length) this.#finish(gathered)
     return (to - from) * price
   }
 
-  #finish (batch: Batch): void {
-    this.#chunk = undefined
-    this.#written = batch.position
-    this.#backlog.bytes -= batch.bytes
+  #finish (gathered: Gathered): void {
+    this.#batch = undefined
+    this.#written = gathered.position
+    this.#backlog.bytes -= gathered.bytes
     if (this.#size !== this.#members.length) this.#closeGaps()
   }
 
@@ -301,16 +305,15 @@ export class Room {
 }
 
 /** Writes a batch to a connection without the frames that are not for it. */
-function writeExcept (connection: Connection, batch: Batch, chunk: Buffer): void {
-  const exceptions = batch.exceptions as Map<string, Set<number>>
+function writeExcept (connection: Connection, batch: Batch, exceptions: Map<string, Set<number>>): void {
   const byOrigin = exceptions.get(originKey(connection.origin))
   const byUser = exceptions.get(userKey(connection.user))
   if (byOrigin === undefined && byUser === undefined) {
-    connection.write(chunk)
+    connection.write(batch)
     return
   }
   const rest = batch.frames.filter((_, index) => !byOrigin?.has(index) && !byUser?.has(index))
-  if (rest.length > 0) connection.write(rest.length === 1 ? rest[0] as Buffer : Buffer.concat(rest))
+  if (rest.length > 0) connection.write(new Batch(rest))
 }
 
 // One map holds both kinds of exception; an origin cannot contain the separator.

@@ -45,6 +45,11 @@ export function userRoom (user: string): string {
   return `${USER_ALIAS}:${user}`
 }
 
+/** Whether a name is what clients call an automatic room. */
+export function isAlias (name: string): boolean {
+  return name === USER_ALIAS || name === ALL_ROOM
+}
+
 /** Whether a room is one that the service puts its members into by itself. */
 export function isAutomatic (room: string): boolean {
   return room.charCodeAt(0) === 0x40 // @

@@ -19,6 +19,9 @@ export interface RecoveryOptions {
   pageBytes: number
 }
 
+/** What `Connection.write` takes. */
+type Frames = ReturnType<Room['batch']>
+
 /** What somebody missed who comes back to a room. */
 export interface Missed {
   /** Whether it is all there; if not, there is nothing. */
@@ -26,10 +29,10 @@ export interface Missed {
   /** How many messages, without those that were not for the connection. */
   count: number
   /** Their frames, in order. */
-  chunks: Buffer[]
+  batches: Frames[]
 }
 
-const NOTHING: Missed = { recovered: false, count: 0, chunks: [] }
+const NOTHING: Missed = { recovered: false, count: 0, batches: [] }
 
 /**
  * Brings members that come back to where their room is: with all that they missed, or with nothing.
@@ -43,7 +46,7 @@ export class Recovery {
   readonly #continuity: Continuity
   readonly #pageBytes: number
   /** The frames of pages that several come back with. */
-  readonly #chunks = new WeakMap<HistoryPage, Buffer>()
+  readonly #batches = new WeakMap<HistoryPage, Frames>()
 
   constructor ({ reads, continuity, pageBytes }: RecoveryOptions) {
     this.#reads = reads
@@ -90,28 +93,28 @@ export class Recovery {
     const recalled = room.recalled.filter(({ offset }) => offset > top.offset && offset <= here.offset)
     // Offsets have no gaps. If these have one, more was delivered meanwhile than the room recalls.
     if (recalled.length !== here.offset - top.offset) return NOTHING
-    if (recalled.reduce((sum, { frame }) => sum + frame.length, 0) > this.#pageBytes) return NOTHING // It would be a slow consumer at once.
+    if (recalled.reduce((sum, { frame }) => sum + frame.bytes, 0) > this.#pageBytes) return NOTHING // It would be a slow consumer at once.
 
     const messages = page.messages.filter(({ exclude }) => exclude !== connection.origin)
     const live = recalled.filter(({ exclude }) => exclude !== connection.origin)
-    const chunks = [
-      messages.length === page.messages.length ? this.#chunkOf(room, page) : join(room, messages),
-      Buffer.concat(live.map(({ frame }) => frame))
+    const batches = [
+      messages.length === page.messages.length ? this.#batchOf(room, page) : batch(room, messages, top.epoch),
+      room.batch(live.map(({ frame }) => frame))
     ]
-    return { recovered: true, count: messages.length + live.length, chunks: chunks.filter(({ length }) => length > 0) }
+    return { recovered: true, count: messages.length + live.length, batches: batches.filter(({ bytes }) => bytes > 0) }
   }
 
   /** The frames of a whole page, for everybody who came back with it: a thousand at once is an ordinary day. */
-  #chunkOf (room: Room, page: HistoryPage): Buffer {
-    let chunk = this.#chunks.get(page)
-    if (chunk === undefined) {
-      chunk = join(room, page.messages)
-      this.#chunks.set(page, chunk)
+  #batchOf (room: Room, page: HistoryPage): Frames {
+    let frames = this.#batches.get(page)
+    if (frames === undefined) {
+      frames = batch(room, page.messages, page.position?.epoch)
+      this.#batches.set(page, frames)
     }
-    return chunk
+    return frames
   }
 }
 
-function join (room: Room, messages: StoredMessage[]): Buffer {
-  return Buffer.concat(messages.map((message) => room.frame(message)))
+function batch (room: Room, messages: StoredMessage[], epoch: string | undefined): Frames {
+  return room.batch(messages.map((message) => room.frame(message, epoch)))
 }

@@ -173,9 +173,9 @@ export class Rooms {
             answer(joined)
             return
           }
-          const { recovered, count, chunks } = missed()
+          const { recovered, count, batches } = missed()
           answer({ ...joined, recovered, ...(recovered && { missed: count }) })
-          for (const chunk of chunks) connection.write(chunk)
+          for (const batch of batches) connection.write(batch)
         })
       })
     } finally {

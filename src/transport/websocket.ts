@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
 import { CLOSE_CODES, type CloseReason } from '../protocol/close-codes.ts'
 import { type EncodedContent, messagePrefix, type Placed } from '../protocol/message.ts'
+import type { Batch } from './batch.ts'
 import type { Transport } from './transport.ts'
 
 /** First byte of an unfragmented frame: FIN and the opcode (RFC 6455, section 5.2). */
@@ -24,6 +25,7 @@ interface Receiver {
  * Sound only while permessage-deflate is off.
  */
 export class WebSocketTransport implements Transport {
+  readonly answers = true
   readonly #ws: WebSocket
   readonly #socket: Duplex
 
@@ -45,8 +47,16 @@ export class WebSocketTransport implements Transport {
     return receiver._fragmented !== 0 || receiver._bufferedBytes > 0 || receiver._state !== 0
   }
 
-  write (chunk: Buffer): void {
-    if (this.#ws.readyState === 1) this.#socket.write(chunk)
+  write (batch: Batch): void {
+    if (this.#ws.readyState === 1) this.#socket.write(batch.websocket)
+  }
+
+  send (_type: string, json: string): void {
+    if (this.#ws.readyState === 1) this.#socket.write(textFrame(json))
+  }
+
+  ping (): void {
+    if (this.#ws.readyState === 1) this.#socket.write(PING)
   }
 
   async drained (): Promise<void> {

@@ -4,7 +4,6 @@ import { test } from 'tap'
 import type { Connection } from '../../src/hub/connection.ts'
 import { drain } from '../../src/hub/drain.ts'
 import { Hub } from '../../src/hub/hub.ts'
-import { textFrame } from '../../src/transport/websocket.ts'
 import { deliver, connectTo, join, message, RecordingTransport } from './recorder.ts'
 
 test('the hub knows its connections and how many each user has', async (t) => {
@@ -102,7 +101,7 @@ test('a connection sends frames until it ends, and ends once', async (t) => {
   let ends = 0
   const connection = connectTo(transport, { onEnd: () => { ends++ } })
   connection.send({ type: 'pong', id: 1 })
-  connection.write(textFrame('{"type":"pong","id":2}'))
+  connection.sendJson('pong', '{"type":"pong","id":2}')
   t.strictSame(transport.json, [{ type: 'pong', id: 1 }, { type: 'pong', id: 2 }])
   t.equal(connection.ended, false)
   connection.close('removed')

@@ -3,7 +3,9 @@ import type { Hub } from '../../src/hub/hub.ts'
 import type { Membership, Room } from '../../src/hub/room.ts'
 import type { CloseReason } from '../../src/protocol/close-codes.ts'
 import type { MessageEnvelope, NoticeEnvelope } from '../../src/protocol/envelope.ts'
+import type { Batch } from '../../src/transport/batch.ts'
 import type { Transport } from '../../src/transport/transport.ts'
+import { PING, textFrame } from '../../src/transport/websocket.ts'
 
 /** A WebSocket frame of a server: not masked, not fragmented. */
 export interface WireFrame {
@@ -47,11 +49,24 @@ export class RecordingTransport implements Transport {
   open = true
   queued = 0
   unfinished = false
+  answers = true
   terminated = false
   closedFor: CloseReason | undefined
   readonly chunks: Buffer[] = []
 
-  write (chunk: Buffer): void {
+  write (batch: Batch): void {
+    this.#take(batch.websocket)
+  }
+
+  send (_type: string, json: string): void {
+    this.#take(textFrame(json))
+  }
+
+  ping (): void {
+    this.#take(PING)
+  }
+
+  #take (chunk: Buffer): void {
     if (this.open) this.chunks.push(chunk)
   }
 

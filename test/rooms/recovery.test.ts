@@ -48,8 +48,8 @@ async function start (t: Test) {
   return { broker, continuity, hub, network, held, room, member, publish, comeBack, words: () => member.transport.words }
 }
 
-function wordsOf ({ chunks }: Missed): unknown[] {
-  return chunks.flatMap(parseWire).map(({ payload }) => (JSON.parse(payload.toString()) as { text: string }).text)
+function wordsOf ({ batches }: Missed): unknown[] {
+  return batches.flatMap(({ websocket }) => parseWire(websocket)).map(({ payload }) => (JSON.parse(payload.toString()) as { text: string }).text)
 }
 
 test('who comes back while a hole is filled with an older page waits for it, and gets the newer ones as well', async (t) => {
@@ -101,7 +101,7 @@ test('when the room begins again while history is read, nothing is recovered', a
   broker.history = async (name, query) => await again.history(name, query)
   room.reset(fresh.position as Position, 'epoch')
   held[0]?.()
-  t.strictSame(await back, { recovered: false, count: 0, chunks: [] })
+  t.strictSame(await back, { recovered: false, count: 0, batches: [] })
   t.match(await comeBack(1, position?.epoch), { recovered: false })
   t.match(await comeBack(0, fresh.position?.epoch), { recovered: true, count: 1 })
 })

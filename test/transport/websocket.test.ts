@@ -124,13 +124,13 @@ test('a transport writes to the socket while it is open, and says how much is wa
   const { transport, state } = makeSocket()
   t.ok(transport.open)
   t.equal(transport.queued, 0)
-  transport.write(Buffer.alloc(100))
-  transport.write(Buffer.alloc(50))
+  transport.send('pong', 'x'.repeat(98))
+  transport.send('pong', 'x'.repeat(48))
   t.equal(transport.queued, 150)
   for (const readyState of [0, 2, 3]) {
     state.readyState = readyState
     t.notOk(transport.open)
-    transport.write(Buffer.alloc(1_000)) // RFC 6455, section 5.5.1: no data follows a close frame.
+    transport.send('pong', 'x'.repeat(1_000)) // RFC 6455, section 5.5.1: no data follows a close frame.
   }
   t.equal(transport.queued, 150)
 })
