@@ -207,7 +207,7 @@ export class Connector {
 
   #wait (reason: StatusReason, code?: number, retryAfterMs?: number): void {
     this.#current = undefined
-    const ms = retryAfterMs ?? fullJitter(this.#attempts++)
+    const ms = retryAfterMs ?? Math.round(fullJitter(this.#attempts++))
     this.#timer = setTimeout(() => { void this.#connect() }, ms)
     this.#setStatus({ state: 'waiting', reason, ...(code !== undefined && { code }), retryAt: Date.now() + ms })
   }

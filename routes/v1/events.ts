@@ -65,19 +65,21 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
     }
   }, (request, reply) => { open(request, reply, [request.query.room ?? []].flat(), request.query) })
 
+  function checkRooms (identity: Identity, rooms: string[]): void {
+    if (!rooms.every(isRoomName)) throw new RoomcastError('invalid_room', ROOM_RULE)
+    const forbidden = rooms.find((room) => !identity.grants.allow('join', room))
+    if (forbidden !== undefined) throw new RoomcastError('forbidden', `join is not granted in ${forbidden}`)
+    if (MAX_ROOMS_PER_CONNECTION > 0 && rooms.length > MAX_ROOMS_PER_CONNECTION) {
+      throw new RoomcastError('room_limit', `A connection may join ${MAX_ROOMS_PER_CONNECTION} rooms`)
+    }
+  }
+
   function open (request: FastifyRequest, reply: FastifyReply, names: string[], { since, origin, protocol }: { since?: string, origin?: string, protocol?: string }): void {
     const identity = request.roomcastIdentity as Identity
     const rooms = [...new Set(names)].sort()
     if (rooms.length > MAX_ROOMS) throw new RoomcastError('invalid_request', `An event stream has at most ${MAX_ROOMS} rooms`)
-    for (const room of rooms) {
-      if (isAlias(room)) continue
-      if (!isRoomName(room)) throw new RoomcastError('invalid_room', ROOM_RULE)
-      // Who speaks our protocol is told of each room by itself.
-      if (protocol === undefined && !identity.grants.allow('join', room)) throw new RoomcastError('forbidden', `join is not granted in ${room}`)
-    }
-    if (protocol === undefined && MAX_ROOMS_PER_CONNECTION > 0 && rooms.filter((room) => !isAlias(room)).length > MAX_ROOMS_PER_CONNECTION) {
-      throw new RoomcastError('room_limit', `A connection may join ${MAX_ROOMS_PER_CONNECTION} rooms`)
-    }
+    // Who speaks our protocol is told of each room by itself.
+    if (protocol === undefined) checkRooms(identity, rooms.filter((room) => !isAlias(room)))
     const positions = readPositions(request, rooms, since)
     admission.checkStream(request, reply, identity.user)
 
