@@ -183,9 +183,9 @@ export async function refusal (service: Service, options: ConnectOptions = {}): 
 }
 
 /** Resolves when a condition holds; looks again whenever the event loop has turned. */
-export async function until (condition: () => boolean, what = 'a condition'): Promise<void> {
+export async function until (condition: () => boolean | Promise<boolean>, what = 'a condition'): Promise<void> {
   const deadline = Date.now() + PATIENCE_MS
-  while (!condition()) {
+  while (!await condition()) {
     if (Date.now() > deadline) throw new Error(`waited in vain for ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
