@@ -276,8 +276,9 @@ export class Connector {
   #hurry (): void {
     this.#look()
     const attempt = this.#current
-    if (attempt === undefined || this.status.state !== 'connected') return
-    if (attempt.transport === 'events') {
+    if (attempt?.link === undefined) return
+    // An attempt from before may hang; an event stream cannot be asked.
+    if (attempt.openedAt === 0 || attempt.transport === 'events') {
       this.#onEnd(attempt, { code: 1006, retryAfterMs: 0 })
       return
     }

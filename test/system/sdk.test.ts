@@ -9,6 +9,7 @@ import { call, makeToken, SECRET, type Service, until } from '../helper.ts'
 import { IDLE_SECONDS, PRODUCTS, type Proxy, startProxy } from '../proxy.ts'
 import { RedisServer } from '../redis-server.ts'
 import { type ServiceProcess, startProcess } from '../service-process.ts'
+import { TcpProxy } from '../tcp-proxy.ts'
 
 /** What is in the page. */
 declare global {
@@ -165,19 +166,45 @@ async function publishDirectly (instance: ServiceProcess, text: string): Promise
   await call(instance as unknown as Service, 'POST', '/v1/rooms/lobby/messages', { body: { text } })
 }
 
-test('a tab that is offline for a while comes back at once with everything it missed, and what was published meanwhile is sent', async (t) => {
+test('a tab that was offline comes back at once with everything it missed, and what was published meanwhile is sent', async (t) => {
   const browser = await startBrowser(t)
   if (browser === undefined) return
   const service = await startProcess(t)
+  const network = await TcpProxy.start(t, service.port)
   const context = await browser.newContext()
   const page = await openSdk(context, await serveSdk(t))
-  await enter(page, service.url, 'ada')
+  await page.evaluate(() => { Math.random = () => 1 }) // Waits are as long as they can be.
+  await enter(page, `http://127.0.0.1:${network.port}`, 'ada')
+  // Chromium tells a page that it is offline, and keeps its sockets.
+  network.cut()
   await context.setOffline(true)
-  // Chromium keeps sockets of a page that is offline only in name: what is said to be gone is ended.
   await page.evaluate(() => { void window.room.publish('made offline') })
   await publishDirectly(service, 'missed')
+  await page.waitForFunction(() => window.statuses.filter(({ state }) => state === 'waiting').length === 3)
+  network.heal()
   await context.setOffline(false)
   await untilStatus(page, { state: 'connected' })
+  t.ok(await page.evaluate(() => Date.now() < (window.statuses.findLast(({ state }) => state === 'waiting')?.retryAt ?? 0)), 'before its next attempt was due')
   await untilSeen(page, 2)
-  t.strictSame((await seen(page)).sort(), ['made offline', 'missed'])
+  t.strictSame(await seen(page), ['missed', 'made offline'])
+})
+
+test('when the network has changed, a connection that is dead without a word is noticed', async (t) => {
+  const browser = await startBrowser(t)
+  if (browser === undefined) return
+  const service = await startProcess(t)
+  const network = await TcpProxy.start(t, service.port)
+  const context = await browser.newContext()
+  const page = await openSdk(context, await serveSdk(t))
+  await enter(page, `http://127.0.0.1:${network.port}`, 'ada')
+  network.hold()
+  await publishDirectly(service, 'missed')
+  await context.setOffline(true)
+  await context.setOffline(false)
+  await page.waitForFunction(() => window.statuses.some(({ reason, code }) => reason === 'noHeartbeat' && code === 4012))
+  network.cut()
+  network.heal()
+  await untilStatus(page, { state: 'connected' })
+  await untilSeen(page, 1)
+  t.strictSame(await seen(page), ['missed'])
 })
