@@ -15,7 +15,7 @@ const ANSWER_MS = 10_000
 /** The same when the network has just come back. */
 const QUICK_ANSWER_MS = 3_000
 /** A link that ended sooner than this without a close code did not hold, ms. */
-const HOLD_MS = 10_000
+const HOLD_MS = 5_000
 /** WebSockets that did not hold, one after the other, until event streams are tried. */
 const FAILURES = 2
 /** On an event stream, until a WebSocket is tried again: first at once, for the service may only have been away; then this long, doubling, ms. */
@@ -77,7 +77,8 @@ export class Connector {
   #timer: ReturnType<typeof setTimeout> | undefined
   #returnTimer: ReturnType<typeof setTimeout> | undefined
   #returnMs = 0
-  #attempts = 0
+  /** Since when there is no link that held, ms since 1970. */
+  #awaySince = Date.now()
   /** WebSockets in a row that did not hold. */
   #failures = 0
   #lastTransport: Transport | undefined
@@ -187,7 +188,7 @@ export class Connector {
     if (attempt !== this.#current) return
     const wasOpen = attempt.openedAt > 0
     const held = wasOpen && Date.now() - attempt.openedAt >= HOLD_MS
-    if (held) this.#attempts = 0
+    if (held) this.#awaySince = Date.now()
     if (attempt.transport === 'websocket') {
       // A close code is the service's own word: it did get through.
       this.#failures = held || end.code !== 1006 ? 0 : this.#failures + 1
@@ -207,7 +208,7 @@ export class Connector {
 
   #wait (reason: StatusReason, code?: number, retryAfterMs?: number): void {
     this.#current = undefined
-    const ms = retryAfterMs ?? Math.round(fullJitter(this.#attempts++))
+    const ms = retryAfterMs ?? fullJitter(Date.now() - this.#awaySince)
     this.#timer = setTimeout(() => { void this.#connect() }, ms)
     this.#setStatus({ state: 'waiting', reason, ...(code !== undefined && { code }), retryAt: Date.now() + ms })
   }
