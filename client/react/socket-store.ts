@@ -1,0 +1,89 @@
+import { Store } from './store.ts'
+
+/** The wait before the first attempt to come back, and before any, ms. */
+const FIRST_MS = 1_000
+const MAX_MS = 30_000
+
+/** What may be sent as it is. */
+type Raw = string | ArrayBuffer | ArrayBufferView<ArrayBuffer> | Blob
+
+/** A WebSocket, as a component sees it. */
+export interface SocketSnapshot {
+  /** The latest ones, ascending: parsed JSON, or as they came. */
+  readonly messages: readonly unknown[]
+  readonly isConnected: boolean
+}
+
+/** Before anything has happened. */
+export const NO_SOCKET: SocketSnapshot = Object.freeze({ messages: Object.freeze([]) as never, isConnected: false })
+
+/** A WebSocket to any server, which comes back by itself. */
+export class SocketStore extends Store<SocketSnapshot> {
+  readonly #url: string | undefined
+  readonly #protocols: string[]
+  readonly #raw: boolean
+  readonly #limit: number
+  #ws: WebSocket | undefined
+  #timer: ReturnType<typeof setTimeout> | undefined
+  #attempt = 0
+
+  constructor (url: string | undefined, protocols: string[], raw: boolean, limit: number) {
+    super(NO_SOCKET)
+    this.#url = url
+    this.#protocols = protocols
+    this.#raw = raw
+    this.#limit = limit
+  }
+
+  /** Sends something, objects as JSON; says whether there was a connection to send it on. */
+  readonly send = (data: unknown): boolean => {
+    if (this.#ws?.readyState !== WebSocket.OPEN) return false
+    this.#ws.send(this.#raw || isRaw(data) ? data as Raw : JSON.stringify(data))
+    return true
+  }
+
+  protected start (): void {
+    if (this.#url !== undefined) this.#open(this.#url)
+  }
+
+  protected stop (): void {
+    clearTimeout(this.#timer)
+    const ws = this.#ws
+    this.#ws = undefined
+    ws?.close()
+    this.#attempt = 0
+    this.update(NO_SOCKET)
+  }
+
+  #open (url: string): void {
+    const ws = this.#ws = new WebSocket(url, this.#protocols)
+    ws.onopen = () => {
+      if (ws !== this.#ws) return
+      this.#attempt = 0
+      this.update({ isConnected: true })
+    }
+    ws.onmessage = ({ data }) => {
+      if (ws !== this.#ws) return
+      this.update({ messages: [...this.next.messages, this.#raw ? data : parse(data)].slice(-this.#limit) })
+    }
+    ws.onclose = () => {
+      if (ws !== this.#ws) return
+      this.update({ isConnected: false })
+      this.#timer = setTimeout(() => { this.#open(url) }, Math.min(MAX_MS, FIRST_MS * 2 ** this.#attempt++))
+    }
+  }
+}
+
+function isRaw (data: unknown): data is Raw {
+  return typeof data === 'string' || data instanceof ArrayBuffer || ArrayBuffer.isView(data) || data instanceof Blob
+}
+
+/** The value of a JSON text; anything else as it is. */
+function parse (data: unknown): unknown {
+  if (typeof data !== 'string') return data
+  try {
+    return JSON.parse(data)
+  } catch {
+    return data
+  }
+}
