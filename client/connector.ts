@@ -77,8 +77,9 @@ export class Connector {
   #timer: ReturnType<typeof setTimeout> | undefined
   #returnTimer: ReturnType<typeof setTimeout> | undefined
   #returnMs = 0
-  /** Since when there is no link that held, ms since 1970. */
-  #awaySince = Date.now()
+  /** Since when there is no link, ms since 1970; and how long there was none before, since the last one that held, ms. */
+  #lostAt = Date.now()
+  #awayMs = 0
   /** WebSockets in a row that did not hold. */
   #failures = 0
   #lastTransport: Transport | undefined
@@ -169,6 +170,7 @@ export class Connector {
       this.#current = attempt
     }
     attempt.openedAt = Date.now()
+    if (!isReturn) this.#awayMs += attempt.openedAt - this.#lostAt
     clearTimeout(attempt.timer)
     this.#hear()
     this.#watch(attempt, welcome.heartbeatMs > 0 ? welcome.heartbeatMs : attempt.transport === 'events' ? Infinity : SILENCE_MS)
@@ -188,7 +190,8 @@ export class Connector {
     if (attempt !== this.#current) return
     const wasOpen = attempt.openedAt > 0
     const held = wasOpen && Date.now() - attempt.openedAt >= HOLD_MS
-    if (held) this.#awaySince = Date.now()
+    if (held) this.#awayMs = 0
+    if (wasOpen) this.#lostAt = Date.now()
     if (attempt.transport === 'websocket') {
       // A close code is the service's own word: it did get through.
       this.#failures = held || end.code !== 1006 ? 0 : this.#failures + 1
@@ -208,7 +211,7 @@ export class Connector {
 
   #wait (reason: StatusReason, code?: number, retryAfterMs?: number): void {
     this.#current = undefined
-    const ms = retryAfterMs ?? fullJitter(Date.now() - this.#awaySince)
+    const ms = retryAfterMs ?? fullJitter(this.#awayMs + Date.now() - this.#lostAt)
     this.#timer = setTimeout(() => { void this.#connect() }, ms)
     this.#setStatus({ state: 'waiting', reason, ...(code !== undefined && { code }), retryAt: Date.now() + ms })
   }

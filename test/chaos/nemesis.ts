@@ -3,14 +3,14 @@ import type { RedisServer } from '../redis-server.ts'
 import type { TcpProxy } from '../tcp-proxy.ts'
 import type { Instance } from './instance.ts'
 import type { Fault } from './schedule.ts'
-import type { Subscriber } from './subscriber.ts'
+import type { Listener } from './subscriber.ts'
 
 export interface Victims {
   redis: RedisServer
   /** One before Redis for each instance. */
   proxies: TcpProxy[]
   instances: Instance[]
-  subscribers: Subscriber[]
+  subscribers: Listener[]
   /** ms since the start of the run. */
   now: () => number
 }

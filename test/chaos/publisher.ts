@@ -20,6 +20,14 @@ export interface PublisherOptions {
   onIncident: (text: string) => void
 }
 
+/** Somebody who publishes. */
+export interface Speaker {
+  readonly publishes: Publish[]
+  start (): void
+  /** Resolves when the message under way is acknowledged, or the deadline has passed, ms since the start. */
+  finish (deadline: number): Promise<void>
+}
+
 /** What came of one attempt. */
 interface Answer {
   text: string
@@ -30,7 +38,7 @@ interface Answer {
  * Somebody who publishes, one message after the other, each until it is acknowledged: every attempt with the same
  * key, to any instance, over REST or by a frame.
  */
-export class Publisher {
+export class Publisher implements Speaker {
   readonly publishes: Publish[] = []
   readonly #options: PublisherOptions
   readonly #token: string
@@ -49,7 +57,6 @@ export class Publisher {
     this.#running = this.#run()
   }
 
-  /** Resolves when the message under way is acknowledged, or the deadline has passed, ms since the start. */
   async finish (deadline: number): Promise<void> {
     this.#stopping = true
     await Promise.race([this.#running, sleep(Math.max(0, deadline - this.#options.now()))])

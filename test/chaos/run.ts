@@ -16,13 +16,17 @@ import { Publisher } from './publisher.ts'
 import { Random } from './random.ts'
 import type { Final, MessageId, Records } from './records.ts'
 import { makeSchedule } from './schedule.ts'
-import { isAt, Subscriber } from './subscriber.ts'
+import { SdkPublisher } from './sdk-publisher.ts'
+import { SdkSubscriber } from './sdk-subscriber.ts'
+import { isAt, type Listener, Subscriber } from './subscriber.ts'
 
 export const SERVER = fileURLToPath(new URL('../../src/server.js', import.meta.url))
 
 const INSTANCES = 3
 const PUBLISHERS = 8
 const SUBSCRIBERS = 40
+/** One of so many listens, or publishes, with the SDK. */
+const SDK_EVERY = 7
 const ROOMS = ['@all', '@user:subscriber-0', '@user:subscriber-1', ...Array.from({ length: 17 }, (_, i) => `room-${i + 1}`)]
 /** Rooms of a subscriber, beside the automatic ones. */
 const ROOMS_EACH = 3
@@ -87,9 +91,9 @@ export async function run (scope: Scope, options: RunOptions): Promise<Result> {
     const byUrl = i % 4 === 3
     const user = `subscriber-${i}`
     const rooms = ['@all', ...(i < 2 ? ['@user'] : []), ...random.some(ROOMS.slice(3), byUrl ? 1 : ROOMS_EACH)]
-    return new Subscriber({ user, rooms, byUrl, urls, random: new Random(random.between(0, 2 ** 31)), now, onIncident })
+    return new (i % SDK_EVERY === 0 ? SdkSubscriber : Subscriber)({ user, rooms, byUrl, urls, random: new Random(random.between(0, 2 ** 31)), now, onIncident })
   })
-  const publishers = Array.from({ length: PUBLISHERS }, (_, i) => new Publisher({ number: i, rooms: ROOMS, urls: [...urls], random: new Random(random.between(0, 2 ** 31)), now, onIncident }))
+  const publishers = Array.from({ length: PUBLISHERS }, (_, i) => new (i % SDK_EVERY === 0 ? SdkPublisher : Publisher)({ number: i, rooms: ROOMS, urls: [...urls], random: new Random(random.between(0, 2 ** 31)), now, onIncident }))
   scope.teardown(() => { for (const subscriber of subscribers) subscriber.stop() })
 
   for (const subscriber of subscribers) subscriber.start()
@@ -131,7 +135,7 @@ export async function run (scope: Scope, options: RunOptions): Promise<Result> {
 }
 
 /** Waits until everybody is where their rooms are; notes what the rooms have. Returns when that was, ms since the start. */
-async function converge (urls: string[], subscribers: Subscriber[], records: Records, deadline: number, now: () => number): Promise<number | undefined> {
+async function converge (urls: string[], subscribers: Listener[], records: Records, deadline: number, now: () => number): Promise<number | undefined> {
   const finals = new Map<string, Final>()
   for (;;) {
     for (const room of ROOMS) {

@@ -25,6 +25,22 @@ export interface SubscriberOptions {
   onIncident: (text: string) => void
 }
 
+/** Somebody who listens. */
+export interface Listener {
+  readonly views: View[]
+  readonly resumes: number
+  readonly recovered: number
+  readonly delivered: number
+  start (): void
+  stop (): void
+  /** Does not go by itself any more. */
+  stay (): void
+  /** Breaks the connection, as the network does. */
+  drop (): void
+  /** Where it is in a room; undefined while it is not in it. */
+  position (room: string): Position | undefined
+}
+
 /** What it knows of a room. */
 interface Place {
   view: View
@@ -37,7 +53,7 @@ interface Place {
  * Somebody who listens, goes now and then, and comes back, as whenever the connection breaks: with the position of the
  * last message. Everything is written down.
  */
-export class Subscriber {
+export class Subscriber implements Listener {
   readonly #options: SubscriberOptions
   readonly #places = new Map<string, Place>()
   #ws: WebSocket | undefined
@@ -68,17 +84,14 @@ export class Subscriber {
     this.#ws?.terminate()
   }
 
-  /** Does not go by itself any more. */
   stay (): void {
     this.#stays = true
   }
 
-  /** Breaks the connection, as the network does. */
   drop (): void {
     this.#ws?.terminate()
   }
 
-  /** Where it is in a room; undefined while it is not in it. */
   position (room: string): Position | undefined {
     const place = this.#places.get(room)
     return place?.waiting === false ? place.last : undefined
