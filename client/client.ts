@@ -105,6 +105,11 @@ export class Client<Rooms extends object = Record<string, unknown>> {
     return this.#emitter.on(event, listener)
   }
 
+  /** While it waits: has it try to connect now. What a button for impatient people does. */
+  retry (): void {
+    this.#connector.retry()
+  }
+
   /** Ends the connection, for good. Publishes without an answer are rejected; they may be in their rooms. */
   close (): void {
     this.#connector.close()
@@ -168,6 +173,7 @@ export class Client<Rooms extends object = Record<string, unknown>> {
       request?.resolve(frame)
     } else if (frame.type === 'message' || frame.type === 'reset' || frame.type === 'system') this.#rooms.get(frame.room)?.onFrame(frame, bytes)
     else if (frame.type === 'joined') {
+      // Without an id it is not ours: the service could not put us into an automatic room before, and has now.
       const room = this.#rooms.get(frame.room)
       if (room?.isAnswer(frame.id) === true) room.onFrame(frame)
     } else if (frame.type === 'left' && frame.id === undefined) this.#rooms.get(frame.room)?.onFrame(frame)

@@ -90,12 +90,17 @@ export class Connector {
   constructor (options: ConnectorOptions) {
     this.#options = options
     this.#transports = options.transports.filter((transport) => transport === 'events' || options.WebSocket !== undefined)
-    this.#unlisten = listenToBrowser(() => { this.#look() }, () => { this.#hurry() })
+    this.#unlisten = listenToBrowser(() => { this.retry() }, () => { this.#hurry() })
     void this.#connect()
   }
 
   send (frame: ClientFrame, bytes?: Uint8Array): void {
     this.#current?.link?.send(frame, bytes)
+  }
+
+  /** Does not wait for the next attempt any longer. */
+  retry (): void {
+    if (this.status.state === 'waiting') void this.#connect()
   }
 
   /** For good. */
@@ -271,14 +276,9 @@ export class Connector {
     this.#askedAt = 0
   }
 
-  /** The page is seen again, or the network has come back: who waits need not wait any longer. */
-  #look (): void {
-    if (this.status.state === 'waiting' && this.status.reason !== 'unauthorized') void this.#connect()
-  }
-
   /** The network has changed: the link is dead, or answers quickly. */
   #hurry (): void {
-    this.#look()
+    this.retry()
     const attempt = this.#current
     if (attempt?.link === undefined) return
     // An attempt from before may hang; an event stream cannot be asked.

@@ -99,6 +99,7 @@ export function openEventStream ({ url, token, origin, listener, fetch, rooms }:
         // Another stream has it, or nobody wants it any more.
         if (frame.type === 'message' || frame.type === 'joined' || frame.type === 'system' || frame.type === 'reset') {
           if (!stream.rooms.has(frame.room)) continue
+          if (frame.type === 'joined') frame.id = frame.room
         } else if (frame.type === 'error') stream.rooms.delete(frame.id as string)
         else if (frame.type === 'welcome') {
           if (isWelcome) continue

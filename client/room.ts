@@ -292,9 +292,9 @@ export class Room<Data = unknown> {
     this.#port.onRefused(this.name, error)
   }
 
-  /** @internal Whether the answer with an id is to the latest join. */
+  /** @internal Whether an id is that of the latest join, or the name, which is the id on event streams. */
   isAnswer (id: unknown): boolean {
-    return id === undefined || id === this.#joinId || id === this.name
+    return id === this.#joinId || id === this.name
   }
 
   #onJoined ({ room, epoch, offset, audience, recovered, missed }: ServerFrames['joined']): void {

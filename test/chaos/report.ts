@@ -21,14 +21,13 @@ export function describeResult (result: Result): string {
   return [`\nchaos: ${seconds} s, seed ${seed}, Redis ${durable ? 'durable' : 'volatile'}`, ...rows.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`)].join('\n')
 }
 
-/** How many of each kind, and the smallest in its own words. */
+/** How many of each kind, and the smallest of each in its own words. */
 export function describeViolations (violations: Violation[]): string {
   const byRule = new Map<string, number>()
   for (const { rule } of violations) byRule.set(rule, (byRule.get(rule) ?? 0) + 1)
-  const shown = smallest(violations) as Violation
+  const shown = [...byRule.keys()].map((name) => smallest(violations.filter(({ rule }) => rule === name)) as Violation)
   return [
     `\nviolated: ${[...byRule].map(([rule, count]) => `${rule} ${count} ×`).join(', ')}`,
-    `${shown.rule}: ${shown.text}`,
-    ...shown.excerpt.map((line) => `    ${line}`)
+    ...shown.flatMap(({ rule, text, excerpt }) => [`${rule}: ${text}`, ...excerpt.map((line) => `    ${line}`)])
   ].join('\n')
 }

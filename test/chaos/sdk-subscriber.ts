@@ -52,6 +52,7 @@ export class SdkSubscriber implements Listener {
 
   stay (): void {
     this.#stays = true
+    this.#sdk.client.retry() // It may wait for as long as it was away.
   }
 
   drop (): void {
