@@ -59,6 +59,7 @@ export interface ConnectorOptions {
 /** A link, from the attempt to open it to its end. */
 interface Attempt {
   transport: Transport | undefined
+  token: string
   link: Link | undefined
   /** When it was opened, ms; 0 before. */
   openedAt: number
@@ -152,6 +153,7 @@ export class Connector {
       onEnd: (end) => { this.#onEnd(attempt, end) }
     }
     attempt.transport = transport
+    attempt.token = token
     attempt.timer = setTimeout(() => { this.#onEnd(attempt, { code: 1006 }) }, WELCOME_MS)
     try {
       if (transport === 'events') {
@@ -205,7 +207,7 @@ export class Connector {
     this.#end()
     const reason = reasonOf(end.code)
     const next = nextStep(end.code)
-    if (next === 'renew') this.#options.token.refuse()
+    if (next === 'renew') this.#options.token.refuse(attempt.token)
     if (next === 'stay' || (next === 'renew' && !this.#options.token.renewable)) {
       this.close(reason, end.code)
       return
@@ -300,7 +302,7 @@ export class Connector {
 }
 
 function makeAttempt (): Attempt {
-  return { transport: undefined, link: undefined, openedAt: 0, retryAfterMs: undefined, timer: undefined }
+  return { transport: undefined, token: '', link: undefined, openedAt: 0, retryAfterMs: undefined, timer: undefined }
 }
 
 function reasonOf (code: number): StatusReason {

@@ -29,9 +29,9 @@ export class TokenSource {
     return await this.#asking
   }
 
-  /** The service did not accept the current token. */
-  refuse (): void {
-    this.#refused = this.#current
+  /** The service did not accept a token. */
+  refuse (token: string): void {
+    this.#refused = token
   }
 
   async #ask (): Promise<string> {

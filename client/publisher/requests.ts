@@ -58,7 +58,7 @@ export class Requests {
       const { error } = outcome
       if (outcome.unauthorized && !renewed && this.#options.token.renewable) {
         renewed = true
-        this.#options.token.refuse()
+        this.#options.token.refuse(token)
         continue
       }
       if (!error.retryable) throw error
