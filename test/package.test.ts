@@ -6,14 +6,14 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { test, type Test } from 'tap'
 import { WebSocket } from 'ws'
-import { Client } from './helper.ts'
+import { Client, makeToken, startService } from './helper.ts'
 import { spawnProgram } from './service-process.ts'
 
 const run = promisify(execFile)
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
 /** What every published file starts with. */
-const PUBLISHED = /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|\.env\.example|docs\/.*|dist\/package\.json|dist\/(src|plugins|routes)\/.*)$/
+const PUBLISHED = /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|\.env\.example|docs\/.*|dist\/package\.json|dist\/(src|client|plugins|routes)\/.*)$/
 
 /** An empty project that has installed the packed package; its dependencies are the ones that are here. */
 async function startProject (t: Test): Promise<{ folder: string, files: string[] }> {
@@ -85,6 +85,80 @@ test('the package has what it promises and nothing else, and works where it is i
       files: ['app.ts']
     }))
     const { stdout } = await run(join(ROOT, 'node_modules/.bin/tsc'), ['-p', folder]).catch((error: unknown) => error as { stdout: string })
+    t.equal(stdout, '')
+  })
+
+  await t.test('the client, the hooks and the publisher, from JavaScript', async (t) => {
+    const service = await startService(t)
+    await writeFile(join(folder, 'client.js'), `
+      import { createElement } from 'react'
+      import { renderToString } from 'react-dom/server'
+      import { connect, RoomcastError } from 'roomcast/client'
+      import { createPublisher } from 'roomcast/publisher'
+      import { RoomcastProvider, useConnection, useRoom, useWebSocket } from 'roomcast/react'
+      const [url, token] = process.argv.slice(2)
+      const client = connect({ url, token })
+      const lobby = client.room('lobby')
+      const iterator = lobby[Symbol.asyncIterator]()
+      await lobby.join()
+      await createPublisher({ url, token }).publish('lobby', { data: { n: 1 } })
+      const [message] = await Promise.all([iterator.next(), lobby.history()])
+      const refused = await client.room('no such name').join().catch((error) => error instanceof RoomcastError && error.code)
+      client.close()
+      const Page = () => [useRoom('lobby').state, useConnection().state, useWebSocket(null).isConnected].join()
+      const html = renderToString(createElement(RoomcastProvider, { url, token }, createElement(Page)))
+      console.log(JSON.stringify({ data: message.value.data, refused, html }))
+    `)
+    // It ends by itself: nothing of a closed client keeps the process.
+    const { stdout } = await run(process.execPath, ['client.js', service.url, makeToken()], { cwd: folder })
+    t.strictSame(JSON.parse(stdout), { data: { n: 1 }, refused: 'invalid_room', html: 'idle,connecting,false' })
+  })
+
+  await t.test('the client, the hooks and the publisher, from TypeScript in a project for browsers', async (t) => {
+    await mkdir(join(folder, 'site'))
+    await writeFile(join(folder, 'site/page.ts'), `
+      import { createElement } from 'react'
+      import { connect, type Client, type Message, type Room, type Status } from 'roomcast/client'
+      import { createPublisher } from 'roomcast/publisher'
+      import { RoomcastProvider, useConnection, useRoom, useWebSocket } from 'roomcast/react'
+
+      interface Chat { text: string }
+      interface Order { id: number }
+      interface Rooms { lobby: Chat, [order: \`orders:\${string}\`]: Order }
+
+      export const client: Client<Rooms> = connect<Rooms>({ url: '/realtime', token: async () => 'token' })
+      export const status: Status = client.status
+      export const lobby: Room<Chat> = client.room('lobby')
+      export const order: Room<Order> = client.room('orders:7')
+      export const other: Room<unknown> = client.room('other')
+      export async function talk (): Promise<number | undefined> {
+        const stop: () => void = lobby.on('message', ({ data: { text } }) => { console.log(text.length) })
+        lobby.on('reset', ({ reason }) => { const known: 'epoch' | 'history' = reason; console.log(known) })
+        for await (const { data } of order) console.log(data.id.toFixed())
+        stop()
+        // @ts-expect-error it is a Chat
+        await lobby.publish({ id: 1 })
+        const last: Message<Chat> | undefined = (await lobby.history({ limit: 1 })).messages[0]
+        return (await lobby.publish({ text: 'hi' }, { event: 'said' })).offset ?? last?.offset
+      }
+      export function Page (): string {
+        const { messages, send, state, recovered } = useRoom<Chat>('lobby', { history: 10 })
+        void send({ text: 'hi' })
+        const socket = useWebSocket('wss://example.com', { raw: true })
+        return [messages[0]?.data.text.length, state, recovered, useConnection().retryAt, socket.isConnected].join()
+      }
+      export const app = createElement(RoomcastProvider, { client }, createElement(Page))
+      export const own = createElement(RoomcastProvider, { url: '/realtime', token: () => 'token' })
+      const publisher = createPublisher<Rooms>({ url: 'https://example.com', token: 'token' })
+      export const published: Promise<number | undefined> = publisher.publish('lobby', { data: { text: 'hi' } }).then(({ offset }) => offset)
+      // @ts-expect-error it is an Order
+      void publisher.publish('orders:7', { data: { text: 'hi' } })
+    `)
+    await writeFile(join(folder, 'site/tsconfig.json'), JSON.stringify({
+      compilerOptions: { target: 'es2022', module: 'esnext', moduleResolution: 'bundler', lib: ['es2022', 'dom', 'dom.asynciterable'], strict: true, exactOptionalPropertyTypes: true, noEmit: true, skipLibCheck: false, types: ['react'] },
+      files: ['page.ts']
+    }))
+    const { stdout } = await run(join(ROOT, 'node_modules/.bin/tsc'), ['-p', join(folder, 'site')]).catch((error: unknown) => error as { stdout: string })
     t.equal(stdout, '')
   })
 

@@ -6,7 +6,7 @@ import { type Connection, ConnectionStore, NO_CONNECTION } from './connection.ts
 /** The options of a connection of its own, or a client that somebody else closes. */
 export type RoomcastProviderProps = { children?: ReactNode } & (
   | ({ client?: undefined } & ConnectOptions)
-  | { client: Client }
+  | { client: Client<any> } // eslint-disable-line @typescript-eslint/no-explicit-any -- whatever its payloads are
 )
 
 const ConnectionContext = createContext<ConnectionStore | undefined>(undefined)
