@@ -1,3 +1,4 @@
+import rateLimit from '@fastify/rate-limit'
 import fp from 'fastify-plugin'
 import { Admission } from '../src/admission.ts'
 
@@ -9,5 +10,6 @@ declare module 'fastify' {
 
 /** `fastify.admission`: who may open a connection. */
 export default fp(async (app) => {
+  await app.register(rateLimit, { global: false })
   app.decorate('admission', new Admission(app))
 }, { name: 'roomcast-admission', dependencies: ['roomcast-config', 'roomcast-hub', 'roomcast-shutdown'] })

@@ -1,5 +1,4 @@
 import type { Duplex } from 'node:stream'
-import rateLimit from '@fastify/rate-limit'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import type { WebSocket } from 'ws'
 import { RoomcastError } from '../src/errors.ts'
@@ -17,17 +16,16 @@ const HANDSHAKE_TIMEOUT_MS = 10_000
 const route: FastifyPluginAsync = async (app) => {
   const { config, hub, rooms, admission, entrance } = app
   const sockets = new Sockets({ config, hub, rooms, entrance, onError: (err) => { app.log.error({ err }, 'command failed') } })
-  if (config.UPGRADES_PER_MINUTE > 0) {
-    await app.register(rateLimit, { global: false, errorResponseBuilder: (_request, { ttl }) => new RoomcastError('rate_limited', 'Too many new connections from this address', ttl) })
-  }
 
   app.route({
     method: 'GET',
     url: '/ws',
     handlerTimeout: HANDSHAKE_TIMEOUT_MS,
     schema: { hide: true },
-    config: config.UPGRADES_PER_MINUTE > 0 ? { rateLimit: { max: config.UPGRADES_PER_MINUTE, timeWindow: 60_000 } } : {},
-    onRequest: async (request, reply) => { await admission.checkUpgrade(request, reply) },
+    onRequest: async (request, reply) => {
+      await admission.checkUpgrade(request, reply)
+      await admission.checkRate(request)
+    },
     preValidation: async (request, reply) => {
       // What is wrong is said while it still can be, with a status.
       const fault = faultOfHandshake(request.raw)

@@ -5,6 +5,8 @@ import { isOriginAllowed } from './origins.ts'
 import { SUBPROTOCOL } from './protocol/names.ts'
 import { isBearerEntry, offeredProtocols } from './token.ts'
 
+/** `UPGRADES_PER_MINUTE` is for this long, ms. */
+const MINUTE_MS = 60_000
 /** When to try again where the node is full, ms. */
 const FULL_RETRY_MS = 5_000
 
@@ -13,10 +15,19 @@ export class Admission {
   readonly #app: FastifyInstance
   readonly #addresses = new Map<string, number>()
   readonly #forget: (this: Duplex) => void
+  readonly #rateOf: ReturnType<FastifyInstance['createRateLimit']>
 
   constructor (app: FastifyInstance) {
     this.#app = app
+    this.#rateOf = app.createRateLimit({ max: app.config.UPGRADES_PER_MINUTE, timeWindow: MINUTE_MS })
     this.#forget = function () { app.upgrades.delete(this) }
+  }
+
+  /** Of every connection, first of all: whether there are too many new ones from the address. */
+  async checkRate (request: FastifyRequest): Promise<void> {
+    if (this.#app.config.UPGRADES_PER_MINUTE === 0) return
+    const rate = await this.#rateOf(request)
+    if (!rate.isAllowed && rate.isExceeded) throw new RoomcastError('rate_limited', 'Too many new connections from this address', rate.ttl)
   }
 
   /** Of a WebSocket: before the upgrade. */

@@ -9,6 +9,7 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import { test, type Test } from 'tap'
 import { WebSocket } from 'ws'
 import roomcast, { readConfig, type RoomcastOptions } from '../src/app.ts'
+import { openEvents, refusalOfEvents } from './event-stream.ts'
 import type { Client } from './helper.ts'
 import { call, connect, type ConnectOptions, makeToken, refusal, SECRET, type Service } from './helper.ts'
 
@@ -78,6 +79,29 @@ test('under a prefix everything of Roomcast is there, and nothing of it elsewher
   t.notOk(Object.keys(openapi.paths).includes('/hello'), 'the routes of the application are its own business')
   for (const path of ['/v1/rooms', '/health/ready', '/docs', '/openapi.json']) t.equal((await call(host, 'GET', path)).status, 404, path)
   t.equal((await refusal(host)).status, 404, '/ws')
+})
+
+test('event streams are under the prefix, and hooks and tokens in URLs of the application stay its own', async (t) => {
+  const sent: string[] = []
+  const host = await startHost(t, {
+    before: (app) => {
+      hello(app)
+      app.addHook('onSend', async (request) => { sent.push(request.url) })
+      app.addHook('onRequest', async (_request, reply) => { reply.header('x-host', 'yes') })
+    }
+  })
+  const reader = await openEvents(host.realtime, `/v1/rooms/lobby/events?token=${makeToken()}`, { token: '' })
+  t.equal(reader.response.headers['x-host'], 'yes', 'what its hooks have set')
+  t.match((await reader.next('joined')).frame, { room: 'lobby' })
+  t.match(await call(host.realtime, 'POST', '/v1/rooms/lobby/messages', { body: { text: 'hi' } }), { status: 201, body: { audience: 1 } })
+  await reader.text('hi')
+  t.match(await call(host, 'GET', '/hello'), { status: 200 })
+  t.equal((await call(host, 'GET', '/v1/rooms/lobby/events')).status, 404)
+  t.match(await refusalOfEvents(host.realtime, '/v1/events?room=@nobody'), { status: 400, body: { code: 'invalid_room' } })
+  t.notOk(sent.some((url) => url.startsWith('/realtime/v1/rooms/lobby/events')), 'nothing is sent that its hooks could change')
+  await host.app.close()
+  t.equal(await reader.ended, true)
+  t.equal(reader.events.at(-1)?.frame.code, 1001)
 })
 
 test('a path that does not exist is told by whose it would be', async (t) => {

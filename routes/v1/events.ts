@@ -1,6 +1,5 @@
 import type { OutgoingHttpHeaders } from 'node:http'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import rateLimit from '@fastify/rate-limit'
 import type { FastifyReply, FastifyRequest, FastifySchema } from 'fastify'
 import { Type } from 'typebox'
 import { RoomcastError } from '../../src/errors.ts'
@@ -34,14 +33,12 @@ const common = {
 /** `GET /v1/rooms/:room/events` and `GET /v1/events`: server-sent events. */
 const route: FastifyPluginAsyncTypebox = async (app) => {
   const { config, hub, entrance, admission } = app
-  const { MAX_ROOMS_PER_CONNECTION, UPGRADES_PER_MINUTE } = config
+  const { MAX_ROOMS_PER_CONNECTION } = config
   const streams = new EventStreams({ hub, entrance, onError: (err) => { app.log.error({ err }, 'event stream failed') } })
-  if (UPGRADES_PER_MINUTE > 0) {
-    await app.register(rateLimit, { global: false, errorResponseBuilder: (_request, { ttl }) => new RoomcastError('rate_limited', 'Too many new connections from this address', ttl) })
-  }
   const options = {
     exposeHeadRoute: false, // It would open a stream.
-    config: { tokenInQuery: true, ...(UPGRADES_PER_MINUTE > 0 && { rateLimit: { max: UPGRADES_PER_MINUTE, timeWindow: 60_000 } }) }
+    config: { tokenInQuery: true },
+    onRequest: async (request: FastifyRequest) => { await admission.checkRate(request) }
   }
 
   app.get('/v1/rooms/:room/events', {
@@ -81,6 +78,12 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
     // Who speaks our protocol is told of each room by itself.
     if (protocol === undefined) checkRooms(identity, rooms.filter((room) => !isAlias(room)))
     const positions = readPositions(request, rooms, since)
+    // Of neither of these it would be told when the client is gone.
+    if (reply.raw.socket === null) throw new RoomcastError('invalid_request', 'An event stream cannot wait for the answer to another request')
+    if (reply.raw.destroyed) {
+      void reply.hijack()
+      return
+    }
     admission.checkStream(request, reply, identity.user)
 
     const headers = {

@@ -21,7 +21,6 @@ export class EventStreamTransport implements Transport {
   readonly #closeTimeoutMs: number
   /** By room; undefined where it is not known. */
   readonly #positions: Map<string, Position | undefined>
-  #id = ''
 
   /**
    * @param rooms that the stream was asked for, sorted; what it gets of others has no place in the ids
@@ -43,10 +42,7 @@ export class EventStreamTransport implements Transport {
 
   /** From here on ids say that the client is at a position in a room of the stream. */
   place (room: string, position: Position | undefined): void {
-    if (!this.#positions.has(room)) return
-    this.#positions.set(room, position)
-    // A room without history alone: there is nothing to come back with.
-    this.#id = this.#positions.size === 1 && position === undefined ? '' : `id: ${[...this.#positions.values()].map((position) => formatPosition(position ?? NO_POSITION)).join()}\n`
+    if (this.#positions.has(room)) this.#positions.set(room, position)
   }
 
   write (batch: Batch): void {
@@ -96,6 +92,13 @@ export class EventStreamTransport implements Transport {
 
   terminate (): void {
     this.#response.destroy()
+  }
+
+  /** The line that says where the client is; empty where there is nothing to come back with: a room without history alone, or none. */
+  get #id (): string {
+    const positions = [...this.#positions.values()]
+    if (positions.length < 2 && positions[0] === undefined) return ''
+    return `id: ${positions.map((position) => formatPosition(position ?? NO_POSITION)).join()}\n`
   }
 
   #encode (frame: RoomFrame): string {

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { test } from 'tap'
 import { findRedis } from '../debian.ts'
+import { openEvents } from '../event-stream.ts'
 import { call, close, connect, type Frame, makeToken, SECRET, type Service, startService, until } from '../helper.ts'
 import { RedisServer } from '../redis-server.ts'
 import { spawnServer, startProcess } from '../service-process.ts'
@@ -45,6 +46,53 @@ if (program !== undefined) {
     t.equal((await call(services[1], 'POST', '/v1/rooms/lobby/messages', { body: { text: 'a' }, headers: { 'idempotency-key': 'k' } })).headers.get('idempotent-replayed'), null)
     t.equal((await call(services[0], 'POST', '/v1/rooms/lobby/messages', { body: { text: 'a' }, headers: { 'idempotency-key': 'k' } })).headers.get('idempotent-replayed'), 'true', 'a retry by another instance')
     t.equal((await call(services[0], 'POST', '/v1/rooms/lobby/messages', { body: { text: 'b' }, headers: { 'idempotency-key': 'k' } })).status, 422)
+  })
+
+  test('an event stream goes on at another instance, with everything once', async (t) => {
+    const redis = await RedisServer.start(t, program)
+    const { services } = await startPair(t, { REDIS_URL: redis.url })
+    const path = '/v1/events?room=lobby&room=b'
+    const first = await openEvents(services[0], path)
+    t.match(await first.next(({ frame }) => frame.room === 'lobby'), { frame: { offset: 0, audience: 3 } })
+    const publish = async (n: number, room: string, text: string) => { await call(services[n] as Service, 'POST', `/v1/rooms/${room}/messages`, { body: { text } }) }
+    await publish(1, 'lobby', 'a')
+    await publish(0, 'b', 'b')
+    await Promise.all([first.text('a'), first.text('b')])
+    first.reset()
+    await until(() => services[0].app.roomcast.hub.connections.size === 1)
+    for (const text of ['c', 'd', 'e']) await publish(0, 'lobby', text)
+    const second = await openEvents(services[1], path, { headers: { 'last-event-id': first.lastEventId } })
+    t.match([await second.next('joined'), await second.next('joined')].map(({ frame: { room, recovered, missed } }) => [room, recovered, missed]), [['b', true, 0], ['lobby', true, 3]])
+    await publish(0, 'lobby', 'f')
+    await second.text('f')
+    t.strictSame(second.messages.map(({ text }) => text), ['c', 'd', 'e', 'f'])
+  })
+
+  test('an event stream that begins while its rooms cannot be reached stays open, and joins them when they can', async (t) => {
+    const redis = await RedisServer.start(t, program, '--appendonly yes', '--appendfsync always')
+    const service = await startService(t, { REDIS_URL: redis.url, REDIS_DURABLE: 'true' })
+    const { body: { epoch } } = await call(service, 'POST', '/v1/rooms/lobby/messages', { body: { text: 'a' } })
+    await call(service, 'POST', '/v1/rooms/lobby/messages', { body: { text: 'b' } })
+    await redis.kill()
+    await untilReady(service, 503)
+    const reader = await openEvents(service, '/v1/rooms/lobby/events?protocol=roomcast.v1', { headers: { 'last-event-id': `${epoch as string}:1` } })
+    const two = await openEvents(service, '/v1/events?room=lobby&room=b', { headers: { 'last-event-id': `0:0,${epoch as string}:1` } })
+    const gone = await openEvents(service, '/v1/rooms/lobby/events')
+    t.match(await reader.next('welcome'), { id: undefined, frame: { rooms: [{ room: '@user' }, { room: '@all' }] } })
+    t.strictSame(reader.events.map(({ type }) => type), ['welcome'])
+    gone.reset()
+    await until(() => service.app.roomcast.hub.connections.size === 2)
+    await redis.start()
+    await untilReady(service, 200)
+    for (const stream of [reader, two]) t.match(await stream.next(({ type, frame }) => type === 'joined' && frame.room === 'lobby'), { frame: { recovered: true, missed: 1, offset: 2 } })
+    t.match(await two.next(({ type, frame }) => type === 'joined' && frame.room === 'b'), { frame: { recovered: false } })
+    const { body } = await call(service, 'POST', '/v1/rooms/lobby/messages', { body: { text: 'c' } })
+    t.match(body, { audience: 2 })
+    for (const stream of [reader, two]) {
+      await stream.text('c')
+      t.strictSame(stream.messages.map(({ text }) => text), ['b', 'c'])
+    }
+    await reader.next(({ type, frame }) => type === 'joined' && frame.room === '@all')
   })
 
   test('a Redis that refuses, asks for another password, or is none ends the start with one line', async (t) => {

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { connect as connectTcp, type Socket } from 'node:net'
 import { test } from 'tap'
 import type { WebSocket } from 'ws'
+import { openEvents } from '../event-stream.ts'
 import { call, type Client, connect, type Frame, makeToken, refusal, type Service, startService, until } from '../helper.ts'
 import { startProcess } from '../service-process.ts'
 
@@ -59,6 +60,27 @@ test('SIGTERM under 500 sockets: everybody is told and closed with 1001, the req
   t.ok(new Set(told.map(({ retryAfterMs }) => retryAfterMs)).size > 100, 'each has its own time to come back')
   t.equal(await service.exited, 0)
   t.comment(`gone after ${Date.now() - began} ms, a mute client among them`)
+})
+
+test('SIGTERM with event streams open, one of which does not read: they are told and ended, exit code 0', async (t) => {
+  const service = await startProcess(t, { ...SECRET_ENVIRONMENT, DRAIN_WINDOW_MS: '500', LOG_LEVEL: 'warn' }) as unknown as Service & Awaited<ReturnType<typeof startProcess>>
+  const readers = await Promise.all(Array.from({ length: 50 }, async () => await openEvents(service, '/v1/rooms/lobby/events')))
+  await Promise.all(readers.map(async (reader) => { await reader.next('joined') }))
+  const mute = readers.pop()
+  mute?.socket.pause()
+  const client = await connect(service, { query: 'room=lobby' })
+  await client.next('joined')
+
+  service.child.kill('SIGTERM')
+  const told = await Promise.all(readers.map(async (reader) => (await reader.next('shutdown')).frame.retryAfterMs))
+  t.ok(new Set(told).size > 25, 'each has its own time to come back')
+  const late = await fetch(`${service.url}/v1/rooms/lobby/events`, { headers: { authorization: `Bearer ${makeToken()}` } })
+  t.equal(late.status, 503)
+  t.ok(late.headers.get('retry-after'))
+  t.strictSame(new Set(await Promise.all(readers.map(async (reader) => await reader.ended))), new Set([true]))
+  t.ok(readers.every((reader) => reader.events.at(-1)?.frame.code === 1001))
+  t.equal((await client.closed).code, 1001)
+  t.equal(await service.exited, 0)
 })
 
 test('a second signal, and the deadline, end it with 1', async (t) => {
