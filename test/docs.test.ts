@@ -16,6 +16,8 @@ import { startProcess } from './service-process.ts'
 // Compiled tests are in dist/test/.
 const ROOT = new URL('../../', import.meta.url)
 const DOCUMENTS = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', ...readdirSync(new URL('docs/', ROOT)).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`)]
+/** What curl exits with when `--max-time` is over. */
+const TIMED_OUT = 28
 /** What the documents call the service that `npm start` starts. */
 const DOCUMENTED = '127.0.0.1:3000'
 
@@ -159,9 +161,12 @@ test('grants in docs/tokens.md are granted, and match what it says', async (t) =
   }
 })
 
+/** What the documents call every epoch. */
+const EPOCH = '1764000000000123'
+
 /** What comes out differently every time, as the documents have it. */
 function mask (text: string): string {
-  return text.replace(/"epoch": ?"\d+"/g, '"epoch":"1764000000000123"').replace(/"time": ?\d+/g, '"time":1764000000000')
+  return text.replace(/"epoch": ?"\d+"/g, `"epoch":"${EPOCH}"`).replace(/"time": ?\d+/g, '"time":1764000000000').replace(/^id: .*$/gm, (id) => id.replace(/\d{4,}(?=:)/g, EPOCH))
 }
 
 interface Answer {
@@ -174,12 +179,10 @@ interface Answer {
 function readAnswer (text: string): Answer {
   const [head = '', ...body] = mask(text.replaceAll('\r\n', '\n')).split('\n\n')
   const [status = '', ...lines] = head.split('\n')
-  const json = body.join('\n\n').trim()
-  return {
-    status,
-    headers: Object.fromEntries(lines.map((line) => line.split(': ')).map(([name = '', value = '']) => [name.toLowerCase(), value])),
-    body: json === '' ? undefined : JSON.parse(json)
-  }
+  const content = body.join('\n\n').trim()
+  const headers = Object.fromEntries(lines.map((line) => line.split(': ')).map(([name = '', value = '']) => [name.toLowerCase(), value]))
+  const isStream = headers['content-type']?.startsWith('text/event-stream') === true
+  return { status, headers, body: isStream ? content.split('\n\n') : content === '' ? undefined : JSON.parse(content) }
 }
 
 /** Calls of a document, and the answers it shows behind them. */
@@ -196,8 +199,15 @@ function readCalls (markdown: string): { command: string, answer: Answer | undef
 async function checkCalls (t: Test, markdown: string, { port }: { port: number }, token: string): Promise<void> {
   const calls = readCalls(markdown)
   t.not(calls.length, 0)
+  const epochs = new Map<string, string>()
   for (const { command, answer } of calls) {
-    const { stdout } = await run('sh', ['-c', command.replaceAll(DOCUMENTED, `127.0.0.1:${port}`)], { env: { PATH: process.env.PATH, TOKEN: token } })
+    const [, room = ''] = /\/rooms\/(\w+)\//.exec(command) ?? []
+    const { stdout } = await run('sh', ['-c', command.replaceAll(DOCUMENTED, `127.0.0.1:${port}`).replace(`since=${EPOCH}`, `since=${epochs.get(room) ?? ''}`)], { env: { PATH: process.env.PATH, TOKEN: token } })
+      .catch((error: { code?: unknown, stdout: string }) => {
+        if (command.includes('--max-time') && error.code === TIMED_OUT) return error // A stream, which has no other end.
+        throw error
+      })
+    for (const [, room = '', epoch = ''] of stdout.matchAll(/"room":"(\w+)","epoch":"(\d+)"/g)) epochs.set(room, epoch)
     const { status, headers, body } = readAnswer(stdout)
     t.equal(status, answer?.status, command)
     t.match(headers, answer?.headers ?? {})

@@ -4,11 +4,14 @@ import { createServer, type ServerResponse } from 'node:http'
 import { type AddressInfo, connect as connectTcp } from 'node:net'
 import { promisify } from 'node:util'
 import { chromium } from 'playwright-core'
-import { type Test, test } from 'tap'
+import tap, { type Test, test } from 'tap'
 import { CHROMIUM_ARGUMENTS, findChromium } from '../../debian.ts'
 import { EventParser, type EventReader, openEvents, refusalOfEvents } from '../../event-stream.ts'
 import { call, connect, type Frame, makeToken, refusal, type Service, startService, until } from '../../helper.ts'
 import { isProblem, request, speak } from '../../http.ts'
+
+// Some mostly wait, so they wait together.
+tap.jobs = 2
 
 const run = promisify(execFile)
 const LOBBY = '/v1/rooms/lobby/events'
@@ -166,6 +169,11 @@ test('a stream is in @user and @all: unasked without a place in the ids, and by 
   t.match([await back.next('joined'), await back.next('joined'), await back.next('joined')].map(({ frame }) => [frame.room, frame.recovered, frame.missed]), [['@all', true, 0], ['@user', true, 1], ['lobby', true, 0]])
   const other = await openEvents(service, '/v1/events?room=@user', { token: makeToken({ sub: 'bob' }) })
   t.match(await other.next('joined'), { frame: { room: '@user', offset: 0 } }, "everybody's own")
+
+  const { epoch } = await post(service, 'lobby', { text: 'here' })
+  await call(service, 'POST', '/v1/broadcast', { body: { text: 'all again' }, token: makeToken({ rooms: { '@all': ['publish'] } }) })
+  await unasked.text('all again')
+  t.equal(unasked.lastEventId, `${epoch}:1`, 'what is unasked does not put it back')
 })
 
 test('who comes back with an id gets what was missed, once and in order, wherever it was cut', async (t) => {
@@ -432,7 +440,7 @@ test('a stream does not get what leaves out its origin', async (t) => {
   t.strictSame(textsOf(back), ['theirs'], 'nor when it comes back')
 })
 
-test('an idle stream has comments for a heartbeat, and its reader need not answer', async (t) => {
+test('an idle stream has comments for a heartbeat, and its reader need not answer', { buffered: true }, async (t) => {
   const service = await startService(t, { HEARTBEAT_SECONDS: '1' })
   const reader = await openEvents(service, LOBBY)
   const { hub } = service.app.roomcast
@@ -447,7 +455,7 @@ test('an idle stream has comments for a heartbeat, and its reader need not answe
   t.equal(quiet.parser.comments, 0)
 })
 
-test('a stream ends with its token: the last event says so', async (t) => {
+test('a stream ends with its token: the last event says so', { buffered: true }, async (t) => {
   const service = await startService(t, { MAX_TOKEN_LIFETIME_SECONDS: '1' })
   const reader = await openEvents(service, LOBBY)
   const { id } = await reader.next('joined')
