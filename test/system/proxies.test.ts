@@ -1,8 +1,9 @@
 import { once } from 'node:events'
 import { type Test, test } from 'tap'
+import { openEvents } from '../event-stream.ts'
 import { findFreePort } from '../free-port.ts'
 import { call, type Client, connect, makeToken, SECRET, type Service, until } from '../helper.ts'
-import { PRODUCTS, type Proxy, startProxy } from '../proxy.ts'
+import { IDLE_SECONDS, PRODUCTS, type Proxy, startProxy } from '../proxy.ts'
 import { type ServiceProcess, startProcess } from '../service-process.ts'
 
 async function startInstance (t: Test, environment: Record<string, string> = {}): Promise<ServiceProcess> {
@@ -71,6 +72,27 @@ for (const product of PRODUCTS) {
       await once(client.ws, 'ping')
       await once(client.ws, 'ping')
       t.match(await client.ask({ type: 'ping' }), { type: 'pong' })
+    })
+
+    await t.test('event streams pass at once, are left when their reader goes, and go on at the other instance', async (t) => {
+      const [staying, leaving] = await Promise.all([startInstance(t, { HEARTBEAT_SECONDS: '1' }), startInstance(t, { HEARTBEAT_SECONDS: '1', DRAIN_WINDOW_MS: '500' })])
+      const proxy = await startProxy(t, product, program, [leaving.port, leaving.port])
+      const reader = await openEvents(proxy, '/v1/rooms/lobby/events')
+      const goer = await openEvents(proxy, '/v1/rooms/lobby/events')
+      await Promise.all([reader.next('joined'), goer.next('joined')])
+      goer.close()
+      const audience = async () => (await call(leaving as unknown as Service, 'GET', '/v1/rooms/lobby')).body.audience as number
+      while (await audience() !== 1);
+      t.equal((await call(proxy, 'POST', '/v1/rooms/lobby/messages', { body: { text: 'x'.repeat(60_000) } })).status, 201)
+      await reader.next('message')
+      await reader.until(() => reader.parser.comments >= IDLE_SECONDS + 2, 'more comments than it may be idle for')
+      const both = await startProxy(t, product, program, [leaving.port, staying.port])
+      leaving.child.kill('SIGTERM')
+      t.match(await reader.next('close'), { frame: { code: 1001 } })
+      t.equal(await reader.ended, true)
+      const back = await openEvents(both, '/v1/rooms/lobby/events', { headers: { 'last-event-id': reader.lastEventId } })
+      t.match(await back.next('joined'), { frame: { recovered: false } }, 'which has no history of it without Redis')
+      back.close()
     })
 
     await t.test('when an instance goes down, all of its clients come back through the other one', async (t) => {
