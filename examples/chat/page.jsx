@@ -132,14 +132,14 @@ function Connection () {
     <p className='connection' data-state={state} role='status'>
       {state === 'connected' && (transport === 'events' ? 'connected by event stream' : 'connected')}
       {state === 'connecting' && 'connecting…'}
-      {state === 'waiting' && <>back in {seconds} s <button onClick={() => { client?.retry() }}>now</button></>}
+      {state === 'waiting' && <>trying again in {seconds} s <button onClick={() => { client?.retry() }}>now</button></>}
       {state === 'closed' && `closed: ${reason}`}
     </p>
   )
 }
 
 function hueOf (name) {
-  return [...name].reduce((hue, character) => (hue * 31 + character.codePointAt(0)) % 360, 7)
+  return [...name].reduce((hue, character) => (hue * 139 + character.codePointAt(0) * 37) % 360, 7)
 }
 
 createRoot(document.getElementById('root')).render(<App />)

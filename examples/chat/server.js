@@ -32,7 +32,7 @@ app.post('/sign-in', async (request) => {
 })
 
 app.get('/', (_request, reply) => {
-  reply.type('text/html').send('<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Chat</title><link rel="stylesheet" href="/page.css"><div id="root"></div><script type="module" src="/page.js"></script></html>')
+  reply.type('text/html').send('<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Chat</title><link rel="icon" href="data:,"><link rel="stylesheet" href="/page.css"><div id="root"></div><script type="module" src="/page.js"></script></html>')
 })
 for (const { path, text } of outputFiles) {
   app.get(`/${path.slice(folder.length)}`, (_request, reply) => { reply.type(path.endsWith('.css') ? 'text/css' : 'text/javascript').send(text) })
