@@ -10,8 +10,6 @@ import type { WebSocketConstructor } from './websocket-link.ts'
 
 /** Publishes that may wait, unless told otherwise. */
 const MAX_PENDING = 1_000
-/** Too big, as a close code says it. */
-const TOO_BIG = 1009
 
 export interface ConnectOptions {
   /** Where the service is: `https://example.com`, with its prefix if it has one. In a browser, relative to the page. */
@@ -138,7 +136,7 @@ export class Client<Rooms extends object = Record<string, unknown>> {
         this.#requests.set(frame.id, { frame, resolve, reject })
         if (this.#isOpen) this.#connector.send(frame)
       }),
-      onJoined: (room) => { this.#outbox.flush(room) },
+      onJoined: () => { this.#outbox.flush() },
       onRefused: (room, error) => { this.#outbox.reject(error, room) }
     }
   }
@@ -153,7 +151,7 @@ export class Client<Rooms extends object = Record<string, unknown>> {
   #onDown (code: number): void {
     this.#isOpen = false
     for (const room of this.#rooms.values()) room.onDown()
-    this.#outbox.onDown(code === TOO_BIG)
+    this.#outbox.onDown(code)
   }
 
   #onClosed (): void {

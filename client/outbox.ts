@@ -1,3 +1,4 @@
+import { CLOSE_CODES } from '../src/protocol/close-codes.ts'
 import type { ClientFrame, ServerFrames } from '../src/protocol/frames.ts'
 import { RoomcastError } from './errors.ts'
 
@@ -5,6 +6,8 @@ import { RoomcastError } from './errors.ts'
 const KNOWN_MS = 4 * 60_000
 /** A publish that was refused for the time being is sent again after this long, ms, unless the service says when. */
 const RETRY_MS = 500
+/** Publishes under way, at the most: fewer than the service takes at once, and half as many each time that it was too many. */
+const WINDOW = 32
 /** What may wait, in all rooms together, bytes. */
 const MAX_BYTES = 4 * 1024 * 1024
 
@@ -47,9 +50,11 @@ export class Outbox {
   readonly #nextId: () => number
   /** By the id of the frame; in the order in which they were made. */
   readonly #pending = new Map<number, Pending>()
-  /** Rooms in which something was refused for the time being: what comes after it waits as well. */
+  /** Rooms in which something was refused for the time being, and `''` for all: what comes after it waits as well. */
   readonly #held = new Set<string>()
   #bytes = 0
+  #window = WINDOW
+  #underWay = 0
 
   constructor (max: number, send: (frame: ClientFrame, bytes?: Uint8Array) => void, isJoined: (room: string) => boolean, nextId: () => number) {
     this.#max = max
@@ -67,17 +72,18 @@ export class Outbox {
       const id = this.#nextId()
       this.#pending.set(id, { ...publication, size, sent: false, timer: undefined, resolve, reject })
       this.#bytes += size
-      this.flush(publication.room)
+      this.flush()
     })
   }
 
-  /** Sends what waits for a room. */
-  flush (room: string): void {
-    if (this.#held.has(room) || !this.#isJoined(room)) return
+  /** Sends what waits, as far as it may be sent now. */
+  flush (): void {
     for (const [id, pending] of this.#pending) {
-      if (pending.room !== room || pending.sent) continue
-      const { data, bytes, event, key, echo } = pending
+      if (this.#underWay >= this.#window || this.#held.has('')) return
+      const { room, sent, data, bytes, event, key, echo } = pending
+      if (sent || this.#held.has(room) || !this.#isJoined(room)) continue
       pending.sent = true
+      this.#underWay++
       pending.timer ??= setTimeout(() => {
         this.#take(id)?.reject(new RoomcastError('unknown', 'There was no answer for four minutes; the message may be in the room'))
       }, KNOWN_MS)
@@ -85,36 +91,39 @@ export class Outbox {
     }
   }
 
-  /** Says whether the frame was an answer to a publish. */
-  onAck ({ id, room, epoch, offset }: ServerFrames['ack']): boolean {
-    const pending = this.#take(id)
-    pending?.resolve({ room, ...(epoch !== undefined && { epoch }), ...(offset !== undefined && { offset }) })
-    return pending !== undefined
+  onAck ({ id, room, epoch, offset }: ServerFrames['ack']): void {
+    this.#take(id)?.resolve({ room, ...(epoch !== undefined && { epoch }), ...(offset !== undefined && { offset }) })
+    if (this.#window < WINDOW) this.#window++
+    this.flush()
   }
 
-  /** The same with a refusal. What may succeed later is tried again by itself. */
+  /** Says whether the refusal was one of a publish. What may succeed later is tried again by itself. */
   onError ({ id, code, text, retryable, retryAfterMs }: ServerFrames['error']): boolean {
     const pending = this.#pending.get(id as number)
     if (pending === undefined) return false
     if (!retryable) {
       this.#take(id)?.reject(new RoomcastError(code, text))
+      this.flush()
       return true
     }
-    const { room } = pending
-    pending.sent = false
+    const isTooFast = code === 'rate_limited'
+    const room = isTooFast ? '' : pending.room
+    this.#unsend(pending)
     if (this.#held.has(room)) return true
+    if (isTooFast) this.#slowDown()
     this.#held.add(room)
     setTimeout(() => {
       this.#held.delete(room)
-      this.flush(room)
+      this.flush()
     }, retryAfterMs ?? RETRY_MS)
     return true
   }
 
-  /** The link is gone: everything is to be sent again. */
-  onDown (tooBig: boolean): void {
-    if (tooBig) this.#refuseLargest()
-    for (const pending of this.#pending.values()) pending.sent = false
+  /** The link is gone: everything is to be sent again, but for what ended it. */
+  onDown (code: number): void {
+    if (code === CLOSE_CODES.tooBig.code) this.#refuseLargest()
+    if (code === CLOSE_CODES.rateLimited.code) this.#slowDown()
+    for (const pending of this.#pending.values()) this.#unsend(pending)
   }
 
   /** Nothing of a room, or of any, will be sent any more. */
@@ -128,10 +137,20 @@ export class Outbox {
     if (largest !== undefined) this.#take(largest[0])?.reject(new RoomcastError('message_too_large', 'The message is larger than the service takes'))
   }
 
+  #slowDown (): void {
+    this.#window = Math.ceil(this.#window / 2)
+  }
+
+  #unsend (pending: Pending): void {
+    if (pending.sent) this.#underWay--
+    pending.sent = false
+  }
+
   #take (id: unknown): Pending | undefined {
     const pending = this.#pending.get(id as number)
     if (pending === undefined) return undefined
     this.#pending.delete(id as number)
+    this.#unsend(pending)
     this.#bytes -= pending.size
     clearTimeout(pending.timer)
     return pending

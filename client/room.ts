@@ -107,7 +107,7 @@ export interface RoomPort {
   sendLeave: (room: string) => Promise<void>
   publish: (room: string, content: { data?: unknown, bytes?: Uint8Array }, options: PublishOptions) => Promise<Published>
   history: (room: string, options: HistoryOptions) => Promise<ServerFrames['history']>
-  onJoined: (room: string) => void
+  onJoined: () => void
   onRefused: (room: string, error: RoomcastError) => void
 }
 
@@ -310,7 +310,7 @@ export class Room<Data = unknown> {
     this.#emitter.emit('joined', joined)
     if (isReturn && !whole) this.#emitter.emit('reset', Object.freeze({ room, ...position, reason: 'history' }))
     for (const { resolve } of this.#waiting.splice(0)) resolve(joined)
-    this.#port.onJoined(this.name)
+    this.#port.onJoined()
   }
 
   #onLeft ({ room, reason }: ServerFrames['left']): void {

@@ -5,6 +5,8 @@ import type { Link, LinkOptions } from './link.ts'
 export interface WebSocketLike {
   binaryType: string
   readonly readyState: number
+  /** The close code that stands for the answer to a handshake that was refused, where it is shown: browsers do not. */
+  readonly refused?: number | undefined
   onmessage: ((event: { data: unknown }) => void) | null
   onclose: ((event: { code: number }) => void) | null
   onerror: ((event: never) => void) | null
@@ -35,7 +37,7 @@ export function openWebSocket (WebSocket: WebSocketConstructor, { url, token, or
     else listener.onFrame(frame)
   }
   ws.onerror = () => {} // onclose comes after it.
-  ws.onclose = ({ code }) => { listener.onEnd({ code }) }
+  ws.onclose = ({ code }) => { listener.onEnd({ code: ws.refused ?? code }) }
 
   return {
     send (frame: ClientFrame, bytes?: Uint8Array) {
