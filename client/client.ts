@@ -1,7 +1,7 @@
 import type { ServerFrame, ServerFrames } from '../src/protocol/frames.ts'
 import { Connector, type Status } from './connector.ts'
 import { Emitter } from './emitter.ts'
-import { RoomcastError } from './errors.ts'
+import { closed, RoomcastError } from './errors.ts'
 import type { Transport } from './link.ts'
 import { Outbox, type Published } from './outbox.ts'
 import { type HistoryOptions, type Position, Room, type RoomPort } from './room.ts'
@@ -129,7 +129,7 @@ export class Client<Rooms extends object = Record<string, unknown>> {
       publish: async (room, content, { event, echo, key = makeOrigin() }): Promise<Published> => await this.#outbox.publish({ room, ...content, event, echo, key }),
       history: async (room, options) => await new Promise((resolve, reject) => {
         if (isClosed()) {
-          reject(new RoomcastError('closed', 'The client is closed'))
+          reject(closed())
           return
         }
         const frame = { type: 'history' as const, room, id: ++this.#lastId, ...options }
@@ -155,7 +155,7 @@ export class Client<Rooms extends object = Record<string, unknown>> {
   }
 
   #onClosed (): void {
-    const error = new RoomcastError('closed', 'The client is closed')
+    const error = closed()
     for (const room of this.#rooms.values()) room.onClosed()
     for (const { reject } of this.#requests.values()) reject(error)
     this.#requests.clear()

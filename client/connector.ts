@@ -205,8 +205,7 @@ export class Connector {
       if (held) this.#returnMs = 0
     }
     this.#end()
-    const reason = reasonOf(end.code)
-    const next = nextStep(end.code)
+    const { reason, next } = readCode(end.code)
     if (next === 'renew') this.#options.token.refuse(attempt.token)
     if (next === 'stay' || (next === 'renew' && !this.#options.token.renewable)) {
       this.close(reason, end.code)
@@ -305,14 +304,10 @@ function makeAttempt (): Attempt {
   return { transport: undefined, token: '', link: undefined, openedAt: 0, retryAfterMs: undefined, timer: undefined }
 }
 
-function reasonOf (code: number): StatusReason {
-  for (const [reason, row] of Object.entries(CLOSE_CODES)) if (row.code === code) return reason as CloseReason
-  return 'lost'
-}
-
-function nextStep (code: number): 'stay' | 'resume' | 'renew' {
-  const known = Object.values(CLOSE_CODES).find((row) => row.code === code)
-  return known?.client ?? (code >= 4500 && code < 5000 ? 'stay' : 'resume')
+/** What a close code means, and what to do next. */
+function readCode (code: number): { reason: StatusReason, next: 'stay' | 'resume' | 'renew' } {
+  for (const [reason, row] of Object.entries(CLOSE_CODES)) if (row.code === code) return { reason: reason as CloseReason, next: row.client }
+  return { reason: 'lost', next: code >= 4500 && code < 5000 ? 'stay' : 'resume' }
 }
 
 /** Tells when the page is seen again, and when the network has come or gone; returns how to stop. */

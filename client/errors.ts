@@ -23,3 +23,8 @@ export class RoomcastError extends Error {
     this.retryAfterMs = retryAfterMs
   }
 }
+
+/** Of everything that a closed client is asked for. */
+export function closed (): RoomcastError {
+  return new RoomcastError('closed', 'The client is closed')
+}

@@ -107,8 +107,8 @@ export function openEventStream ({ url, token, origin, listener, fetch, rooms }:
           user = frame.user
           for (const other of streams.slice(1)) void open(other)
         }
-        const { base64 } = frame as { base64?: string }
-        listener.onFrame(frame, base64 === undefined ? undefined : decodeBase64(base64))
+        const { base64, ...rest } = frame as ServerFrame & { base64?: string }
+        listener.onFrame(rest as ServerFrame, base64 === undefined ? undefined : decodeBase64(base64))
       }
       if (!abort.signal.aborted) end(1006)
     } catch {

@@ -85,7 +85,7 @@ export class Outbox {
       pending.sent = true
       this.#underWay++
       pending.timer ??= setTimeout(() => {
-        this.#take(id)?.reject(new RoomcastError('unknown', 'There was no answer for four minutes; the message may be in the room'))
+        this.#take(id)?.reject(new RoomcastError('unknown', 'No answer for four minutes; the message may be in the room'))
       }, KNOWN_MS)
       this.#send({ type: 'publish', id, room, key, ...(bytes === undefined ? { data } : { binary: bytes.length }), ...(event !== undefined && { event }), ...(echo !== undefined && { echo }) }, bytes)
     }
@@ -134,7 +134,7 @@ export class Outbox {
   /** A message was too big for the service. It is one of those that were sent, and if it is not the largest, that one is too big as well. */
   #refuseLargest (): void {
     const [largest] = [...this.#pending].filter(([, { sent }]) => sent).sort(([, a], [, b]) => b.size - a.size)
-    if (largest !== undefined) this.#take(largest[0])?.reject(new RoomcastError('message_too_large', 'The message is larger than the service takes'))
+    if (largest !== undefined) this.#take(largest[0])?.reject(new RoomcastError('message_too_large', 'Larger than the service takes'))
   }
 
   #slowDown (): void {

@@ -1,7 +1,7 @@
 import type { ServerFrames } from '../src/protocol/frames.ts'
 import { decodeBase64 } from './base64.ts'
 import { Emitter } from './emitter.ts'
-import { RoomcastError } from './errors.ts'
+import { closed, RoomcastError } from './errors.ts'
 import type { Published } from './outbox.ts'
 
 /** A join that could not be made for the time being is tried again after this long, ms, unless the service says when. */
@@ -193,15 +193,8 @@ export class Room<Data = unknown> {
 
   /** What the room remembers. Needs the grant `history`. */
   async history (options: HistoryOptions = {}): Promise<HistoryPage<Data>> {
-    const { room, epoch, offset, recovered, messages, next } = await this.#port.history(this.name, options)
-    return {
-      room,
-      ...(epoch !== undefined && { epoch }),
-      ...(offset !== undefined && { offset }),
-      recovered,
-      messages: messages.map(({ base64, ...message }) => this.#toMessage(message, epoch, base64 === undefined ? undefined : decodeBase64(base64))),
-      ...(next !== undefined && { next })
-    }
+    const { type, id, messages, ...page } = await this.#port.history(this.name, options)
+    return { ...page, messages: messages.map(({ base64, ...message }) => this.#toMessage(message, page.epoch, base64 === undefined ? undefined : decodeBase64(base64))) } as HistoryPage<Data>
   }
 
   /** Calls a listener for each event from here on; returns how to stop that. */
@@ -223,7 +216,7 @@ export class Room<Data = unknown> {
     }
     const stops = [
       this.on('message', (message) => {
-        if (messages.length >= MAX_BEHIND) finish(new RoomcastError('queue_full', `More than ${MAX_BEHIND} messages wait to be iterated over`))
+        if (messages.length >= MAX_BEHIND) finish(new RoomcastError('queue_full', 'The loop is too slow'))
         else if (end === undefined) messages.push(message)
         wake()
       }),
@@ -304,11 +297,11 @@ export class Room<Data = unknown> {
     if (!whole) this.#position = position
     this.#known = true
     this.#error = undefined
-    const joined: Joined = Object.freeze({ room, ...position, audience, ...(isReturn && { recovered: whole, ...(whole && { missed: missed ?? 0 }) }) })
+    const joined: Joined = { room, ...position, audience, ...(isReturn && { recovered: whole, ...(whole && { missed: missed ?? 0 }) }) }
     this.#joined = joined
     this.#setState('joined')
     this.#emitter.emit('joined', joined)
-    if (isReturn && !whole) this.#emitter.emit('reset', Object.freeze({ room, ...position, reason: 'history' }))
+    if (isReturn && !whole) this.#emitter.emit('reset', { room, ...position, reason: 'history' })
     for (const { resolve } of this.#waiting.splice(0)) resolve(joined)
     this.#port.onJoined()
   }
@@ -335,20 +328,11 @@ export class Room<Data = unknown> {
   #onReset ({ room, epoch, offset, reason }: ServerFrames['reset']): void {
     const position = epoch === undefined ? undefined : { epoch, offset: offset as number }
     this.#position = position
-    this.#emitter.emit('reset', Object.freeze({ room, ...position, reason }))
+    this.#emitter.emit('reset', { room, ...position, reason })
   }
 
-  #toMessage ({ room, offset, from, time, event, text, data }: Omit<ServerFrames['message'], 'binary'>, epoch: string | undefined, bytes: Uint8Array | undefined): Message<Data> {
-    return {
-      room,
-      ...(offset !== undefined && { ...(epoch !== undefined && { epoch }), offset }),
-      from,
-      time,
-      ...(event !== undefined && { event }),
-      ...(text !== undefined && { text }),
-      ...(bytes !== undefined && { bytes }),
-      data: data as Data
-    }
+  #toMessage ({ type, binary, ...message }: ServerFrames['message'], epoch: string | undefined, bytes: Uint8Array | undefined): Message<Data> {
+    return { ...message, ...(epoch !== undefined && { epoch }), ...(bytes !== undefined && { bytes }) } as Message<Data>
   }
 
   #forget (state: RoomState): void {
@@ -367,8 +351,4 @@ export class Room<Data = unknown> {
     this.#state = state
     this.#emitter.emit('state', state)
   }
-}
-
-function closed (): RoomcastError {
-  return new RoomcastError('closed', 'The client is closed')
 }

@@ -36,7 +36,7 @@ export class TokenSource {
 
   async #ask (): Promise<string> {
     const token = typeof this.#provider === 'string' ? this.#provider : await this.#provider()
-    if (token === this.#refused) throw new RoomcastError('unauthorized', 'There is no other token than the one that was refused')
+    if (token === this.#refused) throw new RoomcastError('unauthorized', 'There is no other token')
     this.#current = token
     return token
   }
