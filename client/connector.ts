@@ -295,7 +295,7 @@ export class Connector {
   }
 
   #setStatus (status: Status): void {
-    this.status = Object.freeze(status)
+    this.status = status
     this.#options.onStatus(status)
   }
 }
