@@ -197,12 +197,11 @@ export class Connector {
     if (attempt !== this.#current) return
     const wasOpen = attempt.openedAt > 0
     const held = wasOpen && Date.now() - attempt.openedAt >= HOLD_MS
-    if (held) this.#awayMs = 0
+    if (held) this.#awayMs = this.#returnMs = 0
     if (wasOpen) this.#lostAt = Date.now()
     if (attempt.transport === 'websocket') {
       // A close code is the service's own word: it did get through.
       this.#failures = held || end.code !== 1006 ? 0 : this.#failures + 1
-      if (held) this.#returnMs = 0
     }
     this.#end()
     const { reason, next } = readCode(end.code)

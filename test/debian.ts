@@ -21,6 +21,12 @@ const CHROMIUM: Program = {
   requiredBy: 'REQUIRE_BROWSER'
 }
 
+const PYTHON: Program = {
+  package: 'python3',
+  find: () => onPath('python3'),
+  requiredBy: 'REQUIRE_PYTHON'
+}
+
 const PYTHON_WEBSOCKETS: Program = {
   package: 'python3-websockets',
   // Another Python on the PATH does not see Debian's packages.
@@ -49,6 +55,11 @@ export const CHROMIUM_ARGUMENTS = [
 /** A Chromium, found or installed; without one the test is skipped, loudly. */
 export function findChromium (t: Test): string | undefined {
   return obtain(t, CHROMIUM)
+}
+
+/** A Python, found or installed; without one the test is skipped, loudly. */
+export function findPython (t: Test): string | undefined {
+  return obtain(t, PYTHON)
 }
 
 /** A Python with the `websockets` package, found or installed; without one the test is skipped, loudly. */

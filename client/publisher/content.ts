@@ -1,24 +1,55 @@
-import { encodeBase64 } from '../base64.ts'
 import { RoomcastError } from '../errors.ts'
 
-/** What is published: exactly one of a text, any JSON, and bytes; and what it is called. */
-export type Content<Data = unknown> =
-  | { text: string, event?: string }
-  | { data: Data, event?: string }
-  | { bytes: Uint8Array, event?: string }
+/** What is published: exactly one of a text, any JSON and bytes, and if wanted a name for what happened. */
+export type Content<Data = unknown> = { event?: string } & (
+  | { text: string, data?: never, bytes?: never }
+  | { data: Data, text?: never, bytes?: never }
+  | { bytes: Uint8Array, text?: never, data?: never }
+)
 
-/** A message as it stands in a request for several. */
-export interface Item {
-  text?: string
-  data?: unknown
-  base64?: string
-  event?: string
+/** A content in the form in which it is sent: a copy, so that every attempt sends the same. */
+export interface EncodedContent {
+  /** The members of a JSON object, without braces. */
+  fields: string
+  /** The payload of a binary message; it is not in `fields`. */
+  bytes: Uint8Array<ArrayBuffer> | undefined
+  event: string | undefined
 }
 
-/** The message as JSON; throws where it is not exactly one. */
-export function toItem (content: Content): Item {
-  const { text, data, bytes, event } = content as { text?: string, data?: unknown, bytes?: Uint8Array, event?: string }
-  const kinds = Number(text !== undefined) + Number(data !== undefined) + Number(bytes !== undefined)
-  if (kinds !== 1) throw new RoomcastError('invalid_request', 'A message has exactly one of text, data and bytes')
-  return { ...(text !== undefined && { text }), ...(data !== undefined && { data }), ...(bytes !== undefined && { base64: encodeBase64(bytes) }), ...(event !== undefined && { event }) }
+/** Encodes a content; throws `invalid_request` for what is none. */
+export function encodeContent (content: Content): EncodedContent {
+  if (typeof content !== 'object' || content === null) throw invalid('A message is an object with exactly one of "text", "data" and "bytes"')
+  const { text, data, bytes, event } = content as { text?: unknown, data?: unknown, bytes?: unknown, event?: unknown }
+  if ([text, data, bytes].filter((value) => value !== undefined).length !== 1) throw invalid('A message has exactly one of "text", "data" and "bytes"')
+  if (text !== undefined && typeof text !== 'string') throw invalid('"text" is a string')
+  if (bytes !== undefined && !(bytes instanceof Uint8Array)) throw invalid('"bytes" is a Uint8Array')
+  if (event !== undefined && typeof event !== 'string') throw invalid('"event" is a string')
+  const named = event === undefined ? '' : `"event":${JSON.stringify(event)}`
+  if (bytes !== undefined) return { fields: named, bytes: new Uint8Array(bytes), event }
+  const value = text === undefined ? `"data":${encodeData(data)}` : `"text":${JSON.stringify(text)}`
+  return { fields: named === '' ? value : `${value},${named}`, bytes: undefined, event }
+}
+
+/** Bytes as base64 (RFC 4648, section 4). */
+export function encodeBase64 (bytes: Uint8Array): string {
+  let text = ''
+  // An argument for each byte: engines have a limit for those.
+  for (let at = 0; at < bytes.length; at += 8_192) text += String.fromCharCode(...bytes.subarray(at, at + 8_192))
+  return btoa(text)
+}
+
+/** The refusal of what the caller gave, before anything is sent. */
+export function invalid (message: string, cause?: unknown): RoomcastError {
+  return new RoomcastError('invalid_request', message, { cause })
+}
+
+function encodeData (data: unknown): string {
+  let json: string | undefined
+  try {
+    json = JSON.stringify(data)
+  } catch (error) {
+    throw invalid(`"data" cannot be JSON: ${error instanceof Error ? error.message : String(error)}`, error)
+  }
+  if (json === undefined) throw invalid('"data" cannot be JSON')
+  return json
 }

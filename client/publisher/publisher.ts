@@ -1,163 +1,147 @@
-import type { DataOf } from '../client.ts'
-import { RoomcastError } from '../errors.ts'
-import { type TokenProvider, TokenSource } from '../token-source.ts'
-import { type Content, type Item, toItem } from './content.ts'
-import { type Answer, Requests } from './requests.ts'
+import { type BatchItem, publishBatch } from './batch.ts'
+import { type Content, encodeContent, invalid } from './content.ts'
+import { Endpoint } from './endpoint.ts'
+import { toKey, toUnknown } from './key.ts'
+import type { RoomcastError } from '../errors.ts'
+import { notRoomcast } from './post.ts'
+import { Failure, type Patience, retry } from './retry.ts'
+import type { TokenProvider } from './tokens.ts'
 
-const TIMEOUT_MS = 5_000
-const GIVE_UP_MS = 30_000
-/** The service remembers keys for five minutes: longer than this, ms, a retry is not safe. */
-const MAX_GIVE_UP_MS = 4 * 60_000
-/** Of one request: what the service takes, with its standard limits. */
-const BATCH_ITEMS = 100
-const BATCH_BYTES = 15 * 64 * 1024
-
+/** What a publisher is made of. */
 export interface PublisherOptions {
-  /** Where the service is: `https://example.com`, with its prefix if it has one. */
+  /** Where the service is, such as `https://realtime.example.com`; with a path, where a proxy has it under one. */
   url: string
-  /** A token, or a function that makes one; it is asked again when a token was refused or is about to end. */
+  /**
+   * A token, or a function that gets one. What a function gives is kept until shortly before its `exp`; it is asked again
+   * then, and once when the service refuses the token. It is not called a second time before it has answered.
+   */
   token: TokenProvider
-  /** How long one attempt may take, ms; 5 s unless told otherwise. */
+  /** For one attempt, ms; 5,000 if not given. */
   timeoutMs?: number
-  /** How long it is tried in all, ms; 30 s unless told otherwise, and 4 minutes at the most. */
+  /** For all attempts of a request, ms; 30,000 if not given. More than 240,000 is 240,000: the service remembers keys for five minutes. */
   giveUpMs?: number
-  /** Instead of the global one. */
-  fetch?: typeof fetch
 }
 
+/** How something is published. */
 export interface PublishOptions {
-  /** The same key again is not another message; one is made up if not given. */
+  /** Makes repeating this call safe for five minutes; without it, only the retries within the call are. */
   key?: string
-  /** The origin of a client that does not get it. */
+  /** The `origin` whose connections do not get it. */
   exclude?: string
+  /** Ends it: the call rejects with the reason of the signal. The message may be in the room or not. */
   signal?: AbortSignal
 }
 
-/** One of several messages. */
-export type BatchItem<Data = unknown> = Content<Data> & { room: string, key?: string, exclude?: string }
-
-/** A message is in its room. */
+/** A message that is in its room. */
 export interface Published {
-  readonly room: string
-  /** Where it is there; absent, as is `offset`, in rooms without history. */
-  readonly epoch?: string
-  readonly offset?: number
-  /** ms since 1970, by the service's clock. */
-  readonly time: number
-  /** Connections in the room at that moment. */
-  readonly audience: number
-  /** It was there already, by an earlier attempt with the same key. */
-  readonly replayed: boolean
+  room: string
+  /** `epoch` and `offset` are its position; absent in rooms without history. */
+  epoch?: string
+  offset?: number
+  /** The service's clock, ms since 1970. */
+  time: number
+  /** How many connections the room had. */
+  audience: number
+  /** It was there already: an earlier attempt, or an earlier call with the same key, had published it. */
+  replayed: boolean
 }
 
 /**
- * Publishes from a backend. Each message has a key, so that it is one message however often it had to be sent. What fails is
- * tried again; in the end it rejects with a `RoomcastError`: `unknown`, where it may be in the room all the same.
+ * Publishes from a backend, over REST. All methods try again by themselves, with the same key, so that it is one message.
+ * They reject with a `RoomcastError`: its `code` is one of the service's (docs/errors.md), `http_…` with the status that a
+ * proxy has answered with, or `unknown` when the message may be in the room or not.
+ *
+ * @typeParam Rooms the rooms, and what the `data` of their messages is
  */
 export class Publisher<Rooms extends object = Record<string, unknown>> {
-  readonly #requests: Requests
-  readonly #giveUpMs: number
+  readonly #endpoint: Endpoint
+  readonly #patience: Omit<Patience, 'signal'>
 
-  /** @internal `createPublisher` makes publishers. */
-  constructor ({ url, token, timeoutMs = TIMEOUT_MS, giveUpMs = GIVE_UP_MS, fetch = globalThis.fetch }: PublisherOptions) {
-    this.#requests = new Requests({ url: url.replace(/\/+$/, ''), token: new TokenSource(token), timeoutMs, fetch })
-    this.#giveUpMs = Math.min(giveUpMs, MAX_GIVE_UP_MS)
+  /** Throws `invalid_request` for options that cannot be used. */
+  constructor ({ url, token, timeoutMs = 5_000, giveUpMs = 30_000 }: PublisherOptions) {
+    for (const [name, ms] of Object.entries({ timeoutMs, giveUpMs })) {
+      if (typeof ms !== 'number' || !(ms > 0)) throw invalid(`"${name}" is a number above 0`)
+    }
+    this.#endpoint = new Endpoint(url, token)
+    this.#patience = { timeoutMs, giveUpMs }
   }
 
-  /** To a room. */
-  async publish<Name extends string> (room: Name, content: Content<DataOf<Rooms, Name>>, options: PublishOptions = {}): Promise<Published> {
-    return await this.#post(`/rooms/${encodeURIComponent(room)}/messages`, content, options)
+  /** Publishes to a room. (Not to those called `.` and `..`, which cannot stand in a URL; `batch` reaches them.) */
+  async publish<Room extends keyof Rooms & string> (room: Room, content: Content<Rooms[Room]>, options?: PublishOptions): Promise<Published> {
+    return await this.#publish(`/v1/rooms/${toSegment('room', room)}/messages`, content, options)
   }
 
-  /** To everybody. */
-  async broadcast (content: Content, options: PublishOptions = {}): Promise<Published> {
-    return await this.#post('/broadcast', content, options)
+  /** Publishes to every connection, in the room `@all`. */
+  async broadcast (content: Content, options?: PublishOptions): Promise<Published> {
+    return await this.#publish('/v1/broadcast', content, options)
   }
 
-  /** To all connections of a user. */
-  async toUser (user: string, content: Content, options: PublishOptions = {}): Promise<Published> {
-    return await this.#post(`/users/${encodeURIComponent(user)}/messages`, content, options)
+  /** Publishes to all connections of a user (the `sub` of their tokens), in the room `@user`. */
+  async toUser (user: string, content: Content, options?: PublishOptions): Promise<Published> {
+    return await this.#publish(`/v1/users/${toSegment('user', user)}/messages`, content, options)
   }
 
   /**
-   * Several messages, any number, to any rooms: what became of each, in their order. Messages to a room keep their order, but for
-   * one that has to be tried again: those behind it may be in the room before it. Rejects only where it was aborted.
+   * Publishes any number of messages to any rooms, in requests of at most 100, one after the other. A result for each
+   * item, in their order: what was published, or the error. It rejects only if `signal` aborts, or if `items` is no array.
+   *
+   * Messages to the same room are put into it in the order of the items. There is one exception: where one fails and is
+   * tried again, later ones of the same request may already be in the room, and then it comes behind them. Once a message
+   * is given up, the later requests have no more messages to its room: those fail with `unavailable`, and were not sent.
    */
-  async batch (items: BatchItem[], { signal }: { signal?: AbortSignal } = {}): Promise<(Published | RoomcastError)[]> {
-    const results: (Published | RoomcastError)[] = []
-    const waiting: { index: number, json: Item }[] = []
-    items.forEach((item, index) => {
-      try {
-        const { room, key = crypto.randomUUID(), exclude } = item
-        waiting.push({ index, json: { room, ...toItem(item), key, ...(exclude !== undefined && { exclude }) } as Item })
-      } catch (error) {
-        results[index] = error as RoomcastError
-      }
-    })
-    for (const batch of split(waiting)) await this.#postBatch(batch, results, signal)
-    return results
+  async batch (items: readonly BatchItem<Rooms>[], { signal }: Pick<PublishOptions, 'signal'> = {}): Promise<(Published | RoomcastError)[]> {
+    return await publishBatch(items as unknown as readonly BatchItem[], () => this.#endpoint.begin(), { ...this.#patience, signal })
   }
 
-  async #post (path: string, content: Content, { key = crypto.randomUUID(), exclude, signal }: PublishOptions): Promise<Published> {
-    const { base64, ...json } = toItem(content)
-    const isBytes = base64 !== undefined
-    const query = new URLSearchParams({ ...(isBytes && json.event !== undefined && { event: json.event }), ...(isBytes && exclude !== undefined && { exclude }) })
-    const { headers, body } = await this.#requests.make({
-      path: query.size > 0 ? `${path}?${query}` : path,
-      headers: { 'content-type': isBytes ? 'application/octet-stream' : 'application/json', 'idempotency-key': key },
-      body: isBytes ? (content as { bytes: Uint8Array }).bytes : JSON.stringify({ ...json, ...(exclude !== undefined && { exclude }) }),
-      signal
-    }, Date.now() + this.#giveUpMs)
-    return { ...body as unknown as Published, replayed: headers.get('idempotent-replayed') === 'true' }
-  }
-
-  /** Posts a batch, and what of it may succeed later again. */
-  async #postBatch (batch: { index: number, json: Item }[], results: (Published | RoomcastError)[], signal: AbortSignal | undefined): Promise<void> {
-    const giveUpAt = Date.now() + this.#giveUpMs
-    let waiting = batch
-    for (let wait = 100; waiting.length > 0; wait = Math.min(wait * 2, 5_000)) {
-      const body = JSON.stringify({ messages: waiting.map(({ json }) => json) })
-      let answer: Answer
-      try {
-        answer = await this.#requests.make({ path: '/messages', headers: { 'content-type': 'application/json' }, body, signal }, giveUpAt)
-      } catch (error) {
-        signal?.throwIfAborted()
-        for (const { index } of waiting) results[index] ??= error as RoomcastError
-        return
-      }
-      const again: typeof waiting = []
-      const outcomes = answer.body.results as (Omit<Published, 'replayed'> & { replayed?: boolean, error?: { code: string, detail: string, retryable: boolean, retryAfterMs?: number } })[]
-      waiting.forEach((item, i) => {
-        const { error, ...published } = outcomes[i] as (typeof outcomes)[number]
-        if (error === undefined) {
-          results[item.index] = { ...published, replayed: published.replayed === true }
-          return
-        }
-        const { code, detail, retryable, retryAfterMs } = error
-        results[item.index] = new RoomcastError(code === 'publish_unknown' ? 'unknown' : code, detail, { retryable, retryAfterMs })
-        if (retryable) again.push(item)
-      })
-      if (Date.now() + wait > giveUpAt) return
-      waiting = again
-      for (const { index } of waiting) delete results[index]
-      if (waiting.length > 0) await new Promise((resolve) => { setTimeout(resolve, Math.random() * wait) })
+  async #publish (path: string, content: Content, { key, exclude, signal }: PublishOptions = {}): Promise<Published> {
+    const { fields, bytes, event } = encodeContent(content)
+    if (exclude !== undefined && typeof exclude !== 'string') throw invalid('"exclude" is a string')
+    const excluded = exclude === undefined ? '' : `,"exclude":${JSON.stringify(exclude)}`
+    const request = {
+      path: bytes === undefined ? path : path + toQuery({ event, exclude }),
+      headers: { 'content-type': bytes === undefined ? 'application/json' : 'application/octet-stream', 'idempotency-key': toKey(key) },
+      body: bytes ?? `{${fields}${excluded}}`
     }
+    const attempt = this.#endpoint.begin()
+    let mayBeDone = false
+    const result = await retry(async (signal) => {
+      const answer = await attempt(request, signal)
+      const result = answer instanceof Failure || isPublished(answer.body) ? answer : notRoomcast()
+      if (result instanceof Failure && result.mayBeDone) mayBeDone = true
+      return result
+    }, { ...this.#patience, signal })
+    if (result instanceof Failure) throw mayBeDone ? toUnknown(result.error, key !== undefined) : result.error
+    return { ...result.body as Published, replayed: result.replayed }
   }
 }
 
-/** Parts that the service takes, in order. */
-function * split<T extends { json: Item }> (items: T[]): Generator<T[]> {
-  let part: T[] = []
-  let bytes = 0
-  for (const item of items) {
-    const size = new TextEncoder().encode(JSON.stringify(item.json)).length
-    if (part.length > 0 && (part.length === BATCH_ITEMS || bytes + size > BATCH_BYTES)) {
-      yield part
-      part = []
-      bytes = 0
-    }
-    part.push(item)
-    bytes += size
-  }
-  if (part.length > 0) yield part
+/**
+ * A publisher for a service. It holds nothing that has to be closed; one is enough for a process.
+ *
+ * ```ts
+ * const publisher = createPublisher({ url: 'https://realtime.example.com', token: () => signToken() })
+ * await publisher.publish('orders:7', { event: 'order.shipped', data: { id: 7 } })
+ * ```
+ *
+ * @typeParam Rooms the rooms, and what the `data` of their messages is: ``{ lobby: Note, [orders: `orders:${string}`]: Order }``
+ */
+export function createPublisher<Rooms extends object = Record<string, unknown>> (options: PublisherOptions): Publisher<Rooms> {
+  return new Publisher<Rooms>(options)
+}
+
+/** A name in a path; throws `invalid_request` for one that cannot stand there. */
+function toSegment (what: string, name: string): string {
+  if (typeof name !== 'string' || name === '' || !name.isWellFormed()) throw invalid(`"${what}" is a text that is not empty`)
+  // URLs are normalised before they are sent, also where the dots are percent-encoded.
+  if (name === '.' || name === '..') throw invalid(`A ${what} called ${name} cannot stand in a URL`)
+  return encodeURIComponent(name)
+}
+
+function isPublished (body: unknown): boolean {
+  return typeof (body as Partial<Published>).time === 'number'
+}
+
+function toQuery (parameters: Record<string, string | undefined>): string {
+  const given = Object.entries(parameters).filter((entry): entry is [string, string] => entry[1] !== undefined)
+  return given.length === 0 ? '' : `?${String(new URLSearchParams(given))}`
 }

@@ -1,0 +1,77 @@
+import { RoomcastError } from '../errors.ts'
+import { invalid } from './content.ts'
+import { type Answer, post, type Post } from './post.ts'
+import { Failure, unlessAborted } from './retry.ts'
+import { Tokens, type TokenProvider } from './tokens.ts'
+
+/** A request to the service; the token is added to it. */
+export interface ServiceRequest extends Omit<Post, 'url'> {
+  /** `/v1/…` */
+  path: string
+}
+
+/** Makes one attempt after the other at something. */
+export type Attempt = (request: ServiceRequest, signal: AbortSignal) => Promise<Answer | Failure>
+
+/** The service as this caller reaches it: where it is, and with which token. */
+export class Endpoint {
+  readonly #base: string
+  readonly #tokens: Tokens
+
+  /** Throws `invalid_request` for a URL or a token that cannot be used. */
+  constructor (url: string, token: TokenProvider) {
+    this.#base = readBase(url)
+    if (typeof token !== 'string' && typeof token !== 'function') throw invalid('"token" is a string or a function')
+    try {
+      this.#tokens = new Tokens(token)
+    } catch (error) {
+      throw invalid((error as Error).message, error)
+    }
+  }
+
+  /** Begins something: in all its attempts, a refused token is replaced once. */
+  begin (): Attempt {
+    let hasRenewed = false
+    return async (request, signal) => {
+      const token = await this.#getToken(signal)
+      if (token instanceof Failure) return token
+      const result = await this.#post(request, token, signal)
+      if (!(result instanceof Failure) || !isTokenRefused(result) || hasRenewed || !this.#tokens.areRenewable) return result
+      hasRenewed = true
+      const another = await this.#getToken(signal, token)
+      return another instanceof Failure ? another : await this.#post(request, another, signal)
+    }
+  }
+
+  async #post ({ path, headers, body }: ServiceRequest, token: string, signal: AbortSignal): Promise<Answer | Failure> {
+    return await post({ url: this.#base + path, headers: { ...headers, authorization: `Bearer ${token}` }, body }, signal)
+  }
+
+  async #getToken (signal: AbortSignal, refused?: string): Promise<string | Failure> {
+    try {
+      return await unlessAborted(this.#tokens.get(refused), signal)
+    } catch (error) {
+      const isLate = signal.aborted
+      const message = `There is no token: ${error instanceof Error ? error.message : String(error)}`
+      return new Failure(new RoomcastError('unauthorized', message, { retryable: isLate, cause: error }), { isWorthRetrying: isLate })
+    }
+  }
+}
+
+/** A proxy may check tokens, too. */
+function isTokenRefused ({ error: { code } }: Failure): boolean {
+  return code === 'unauthorized' || code === 'http_401'
+}
+
+function readBase (url: string): string {
+  let parsed: URL
+  try {
+    parsed = new URL(url)
+  } catch (error) {
+    throw invalid('"url" is the URL of the service', error)
+  }
+  const { protocol, username, password, search, hash, origin, pathname } = parsed
+  if (!/^https?:$/.test(protocol)) throw invalid('"url" starts with http: or https:')
+  if (username + password + search + hash !== '') throw invalid('"url" has no user, query or fragment')
+  return origin + pathname.replace(/\/+$/, '')
+}
