@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { copyFileSync, existsSync, readdirSync, readFileSync } from 'node:fs'
-import { promisify } from 'node:util'
+import { format, promisify } from 'node:util'
 import { createContext, runInContext } from 'node:vm'
 import { Ajv } from 'ajv'
 import { type Test, test } from 'tap'
@@ -233,7 +233,7 @@ test('README.md shows what start prints', async (t) => {
 test("README.md's browser client chats, and its curl reaches the client", async (t) => {
   const { service, token } = await startDevelopment(t)
   const readme = read('README.md')
-  const [snippet, ...others] = readFences(readme).filter(({ info }) => info === 'js')
+  const [snippet, ...others] = readFences(readme).filter(({ info, text }) => info === 'js' && text.includes('new WebSocket'))
   t.equal(others.length, 0)
   const code = (snippet?.text ?? '').replace(DOCUMENTED, `127.0.0.1:${service.port}`).replace('eyJ…', token)
   const printed: string[] = []
@@ -246,6 +246,33 @@ test("README.md's browser client chats, and its curl reaches the client", async 
   await checkCalls(t, readme, service, token)
   await until(() => printed.includes('dev: hello from the backend'), 'the message of the backend')
   t.equal(printed.length, 2)
+})
+
+test('the client in README.md and docs/client.md talks', async (t) => {
+  const { service, token } = await startDevelopment(t)
+  for (const [file, said] of [['README.md', 'dev: hi, everybody'], ['docs/client.md', 'dev { text: \'hi\' }']] as const) {
+    const snippet = readFences(read(file)).find(({ info, text }) => info === 'js' && text.includes("from 'roomcast/client'"))
+    const printed: string[] = []
+    const code = (snippet?.text ?? '')
+      .replace("'roomcast/client'", JSON.stringify(new URL('../client/node.js', import.meta.url)))
+      .replace(/http:\/\/127\.0\.0\.1:3000|https:\/\/realtime\.example\.com/, service.url)
+      .replace(/token: (?:'eyJ…'|async .*)/, `token: ${JSON.stringify(token)}`)
+      .replace('connect({', 'globalThis.documented.own(make, {')
+      .replaceAll('console.log', 'globalThis.documented.log')
+      .replace('import { connect }', 'import { connect as make }')
+    Object.assign(globalThis, {
+      documented: {
+        log: (...values: unknown[]) => { printed.push(format(...values)) },
+        own (make: (options: object) => { close: () => void }, options: object) {
+          const client = make(options)
+          t.teardown(() => { client.close() })
+          return client
+        }
+      }
+    })
+    await import(`data:text/javascript,${encodeURIComponent(code)}`)
+    await until(() => printed.includes(said), `${file} to say ${said}`)
+  }
 })
 
 test('every curl in docs/http-api.md is answered as it says', async (t) => {
