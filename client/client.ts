@@ -122,7 +122,7 @@ export class Client<Rooms extends object = Record<string, unknown>> {
         if (this.#isOpen) this.#connector.send({ type: 'join', room, ...(since !== undefined && { since: since as Position }), id })
         return id
       },
-      sendLeave: async (room) => {
+      sendLeave: (room) => {
         this.#outbox.reject(new RoomcastError('not_joined', `${room} was left`), room)
         if (this.#isOpen) this.#connector.send({ type: 'leave', room, id: ++this.#lastId })
       },

@@ -58,13 +58,13 @@ export interface ConnectorOptions {
 
 /** A link, from the attempt to open it to its end. */
 interface Attempt {
-  transport: Transport | undefined
+  transport?: Transport
   token: string
-  link: Link | undefined
+  link?: Link
   /** When it was opened, ms; 0 before. */
   openedAt: number
-  retryAfterMs: number | undefined
-  timer: ReturnType<typeof setTimeout> | undefined
+  retryAfterMs?: number
+  timer?: ReturnType<typeof setTimeout>
 }
 
 /** Keeps one link to the service: opens it, watches it, and opens the next one when it ends. */
@@ -117,7 +117,7 @@ export class Connector {
 
   async #connect (): Promise<void> {
     clearTimeout(this.#timer)
-    const attempt = this.#current = makeAttempt()
+    const attempt: Attempt = this.#current = { token: '', openedAt: 0 }
     if (this.status.state !== 'connecting') this.#setStatus({ state: 'connecting' })
     const isOver = (): boolean => attempt !== this.#current
     let token: string
@@ -173,16 +173,17 @@ export class Connector {
     if (isReturn) {
       this.#candidate = undefined
       this.#end()
-      this.#options.onDown(1000)
       this.#current = attempt
+      this.#options.onDown(1000)
+      if (attempt !== this.#current) return // A listener has closed the client.
     }
     attempt.openedAt = Date.now()
     if (!isReturn) this.#awayMs += attempt.openedAt - this.#lostAt
     clearTimeout(attempt.timer)
-    this.#hear()
-    this.#watch(attempt, welcome.heartbeatMs > 0 ? welcome.heartbeatMs : attempt.transport === 'events' ? Infinity : SILENCE_MS)
     const { transport = 'websocket' } = attempt
-    if (transport === 'events' && this.#transports.includes('websocket')) this.#returnLater()
+    // An event stream is watched by its link.
+    if (transport === 'websocket') this.#watch(attempt, welcome.heartbeatMs || SILENCE_MS)
+    else if (this.#transports.includes('websocket')) this.#returnLater()
     this.#setStatus({ state: 'connected', transport })
     this.#options.onOpen(welcome)
   }
@@ -215,6 +216,7 @@ export class Connector {
   }
 
   #wait (reason: StatusReason, code?: number, retryAfterMs?: number): void {
+    if (this.status.state === 'closed') return // By a listener.
     this.#current = undefined
     const ms = retryAfterMs ?? fullJitter(this.#awayMs + Date.now() - this.#lostAt)
     this.#timer = setTimeout(() => { void this.#connect() }, ms)
@@ -227,7 +229,7 @@ export class Connector {
     const ms = this.#returnMs === 0 ? FIRST_RETURN_MS : this.#returnMs
     this.#returnMs = Math.min(MAX_RETURN_MS, Math.max(RETURN_MS, this.#returnMs * 2))
     this.#returnTimer = setTimeout(() => {
-      const attempt = this.#candidate = makeAttempt()
+      const attempt: Attempt = this.#candidate = { token: '', openedAt: 0 }
       const isOver = (): boolean => attempt !== this.#candidate
       this.#options.token.get().then(async (token) => {
         if (!isOver()) await this.#openLink(attempt, 'websocket', token, isOver)
@@ -252,6 +254,7 @@ export class Connector {
 
   /** Browsers do not show the protocol's pings: when nothing has come for as long as a heartbeat takes, asks for a sign. */
   #watch (attempt: Attempt, heartbeatMs: number): void {
+    this.#hear()
     const check = (): void => {
       const now = Date.now()
       // Timers of pages in the background come late: it is asked first, and only then given up.
@@ -261,7 +264,7 @@ export class Connector {
       }
       if (this.#askedAt === 0 && now - this.#heardAt >= heartbeatMs) this.#ask()
       const due = this.#askedAt > 0 ? this.#askedAt + ANSWER_MS : this.#heardAt + heartbeatMs
-      if (heartbeatMs < Infinity) attempt.timer = setTimeout(check, Math.max(due - now, 10))
+      attempt.timer = setTimeout(check, Math.max(due - now, 10))
     }
     check()
   }
@@ -297,10 +300,6 @@ export class Connector {
     this.status = status
     this.#options.onStatus(status)
   }
-}
-
-function makeAttempt (): Attempt {
-  return { transport: undefined, token: '', link: undefined, openedAt: 0, retryAfterMs: undefined, timer: undefined }
 }
 
 /** What a close code means, and what to do next. */

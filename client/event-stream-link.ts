@@ -8,9 +8,13 @@ import type { Link, LinkEnd, LinkOptions } from './link.ts'
 const ROOMS = 20
 /** Joins within this time are one new stream, ms. */
 const GATHER_MS = 20
-/** Publishes that go in one request: what the service takes of them, and well under what it takes of bytes. */
+/** Publishes that go in one request: what the service takes of them, and well under what it takes of bytes unless it is set to take less. */
 const BATCH_ITEMS = 100
 const BATCH_BYTES = 400_000
+/** A heartbeat may be this late, ms. */
+const LATE_MS = 10_000
+/** An answer to a request comes within this, ms. */
+const ANSWER_MS = 30_000
 
 export interface EventStreamLinkOptions extends LinkOptions {
   fetch: typeof fetch
@@ -18,17 +22,26 @@ export interface EventStreamLinkOptions extends LinkOptions {
   rooms: () => Map<string, string | undefined>
 }
 
+type Json = Record<string, unknown>
+
 /** A publish that waits for its request. */
 interface Waiting {
   frame: ClientFrames['publish']
   bytes: Uint8Array | undefined
 }
 
+interface Answer {
+  ok: boolean
+  status: number
+  body: Json
+}
+
 /** A stream with some of the rooms. */
 interface Stream {
-  /** Undefined where the stream has what was asked of it. */
+  /** Undefined before it is opened. */
   abort: AbortController | undefined
   rooms: Set<string>
+  heardAt: number
 }
 
 /**
@@ -40,18 +53,21 @@ export function openEventStream ({ url, token, origin, listener, fetch, rooms }:
   const streams: Stream[] = []
   /** In their order: a request at a time, so that messages keep it. */
   const queue: Waiting[] = []
-  const posting = new AbortController()
+  const asking = new AbortController()
   const due = new Set<Stream>()
   let timer: ReturnType<typeof setTimeout> | undefined
+  let watch: ReturnType<typeof setInterval> | undefined
   let user = ''
   let isWelcome = false
   let isPosting = false
+  let maxItems = BATCH_ITEMS
   let ended = false
 
   function close (): void {
     ended = true
     clearTimeout(timer)
-    posting.abort()
+    clearInterval(watch)
+    asking.abort()
     for (const { abort } of streams) abort?.abort()
   }
 
@@ -69,7 +85,7 @@ export function openEventStream ({ url, token, origin, listener, fetch, rooms }:
   function freeStream (): Stream {
     let stream = streams.find(({ rooms }) => rooms.size < ROOMS)
     if (stream === undefined) {
-      stream = { abort: undefined, rooms: new Set() }
+      stream = { abort: undefined, rooms: new Set(), heardAt: Date.now() }
       streams.push(stream)
     }
     return stream
@@ -77,61 +93,85 @@ export function openEventStream ({ url, token, origin, listener, fetch, rooms }:
 
   async function open (stream: Stream): Promise<void> {
     stream.abort?.abort()
-    const abort = stream.abort = new AbortController()
+    stream.heardAt = Date.now()
+    const { signal } = stream.abort = new AbortController()
     const names = [...stream.rooms].sort()
     const wanted = rooms()
     const query = new URLSearchParams([['protocol', 'roomcast.v1'], ['origin', origin], ...names.map((room) => ['room', room])])
     if (names.some((room) => wanted.get(room) !== undefined)) query.set('since', names.map((room) => wanted.get(room) ?? '0:0').join())
+    let how: LinkEnd = { code: 1006 }
     try {
-      const response = await fetch(`${url}/v1/events?${query}`, { headers, signal: abort.signal, cache: 'no-store' })
-      if (!response.ok || response.body === null) {
-        const { code, retryAfterMs } = await readRefusal(response)
-        end(code, retryAfterMs)
-        return
-      }
-      for await (const { data } of readEvents(response.body, listener.onSign)) {
-        if (abort.signal.aborted) return
-        const frame = JSON.parse(data) as ServerFrame | { type: 'close', code: number }
-        if (frame.type === 'close') {
-          end(frame.code)
-          return
+      const response = await fetch(`${url}/v1/events?${query}`, { headers, signal, cache: 'no-store' })
+      if (!response.ok || response.body === null) how = await readRefusal(response)
+      else {
+        for await (const { data } of readEvents(response.body, () => { stream.heardAt = Date.now() })) {
+          if (signal.aborted) return
+          const frame = JSON.parse(data) as ServerFrame | { type: 'close', code: number }
+          if (frame.type === 'close') {
+            how = frame
+            break
+          }
+          onFrame(stream, frame)
         }
-        // Another stream has it, or nobody wants it any more.
-        if (frame.type === 'message' || frame.type === 'joined' || frame.type === 'system' || frame.type === 'reset') {
-          if (!stream.rooms.has(frame.room)) continue
-          if (frame.type === 'joined') frame.id = frame.room
-        } else if (frame.type === 'error') stream.rooms.delete(frame.id as string)
-        else if (frame.type === 'welcome') {
-          if (isWelcome) continue
-          isWelcome = true
-          user = frame.user
-          for (const other of streams.slice(1)) void open(other)
-        }
-        const { base64, ...rest } = frame as ServerFrame & { base64?: string }
-        listener.onFrame(rest as ServerFrame, base64 === undefined ? undefined : decodeBase64(base64))
       }
-      if (!abort.signal.aborted) end(1006)
-    } catch {
-      if (!abort.signal.aborted) end(1006)
-    }
+    } catch {} // It has ended, one way or another.
+    if (!signal.aborted) end(how.code, how.retryAfterMs)
   }
 
+  function onFrame (stream: Stream, frame: ServerFrame): void {
+    if (frame.type === 'welcome') {
+      if (isWelcome) return
+      isWelcome = true
+      user = frame.user
+      const { heartbeatMs } = frame
+      if (heartbeatMs > 0) {
+        watch = setInterval(() => {
+          if (streams.some(({ heardAt }) => Date.now() - heardAt > heartbeatMs + LATE_MS)) end(CLOSE_CODES.noHeartbeat.code)
+        }, heartbeatMs)
+      }
+      const wanted = rooms()
+      for (const room of streams.flatMap(({ rooms }) => [...rooms])) if (!wanted.has(room)) leave(room)
+      for (const other of streams.slice(1)) void open(other)
+    } else if (frame.type === 'error') stream.rooms.delete(frame.id as string)
+    else if ('room' in frame && !stream.rooms.has(frame.room)) return // An automatic room that nobody wants, or another stream has.
+    if (frame.type === 'left') stream.rooms.delete(frame.room)
+    const { base64 } = frame as { base64?: string }
+    listener.onFrame(frame.type === 'joined' ? { ...frame, id: frame.room } : frame, base64 === undefined ? undefined : decodeBase64(base64))
+  }
+
+  /** With the rooms that it has by then. Until then nothing comes of it that was true before. */
   function openLater (stream: Stream): void {
+    stream.abort?.abort()
+    stream.heardAt = Date.now()
     due.add(stream)
     timer ??= setTimeout(() => {
       timer = undefined
-      for (const stream of due) void open(stream)
+      for (const stream of due) {
+        if (stream.rooms.size === 0 && streams.length > 1) streams.splice(streams.indexOf(stream), 1)
+        else void open(stream)
+      }
       due.clear()
     }, GATHER_MS)
   }
 
-  async function post (path: string, body: string | Uint8Array, more: Record<string, string>): Promise<{ ok: boolean, body: Record<string, unknown> }> {
+  function leave (room: string): void {
+    const stream = streamOf(room)
+    if (stream?.rooms.delete(room) === true) openLater(stream)
+  }
+
+  /** What the service answers. Where it does not, the link is no good: everything is asked for again on the next. */
+  async function ask (path: string, more: Record<string, string> = {}, body?: string | Uint8Array): Promise<Answer | undefined> {
+    const timer = setTimeout(() => { end(CLOSE_CODES.noHeartbeat.code) }, ANSWER_MS)
     try {
-      const response = await fetch(`${url}/v1${path}`, { method: 'POST', headers: { ...headers, ...more }, body: body as BodyInit, signal: posting.signal })
-      if (response.status === 401) end(CLOSE_CODES.unauthorized.code)
-      return { ok: response.ok, body: await response.json() as Record<string, unknown> }
+      const response = await fetch(`${url}/v1${path}`, { ...(body !== undefined && { method: 'POST', body: body as BodyInit }), headers: { ...headers, ...more }, signal: asking.signal })
+      const { ok, status } = response
+      if (status === 401) end(CLOSE_CODES.unauthorized.code)
+      // Something on the way may say this, in HTML.
+      return { ok, status, body: status === 413 ? { code: 'message_too_large', detail: 'The message is larger than the service takes' } : await response.json() as Json }
     } catch {
-      return { ok: false, body: { code: 'publish_unknown', detail: 'There was no answer', retryable: true } }
+      end(1006)
+    } finally {
+      clearTimeout(timer)
     }
   }
 
@@ -139,45 +179,45 @@ export function openEventStream ({ url, token, origin, listener, fetch, rooms }:
     if (isPosting) return
     isPosting = true
     while (queue.length > 0) {
-      const batch = takeBatch(queue)
+      const batch = takeBatch(queue, maxItems)
       const [first] = batch as [Waiting]
       const items = batch.map(({ frame, bytes }) => toItem(frame, bytes, origin))
-      const { ok, body } = isAutomatic(first)
-        ? await postAlone(first, items[0] as Record<string, unknown>)
-        : await post('/messages', JSON.stringify({ messages: items }), { 'content-type': 'application/json' })
-      if (ended) return
-      const results = ok ? body.results as Record<string, unknown>[] | undefined : undefined
-      batch.forEach(({ frame: { id } }, i) => {
-        const result = results?.[i] ?? body
-        const problem = (result.error ?? (ok ? undefined : result)) as Record<string, unknown> | undefined
-        listener.onFrame((problem === undefined
-          ? { type: 'ack', id, room: result.room, epoch: result.epoch, offset: result.offset }
-          : { type: 'error', id, code: problem.code, text: problem.detail, retryable: problem.retryable, retryAfterMs: problem.retryAfterMs }) as ServerFrame)
+      const answer = isAutomatic(first)
+        ? await postAlone(first, items[0] as Json)
+        : await ask('/messages', { 'content-type': 'application/json' }, JSON.stringify({ messages: items }))
+      if (ended || answer === undefined) return
+      const { ok, status, body } = answer
+      if (status === 413 && batch.length > 1) {
+        maxItems = batch.length >> 1
+        queue.unshift(...batch)
+        continue
+      }
+      let retryable: Json | undefined
+      batch.forEach(({ frame: { id, room } }, i) => {
+        const result = (ok ? body.results as Json[] | undefined : undefined)?.[i] ?? body
+        const problem = (result.error ?? (ok ? undefined : result)) as Json | undefined
+        if (problem?.retryable === true) retryable ??= problem
+        listener.onFrame(problem === undefined ? { ...result, type: 'ack', id, room } as ServerFrame : toError(id, problem))
       })
+      // What comes behind it must not be in the room before it.
+      if (retryable !== undefined) for (const { frame: { id } } of queue.splice(0)) listener.onFrame(toError(id, retryable))
     }
     isPosting = false
   }
 
   /** Rooms that have routes of their own. */
-  async function postAlone ({ frame, bytes }: Waiting, { room, key, base64, ...json }: Record<string, unknown>): Promise<{ ok: boolean, body: Record<string, unknown> }> {
+  async function postAlone ({ frame, bytes }: Waiting, { room, key, base64, ...json }: Json): Promise<Answer | undefined> {
     const path = room === '@all' ? '/broadcast' : `/users/${encodeURIComponent(user)}/messages`
     const idempotency = { 'idempotency-key': key as string }
-    if (bytes === undefined) return await post(path, JSON.stringify(json), { ...idempotency, 'content-type': 'application/json' })
+    if (bytes === undefined) return await ask(path, { ...idempotency, 'content-type': 'application/json' }, JSON.stringify(json))
     const query = new URLSearchParams({ ...(frame.event !== undefined && { event: frame.event }), ...(frame.echo === false && { exclude: origin }) })
-    return await post(`${path}?${query}`, bytes, { ...idempotency, 'content-type': 'application/octet-stream' })
+    return await ask(`${path}?${query}`, { ...idempotency, 'content-type': 'application/octet-stream' }, bytes)
   }
 
-  async function readHistory ({ room, id, after, before, epoch, limit }: ClientFrames['history']): Promise<void> {
-    const query = new URLSearchParams()
-    for (const [name, value] of Object.entries({ after, before, epoch, limit })) if (value !== undefined) query.set(name, String(value))
-    try {
-      const response = await fetch(`${url}/v1/rooms/${room}/messages?${query}`, { headers, signal: posting.signal })
-      const body = await response.json() as Record<string, unknown>
-      const { code, detail: text, retryable, retryAfterMs } = body
-      if (!ended) listener.onFrame((response.ok ? { type: 'history', id, ...body } : { type: 'error', id, code, text, retryable, retryAfterMs }) as ServerFrame)
-    } catch {
-      end(1006)
-    }
+  async function readHistory ({ type, room, id, ...options }: ClientFrames['history']): Promise<void> {
+    const query = new URLSearchParams(JSON.parse(JSON.stringify(options)) as Record<string, string>) // Without what is undefined.
+    const answer = await ask(`/rooms/${encodeURIComponent(room)}/messages?${query}`)
+    if (answer !== undefined && !ended) listener.onFrame(answer.ok ? { ...answer.body, type, id } as ServerFrame : toError(id, answer.body))
   }
 
   for (const room of rooms().keys()) freeStream().rooms.add(room)
@@ -191,11 +231,8 @@ export function openEventStream ({ url, token, origin, listener, fetch, rooms }:
         const stream = freeStream()
         stream.rooms.add(frame.room)
         openLater(stream)
-      } else if (frame.type === 'leave') {
-        const stream = streamOf(frame.room)
-        if (stream?.rooms.delete(frame.room) === true) openLater(stream)
-        listener.onFrame({ type: 'left', room: frame.room, ...(frame.id !== undefined && { id: frame.id }) })
-      } else if (frame.type === 'publish') {
+      } else if (frame.type === 'leave') leave(frame.room)
+      else if (frame.type === 'publish') {
         queue.push({ frame, bytes })
         void publish()
       } else if (frame.type === 'history') void readHistory(frame)
@@ -203,12 +240,12 @@ export function openEventStream ({ url, token, origin, listener, fetch, rooms }:
   }
 }
 
-function takeBatch (queue: Waiting[]): Waiting[] {
+function takeBatch (queue: Waiting[], maxItems: number): Waiting[] {
   let count = 0
   let bytes = 0
   for (const waiting of queue) {
     bytes += waiting.bytes?.length ?? JSON.stringify(waiting.frame.data).length
-    if (count > 0 && (count === BATCH_ITEMS || bytes > BATCH_BYTES || isAutomatic(waiting) || isAutomatic(queue[0] as Waiting))) break
+    if (count > 0 && (count === maxItems || bytes > BATCH_BYTES || isAutomatic(waiting) || isAutomatic(queue[0] as Waiting))) break
     count++
   }
   return queue.splice(0, count)
@@ -219,8 +256,13 @@ function isAutomatic ({ frame }: Waiting): boolean {
 }
 
 /** A publish as it stands in a REST request. */
-function toItem ({ room, data, event, key, echo }: ClientFrames['publish'], bytes: Uint8Array | undefined, origin: string): Record<string, unknown> {
+function toItem ({ room, data, event, key, echo }: ClientFrames['publish'], bytes: Uint8Array | undefined, origin: string): Json {
   return { room, ...(bytes === undefined ? { data } : { base64: encodeBase64(bytes) }), event, key, ...(echo === false && { exclude: origin }) }
+}
+
+/** A problem document as the frame that says the same. */
+function toError (id: unknown, { code, detail: text, retryable, retryAfterMs }: Json): ServerFrame {
+  return { type: 'error', id, code, text, retryable, retryAfterMs } as ServerFrame
 }
 
 /** What a refusal would be on a WebSocket. */

@@ -1,5 +1,5 @@
 import { CLOSE_CODES } from '../src/protocol/close-codes.ts'
-import type { ClientFrame, ServerFrames } from '../src/protocol/frames.ts'
+import type { ClientFrame, ClientFrames, ServerFrames } from '../src/protocol/frames.ts'
 import { RoomcastError } from './errors.ts'
 
 /** The service remembers keys for five minutes: until then, ms, the same publish may be sent again. */
@@ -29,7 +29,10 @@ export interface Publication {
 }
 
 /** A publish without an answer. */
-interface Pending extends Publication {
+interface Pending {
+  room: string
+  frame: ClientFrames['publish']
+  bytes: Uint8Array | undefined
   size: number
   /** Sent on the link that is open now. */
   sent: boolean
@@ -51,7 +54,7 @@ export class Outbox {
   /** By the id of the frame; in the order in which they were made. */
   readonly #pending = new Map<number, Pending>()
   /** Rooms in which something was refused for the time being, and `''` for all: what comes after it waits as well. */
-  readonly #held = new Set<string>()
+  readonly #held = new Map<string, ReturnType<typeof setTimeout>>()
   #bytes = 0
   #window = WINDOW
   #underWay = 0
@@ -63,14 +66,16 @@ export class Outbox {
     this.#nextId = nextId
   }
 
-  async publish (publication: Publication): Promise<Published> {
-    const size = publication.bytes?.length ?? JSON.stringify(publication.data).length
+  async publish ({ bytes, ...content }: Publication): Promise<Published> {
+    const id = this.#nextId()
+    // A copy: the same has to be sent again, whatever becomes of the caller's.
+    const json = JSON.stringify({ type: 'publish', id, ...content, binary: bytes?.length })
+    const size = bytes?.length ?? json.length
     if (this.#pending.size >= this.#max || this.#bytes + size > MAX_BYTES) {
-      throw new RoomcastError('queue_full', 'Too many publishes are waiting', { retryable: true })
+      throw new RoomcastError('queue_full', 'Too many are waiting', { retryable: true })
     }
     return await new Promise((resolve, reject) => {
-      const id = this.#nextId()
-      this.#pending.set(id, { ...publication, size, sent: false, timer: undefined, resolve, reject })
+      this.#pending.set(id, { room: content.room, frame: JSON.parse(json) as ClientFrames['publish'], bytes: bytes?.slice(), size, sent: false, timer: undefined, resolve, reject })
       this.#bytes += size
       this.flush()
     })
@@ -80,14 +85,15 @@ export class Outbox {
   flush (): void {
     for (const [id, pending] of this.#pending) {
       if (this.#underWay >= this.#window || this.#held.has('')) return
-      const { room, sent, data, bytes, event, key, echo } = pending
+      const { room, sent, frame, bytes } = pending
       if (sent || this.#held.has(room) || !this.#isJoined(room)) continue
       pending.sent = true
       this.#underWay++
       pending.timer ??= setTimeout(() => {
         this.#take(id)?.reject(new RoomcastError('unknown', 'No answer for four minutes; the message may be in the room'))
+        this.flush()
       }, KNOWN_MS)
-      this.#send({ type: 'publish', id, room, key, ...(bytes === undefined ? { data } : { binary: bytes.length }), ...(event !== undefined && { event }), ...(echo !== undefined && { echo }) }, bytes)
+      this.#send(frame, bytes)
     }
   }
 
@@ -111,11 +117,10 @@ export class Outbox {
     this.#unsend(pending)
     if (this.#held.has(room)) return true
     if (isTooFast) this.#slowDown()
-    this.#held.add(room)
-    setTimeout(() => {
+    this.#held.set(room, setTimeout(() => {
       this.#held.delete(room)
       this.flush()
-    }, retryAfterMs ?? RETRY_MS)
+    }, retryAfterMs ?? RETRY_MS))
     return true
   }
 
@@ -124,11 +129,14 @@ export class Outbox {
     if (code === CLOSE_CODES.tooBig.code) this.#refuseLargest()
     if (code === CLOSE_CODES.rateLimited.code) this.#slowDown()
     for (const pending of this.#pending.values()) this.#unsend(pending)
+    for (const timer of this.#held.values()) clearTimeout(timer)
+    this.#held.clear()
   }
 
   /** Nothing of a room, or of any, will be sent any more. */
   reject (error: RoomcastError, room?: string): void {
     for (const [id, pending] of [...this.#pending]) if (room === undefined || pending.room === room) this.#take(id)?.reject(error)
+    this.flush()
   }
 
   /** A message was too big for the service. It is one of those that were sent, and if it is not the largest, that one is too big as well. */

@@ -104,7 +104,7 @@ export interface RoomEvents<Data> {
 export interface RoomPort {
   readonly closed: boolean
   sendJoin: (room: string, since: Position | undefined) => number
-  sendLeave: (room: string) => Promise<void>
+  sendLeave: (room: string) => void
   publish: (room: string, content: { data?: unknown, bytes?: Uint8Array }, options: PublishOptions) => Promise<Published>
   history: (room: string, options: HistoryOptions) => Promise<ServerFrames['history']>
   onJoined: () => void
@@ -164,21 +164,22 @@ export class Room<Data = unknown> {
   async join ({ since }: { since?: Position } = {}): Promise<Joined> {
     if (this.#port.closed) throw closed()
     if (this.#state === 'joined') return this.#joined as Joined
+    const answer = new Promise<Joined>((resolve, reject) => { this.#waiting.push({ resolve, reject }) })
     if (this.#state !== 'joining') {
       this.#position = since
       this.#known = since !== undefined
-      this.#setState('joining')
       this.rejoin()
+      this.#setState('joining')
     }
-    return await new Promise((resolve, reject) => { this.#waiting.push({ resolve, reject }) })
+    return await answer
   }
 
   /** Leaves the room: nothing of it comes any more, and what was to be published in it is given up. */
   async leave (): Promise<void> {
     if (!this.wanted) return
-    this.#forget('idle')
     this.#settle(new RoomcastError('not_joined', `${this.name} was left`))
-    await this.#port.sendLeave(this.name)
+    this.#port.sendLeave(this.name)
+    this.#forget('idle')
   }
 
   /**
@@ -278,11 +279,7 @@ export class Room<Data = unknown> {
       this.#retry = setTimeout(() => { this.rejoin() }, retryAfterMs ?? RETRY_MS)
       return
     }
-    const error = new RoomcastError(code, text)
-    this.#error = error
-    this.#forget('refused')
-    this.#settle(error)
-    this.#port.onRefused(this.name, error)
+    this.#refuse(new RoomcastError(code, text))
   }
 
   /** @internal Whether an id is that of the latest join, or the name, which is the id on event streams. */
@@ -307,11 +304,7 @@ export class Room<Data = unknown> {
   }
 
   #onLeft ({ room, reason }: ServerFrames['left']): void {
-    const error = new RoomcastError(reason === 'forbidden' ? 'forbidden' : 'not_joined', `The service ended the membership in ${room}`)
-    this.#error = error
-    this.#forget('refused')
-    this.#settle(error)
-    this.#port.onRefused(this.name, error)
+    this.#refuse(new RoomcastError(reason === 'forbidden' ? 'forbidden' : 'not_joined', `The service ended the membership in ${room}`))
     this.#emitter.emit('left', { room, ...(reason !== undefined && { reason }) })
   }
 
@@ -335,6 +328,14 @@ export class Room<Data = unknown> {
     return { ...message, ...(epoch !== undefined && { epoch }), ...(bytes !== undefined && { bytes }) } as Message<Data>
   }
 
+  #refuse (error: RoomcastError): void {
+    this.#error = error
+    this.#settle(error)
+    this.#port.onRefused(this.name, error)
+    this.#forget('refused')
+  }
+
+  /** The state comes last: listeners may join again. */
   #forget (state: RoomState): void {
     clearTimeout(this.#retry)
     this.#position = undefined

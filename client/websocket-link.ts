@@ -41,7 +41,8 @@ export function openWebSocket (WebSocket: WebSocketConstructor, { url, token, or
 
   return {
     send (frame: ClientFrame, bytes?: Uint8Array) {
-      if (ws.readyState !== OPEN) return
+      // Nobody leaves the automatic rooms.
+      if (ws.readyState !== OPEN || (frame.type === 'leave' && frame.room.startsWith('@'))) return
       ws.send(JSON.stringify(frame))
       if (bytes !== undefined) ws.send(bytes)
     },

@@ -295,6 +295,33 @@ for (const transport of TRANSPORTS) {
       await until(async () => (await call(service, 'GET', '/v1/rooms/a')).body.audience === 0)
     })
 
+    await t.test('what is published is what it was then, however late it is sent', async (t) => {
+      const client = open(t, url, { transports })
+      const seen = listen(client.room('copy'))
+      await client.room('copy').join()
+      network.cut()
+      await until(() => client.status.state !== 'connected')
+      const data = { n: 1 }
+      const bytes = new Uint8Array([1])
+      const publishes = [client.room('copy').publish(data), client.room('copy').publish(bytes)]
+      data.n = bytes[0] = 2
+      network.heal()
+      await Promise.all(publishes)
+      await until(() => seen.length === 3)
+      t.strictSame(seen.map((one) => one instanceof Uint8Array ? [...one] : one), ['recovered true', { n: 1 }, [1]])
+    })
+
+    await t.test('a client that a listener closes when the connection is lost stays closed', async (t) => {
+      const client = open(t, url, { transports })
+      client.room('listener').on('state', (state) => { if (state === 'joining' && client.status.state === 'connected') client.close() })
+      await client.room('listener').join()
+      network.cut()
+      await until(() => client.status.state === 'closed')
+      network.heal()
+      await new Promise((resolve) => { setTimeout(resolve, 600) }) // Longer than its first wait would be.
+      t.strictSame(client.history.map(({ state }) => state), ['connected', 'closed'])
+    })
+
     await t.test('what a listener throws is not the end of anything', async (t) => {
       const client = open(t, url, { transports })
       const errors: unknown[] = []
