@@ -371,6 +371,47 @@ for (const version of VERSIONS) {
   })
 }
 
+/** The chat of docs/react.md in one file, with React 18 or 19; `render` shows it. */
+async function bundleDocumented (version: string): Promise<string> {
+  const [, chat = ''] = /^```jsx\n([^]*?)\n```$/m.exec(readFileSync(join(ROOT, 'docs/react.md'), 'utf8')) ?? []
+  const { outputFiles } = await build({
+    stdin: {
+      contents: `${chat}
+        import { createRoot } from 'react-dom/client'
+        window.render = (url, token) => { createRoot(document.body).render(<App url={url} getToken={async () => token} />) }`,
+      resolveDir: ROOT,
+      loader: 'jsx'
+    },
+    bundle: true,
+    write: false,
+    jsx: 'automatic',
+    alias: { ...aliasesOf(version), 'roomcast/react': join(ROOT, 'dist/client/react/index.js') }
+  })
+  return outputFiles?.[0]?.text ?? ''
+}
+
+for (const version of VERSIONS) {
+  test(`the chat of docs/react.md works with React ${version}`, async (t) => {
+    const page = await openPage(t, version)
+    if (page === undefined) return
+    const service = await startService(t)
+    await page.addScriptTag({ content: await bundleDocumented(version) })
+    await page.evaluate(({ url, token }) => { (window as Window & { render?: (url: string, token: string) => void }).render?.(url, token) }, { url: service.url, token: makeToken() })
+    await page.getByRole('heading', { name: 'lobby: joined' }).waitFor()
+    await call(service, 'POST', '/v1/rooms/lobby/messages', { body: { text: 'from a backend' } })
+    await page.getByText('ada: from a backend').waitFor()
+    await page.getByLabel('Message').fill('from the page')
+    await page.getByRole('button', { name: 'Send' }).click()
+    await page.getByText('ada: from the page').waitFor()
+    await page.getByRole('button', { name: 'kitchen' }).click()
+    await page.getByRole('heading', { name: 'kitchen: joined' }).waitFor()
+    t.equal(await page.locator('li').count(), 0)
+    await page.getByRole('button', { name: 'lobby' }).click()
+    await page.getByText('ada: from the page').waitFor()
+    t.equal(await page.locator('li').count(), 2)
+  })
+}
+
 /** What a server with a version of React makes of a page with all hooks, as a program of its own. */
 async function renderOnServer (t: Test, version: string): Promise<string> {
   const outfile = join(t.testdir({}), 'server.cjs')
