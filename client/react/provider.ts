@@ -1,33 +1,27 @@
 'use client'
-import { createContext, createElement, type ReactElement, type ReactNode, useContext, useEffect, useMemo, useRef, useSyncExternalStore } from 'react'
+import { createContext, createElement, type ReactElement, type ReactNode, useContext, useEffect, useMemo, useSyncExternalStore } from 'react'
 import type { Client, ConnectOptions } from '../index.ts'
-import { type Connection, ConnectionStore, NO_CONNECTION } from './connection.ts'
+import { type Connection, type ConnectionSource, ConnectionStore, NO_CONNECTION } from './connection.ts'
+
+/** A client, whatever its payloads are. */
+type AnyClient = Omit<Client, 'room'> & { room: (name: string) => unknown }
 
 /** The options of a connection of its own, or a client that somebody else closes. */
 export type RoomcastProviderProps = { children?: ReactNode } & (
   | ({ client?: undefined } & ConnectOptions)
-  | { client: Client<any> } // eslint-disable-line @typescript-eslint/no-explicit-any -- whatever its payloads are
+  | { client: AnyClient }
 )
 
 const ConnectionContext = createContext<ConnectionStore | undefined>(undefined)
 
 /**
- * One connection for all that is in it. Another `url` is another connection; another `token` function is not: the
- * latest is asked when a token is needed. The other options are read once.
+ * One connection for all that is in it. Another `url` is another connection; another `token` is not: the latest is taken,
+ * or asked, when a token is needed. The other options are read once for each connection.
  */
 export function RoomcastProvider ({ children, ...props }: RoomcastProviderProps): ReactElement {
-  const { client } = props
-  const url = client === undefined ? (props as ConnectOptions).url : undefined
-  const latest = useRef(props)
-  useEffect(() => { latest.current = props })
-  const store = useMemo(() => new ConnectionStore(client, () => {
-    const { client: _, token, ...options } = latest.current as ConnectOptions & { client?: undefined }
-    return {
-      ...options,
-      url: url as string,
-      token: typeof token === 'string' ? token : async () => await (latest.current as unknown as { token: () => string | Promise<string> }).token()
-    }
-  }), [client, url])
+  const { client, url, token } = props as { client?: AnyClient } & Partial<ConnectOptions>
+  const store = useMemo(() => new ConnectionStore(client === undefined ? props as ConnectOptions : { client } as ConnectionSource), [client, url])
+  useEffect(() => { store.renew(token) }, [store, token])
   useEffect(() => store.subscribe(() => {}), [store]) // It is there as long as the provider is.
   return createElement(ConnectionContext.Provider, { value: store }, children)
 }

@@ -1,13 +1,19 @@
-import { type Client, type Message, type PublishOptions, type Published, type Room, RoomcastError, type RoomState } from '../index.ts'
+import { type Client, type HistoryPage, type Message, type Position, type PublishOptions, type Published, type Room, RoomcastError, type RoomState } from '../index.ts'
 import type { ConnectionStore } from './connection.ts'
 import { Store } from './store.ts'
+
+/** History that could not be read for the time being is asked for again after this long, ms, unless the service says when. */
+const RETRY_MS = 1_000
 
 /** A room, as a component sees it. */
 export interface RoomSnapshot<Data> {
   /** The latest ones, ascending. */
   readonly messages: readonly Message<Data>[]
   readonly state: RoomState
-  /** Undefined until the connection was lost for the first time; from then on, whether nothing is missing. */
+  /**
+   * Undefined until the connection was lost for the first time; from then on, whether nothing is missing. `false` until history
+   * was loaded anew, if it is.
+   */
   readonly recovered: boolean | undefined
   /** Why the room was refused, or its history could not be loaded. */
   readonly error: RoomcastError | undefined
@@ -32,7 +38,7 @@ export class RoomStore<Data> extends Store<RoomSnapshot<Data>> {
     super(NO_ROOM)
     this.#connection = connection
     this.#name = name
-    this.#history = history
+    this.#history = Math.min(history, limit)
     this.#limit = limit
   }
 
@@ -57,7 +63,7 @@ export class RoomStore<Data> extends Store<RoomSnapshot<Data>> {
 
   /** The provider has another client: the room is one of that. */
   #follow (): void {
-    const { client } = this.#connection.getSnapshot()
+    const { client } = this.#connection
     if (client === this.#client) return
     this.#leave()
     this.#client = client
@@ -69,19 +75,16 @@ export class RoomStore<Data> extends Store<RoomSnapshot<Data>> {
     this.#stops.push(
       room.on('message', (message) => { this.update({ messages: [...this.next.messages, message].slice(-this.#limit) }) }),
       room.on('state', (state) => { this.update({ state, ...((state === 'refused' || state === 'joined') && { error: room.error }) }) }),
-      room.on('joined', ({ offset, recovered }) => {
-        if (recovered === undefined) this.#loadHistory(offset)
-        else this.update({ recovered })
+      room.on('joined', ({ recovered, ...position }) => {
+        if (recovered === undefined) this.#beginAnew(undefined, position)
+        else if (recovered && this.next.recovered === undefined) this.update({ recovered })
       }),
-      room.on('reset', ({ offset }) => {
-        this.update({ messages: [], recovered: false })
-        this.#loadHistory(offset)
-      }),
+      room.on('reset', (position) => { this.#beginAnew(false, position) }),
       this.#connection.enter(room as Room)
     )
     this.update({ state: room.state, error: room.error })
     // Another component has joined it before.
-    if (room.state === 'joined') this.#loadHistory(room.position?.offset)
+    if (room.state === 'joined') this.#beginAnew(undefined, room.position)
   }
 
   #leave (): void {
@@ -92,16 +95,35 @@ export class RoomStore<Data> extends Store<RoomSnapshot<Data>> {
     this.update(NO_ROOM)
   }
 
-  /** Loads what was there before: up to an offset, behind which everything comes by itself. */
-  #loadHistory (offset: number | undefined): void {
+  /** What was here does not go on: only what comes after a position does, and by itself. */
+  #beginAnew (recovered: false | undefined, position: Partial<Position> = {}): void {
     const load = ++this.#load
-    if (this.#history === 0 || offset === undefined) return
-    this.#room?.history({ before: offset + 1, limit: this.#history }).then(({ messages }) => {
-      if (load !== this.#load) return
-      const { recovered } = this.next
-      this.update({ messages: [...messages, ...this.next.messages].slice(-this.#limit), ...(recovered === false && { recovered: true }) })
-    }, (error: RoomcastError) => {
+    this.update({ messages: NO_ROOM.messages, recovered })
+    const { epoch, offset } = position
+    if (this.#history === 0 || epoch === undefined || offset === undefined) return
+    this.#loadHistory({ epoch, offset }, () => load !== this.#load).catch((error: RoomcastError) => {
       if (load === this.#load) this.update({ error })
     })
   }
+
+  /** Loads what was there up to a position. */
+  async #loadHistory ({ epoch, offset }: Position, isOver: () => boolean): Promise<void> {
+    const older: Message<Data>[] = []
+    for (let before: number | undefined = offset + 1; before !== undefined && older.length < this.#history;) {
+      const page: HistoryPage<Data> | undefined = await this.#room?.history({ before, epoch, limit: this.#history - older.length }).catch(orLater)
+      // Of another epoch there is nothing: `reset` is on its way.
+      if (isOver() || (page !== undefined && page.epoch !== epoch)) return
+      if (page === undefined) continue
+      older.unshift(...page.messages)
+      before = page.next
+    }
+    const { messages, recovered } = this.next
+    this.update({ messages: [...older, ...messages].slice(-this.#limit), ...(recovered === false && { recovered: true }) })
+  }
+}
+
+/** Waits where the same may succeed later. */
+async function orLater (error: RoomcastError): Promise<undefined> {
+  if (!error.retryable) throw error
+  await new Promise((resolve) => { setTimeout(resolve, error.retryAfterMs ?? RETRY_MS) })
 }

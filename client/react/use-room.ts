@@ -5,7 +5,7 @@ import { useConnectionStore } from './provider.ts'
 import { NO_ROOM, type RoomSnapshot, RoomStore } from './room-store.ts'
 
 export interface UseRoomOptions {
-  /** How many of the messages from before are loaded, up to 300; none unless given. Needs the grant `history`. */
+  /** How many of the messages from before are loaded, up to `limit`; none unless given. Needs the grant `history`. */
   history?: number
   /** How many messages are kept; 200 unless given. */
   limit?: number

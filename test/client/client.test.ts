@@ -5,6 +5,7 @@ import { type Test, test } from 'tap'
 import { fullJitter } from '../../client/backoff.ts'
 import { type Client, connect, type ConnectOptions, type Message, type Room, type RoomcastError, type Status } from '../../client/node.ts'
 import { Outbox } from '../../client/outbox.ts'
+import { Room as RoomOfClient } from '../../client/room.ts'
 import { call, makeToken, type Service, startService, until } from '../helper.ts'
 import { TcpProxy } from '../tcp-proxy.ts'
 
@@ -420,11 +421,32 @@ test('where upgrades do not get through it is an event stream, until they do; an
   t.strictSame(switched, ['websocket', 'events', 'websocket', 'events'])
 })
 
-test('what the service tells of an automatic room by itself is no answer to a join', async (t) => {
-  const sent: unknown[] = []
-  const { Room } = await import('../../client/room.ts')
+/** A room whose client does nothing but count joins. */
+function makeRoom (name: string): Room {
   let id = 0
-  const room = new Room('@user', { closed: false, sendJoin: (_room, since) => { sent.push(since); return ++id }, sendLeave: async () => {}, publish: async () => ({ room: '@user' }), history: async () => await new Promise(() => {}), onJoined: () => {}, onRefused: () => {} })
+  return new RoomOfClient(name, { closed: false, sendJoin: () => ++id, sendLeave: () => {}, publish: async () => ({ room: name }), history: async () => await new Promise(() => {}), onJoined: () => {}, onRefused: () => {} })
+}
+
+test('a message that was there already is dropped, and so is what comes before a room is joined', (t) => {
+  const room = makeRoom('lobby')
+  const seen = listen(room)
+  const message = (offset: number): void => { room.onFrame({ type: 'message', room: 'lobby', offset, from: 'ada', time: 1, data: offset }) }
+  message(5)
+  room.join().catch(() => {})
+  message(5)
+  room.onFrame({ type: 'joined', room: 'lobby', epoch: 'e', offset: 5, audience: 1, id: 1 })
+  for (const offset of [4, 5, 6, 6, 8, 7]) message(offset) // Some are not for everybody: a gap is none.
+  t.strictSame(seen, [6, 8])
+  room.onDown()
+  message(9)
+  room.onFrame({ type: 'joined', room: 'lobby', epoch: 'e', offset: 10, audience: 1, recovered: true, missed: 2, id: 2 })
+  for (const offset of [9, 10, 10]) message(offset)
+  t.strictSame(seen, [6, 8, 'recovered true', 9, 10])
+  t.end()
+})
+
+test('what the service tells of an automatic room by itself is no answer to a join', async (t) => {
+  const room = makeRoom('@user')
   room.join().catch(() => {})
   t.notOk(room.isAnswer(undefined))
   t.ok(room.isAnswer(1))

@@ -1,87 +1,17 @@
-import { once } from 'node:events'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { fileURLToPath } from 'node:url'
+import { execFile } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { build } from 'esbuild'
-import type * as ReactPackage from 'react'
-import { createElement } from 'react'
-import type { Root } from 'react-dom/client'
-import { renderToString } from 'react-dom/server'
 import type { Page } from 'playwright-core'
 import { type Test, test } from 'tap'
-import type { WebSocket } from 'ws'
-import { WebSocketServer } from 'ws'
 import type * as sdk from '../../client/index.ts'
-import type * as hooks from '../../client/react/index.ts'
-import { RoomcastProvider, useConnection, useRoom, useWebSocket } from '../../client/react/index.ts'
-import { startBrowser } from '../browser.ts'
-import { call, makeToken, type Service, startService, until } from '../helper.ts'
+import { RoomcastError } from '../../src/errors.ts'
+import { findFreePort } from '../free-port.ts'
+import { call, makeToken, SECRET, type Service, startService, until } from '../helper.ts'
+import { startProcess } from '../service-process.ts'
 import { TcpProxy } from '../tcp-proxy.ts'
-
-/** What is in the page. */
-declare global {
-  interface Window {
-    React: typeof ReactPackage
-    hooks: typeof hooks
-    sdk: typeof sdk
-    reactRoot: Root
-    /** How often components were rendered, by name. */
-    renders: Record<string, number>
-    /** What a hook returned last, by the component's name. */
-    last: Record<string, unknown>
-    used: hooks.UseRoom<unknown>
-    socket: hooks.UseWebSocket
-    sockets: number
-    closes: number
-    token: string
-    url: string
-  }
-}
-
-const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
-
-/** React, the hooks and the SDK in one file, with React 18 or 19. */
-async function bundle (version: string): Promise<string> {
-  const { outputFiles } = await build({
-    stdin: {
-      contents: `
-        import * as React from 'react'
-        import { createRoot } from 'react-dom/client'
-        import * as hooks from './dist/client/react/index.js'
-        import * as sdk from './dist/client/index.js'
-        const OpenedSocket = window.WebSocket
-        Object.assign(window, { React, hooks, sdk, reactRoot: createRoot(document.getElementById('root')), renders: {}, last: {}, sockets: 0, closes: 0 })
-        window.WebSocket = class extends OpenedSocket { constructor (...args) { super(...args); window.sockets++; this.addEventListener('close', () => { window.closes++ }) } }
-      `,
-      resolveDir: ROOT
-    },
-    bundle: true,
-    write: false,
-    format: 'esm',
-    define: { 'process.env.NODE_ENV': '"development"' }, // StrictMode does nothing in production.
-    alias: version === '18' ? { react: 'react-18', 'react-dom': 'react-dom-18' } : {}
-  })
-  return outputFiles?.[0]?.text ?? ''
-}
-
-/** Opens a page with everything in it. */
-async function openPage (t: Test, version: string): Promise<Page | undefined> {
-  const browser = await startBrowser(t)
-  if (browser === undefined) return undefined
-  const script = await bundle(version)
-  const server = createServer((request, response) => {
-    if (request.url === '/bundle.js') response.setHeader('content-type', 'text/javascript').end(script)
-    else response.setHeader('content-type', 'text/html').end('<!doctype html><div id="root"></div><script type="module" src="/bundle.js"></script>')
-  }).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.teardown(() => { server.close() })
-  const page = await browser.newPage()
-  page.on('pageerror', (error) => { t.error(error, 'the page throws nothing') })
-  await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`)
-  await page.waitForFunction('window.reactRoot !== undefined')
-  t.equal((await page.evaluate(() => window.React.version)).split('.')[0], version)
-  return page
-}
+import { aliasesOf, openPage, ROOT, untilLast, VERSIONS } from './react-page.ts'
 
 async function audience (service: Service, room: string): Promise<number> {
   return (await call(service, 'GET', `/v1/rooms/${room}`)).body.audience
@@ -92,33 +22,53 @@ async function introduce (page: Page, url: string): Promise<void> {
   await page.evaluate(({ url, token }) => { Object.assign(window, { url, token }) }, { url, token: makeToken() })
 }
 
+/** How components are shown. */
+interface ShowOptions {
+  strict?: boolean
+  history?: number
+  limit?: number
+  /** A token as it is, not a function that gets one. */
+  token?: string
+}
+
 /** Shows components that use rooms, by their names; each name is one component. */
-async function show (page: Page, members: Record<string, string | null>, options: { strict?: boolean, history?: number } = {}): Promise<void> {
-  await page.evaluate(({ members, strict, history }) => {
+async function show (page: Page, members: Record<string, string | null>, options: ShowOptions = {}): Promise<void> {
+  await page.evaluate(({ members, strict = false, token, ...options }) => {
     const { createElement: h, StrictMode, Fragment } = window.React
-    const w = window as Window & { Member?: (props: { name: string, room: string | null }) => null, token: string }
-    w.Member ??= function Member ({ name, room }) {
-      const state = window.hooks.useRoom(room, { history })
+    const w = window as Window & { Member?: (props: { name: string, room: string | null, history?: number, limit?: number }) => null }
+    w.Member ??= function Member ({ name, room, ...options }) {
+      const state = window.hooks.useRoom(room, options)
       window.used = state
       window.renders[name] = (window.renders[name] ?? 0) + 1
       window.last[name] = { messages: state.messages.map(({ data, text }) => data ?? text), state: state.state, recovered: state.recovered, error: state.error?.code }
       return null
     }
-    const children = Object.entries(members).map(([name, room]) => h(w.Member as never, { key: name, name, room } as never))
+    function Connection (): null {
+      window.last.connection = { ...window.hooks.useConnection(), client: undefined }
+      return null
+    }
+    const children = Object.entries(members).map(([name, room]) => h(w.Member as never, { key: name, name, room, ...options } as never))
     // A new function each time, as most people write it.
-    const provider = h(window.hooks.RoomcastProvider, { url: window.url, token: async () => window.token }, ...children)
+    const provider = h(window.hooks.RoomcastProvider, { url: window.url, token: token ?? (async () => window.token) }, h(Connection, { key: 'connection' }), ...children)
     window.reactRoot.render(h(strict ? StrictMode : Fragment, null, provider))
-  }, { members, strict: options.strict ?? false, history: options.history ?? 0 })
+  }, { members, ...options })
 }
 
-async function untilLast (page: Page, name: string, wanted: object): Promise<void> {
-  await page.waitForFunction(({ name, wanted }) => {
-    const last = (window.last[name] ?? {}) as Record<string, unknown>
-    return Object.entries(wanted).every(([key, value]) => JSON.stringify(last[key]) === JSON.stringify(value))
-  }, { name, wanted }).catch(async () => { throw new Error(`${name} has ${JSON.stringify(await page.evaluate((name) => window.last[name], name))}`) })
+/** Shows a component in a room, with the client that the page has made. */
+async function showWithClient (page: Page, room: string | null): Promise<void> {
+  await page.evaluate((room) => {
+    const { createElement: h } = window.React
+    const w = window as Window & { Visitor?: (props: { room: string | null }) => null }
+    w.Visitor ??= function Visitor ({ room }) {
+      const { messages, state, recovered } = window.hooks.useRoom(room, { history: 2 })
+      window.last.a = { messages: messages.map(({ text }) => text), state, recovered }
+      return null
+    }
+    window.reactRoot.render(h(window.hooks.RoomcastProvider, { client: window.given as sdk.Client }, h(w.Visitor, { room })))
+  }, room)
 }
 
-for (const version of ['18', '19']) {
+for (const version of VERSIONS) {
   test(`React ${version}`, async (t) => {
     const page = await openPage(t, version)
     if (page === undefined) return
@@ -126,7 +76,11 @@ for (const version of ['18', '19']) {
     const post = async (room: string, text: string): Promise<void> => { await call(service, 'POST', `/v1/rooms/${room}/messages`, { body: { text } }) }
     await introduce(page, service.url)
     t.afterEach(async () => {
-      await page.evaluate(() => { window.reactRoot.render(null) })
+      await introduce(page, service.url)
+      await page.evaluate(() => {
+        window.reactRoot.render(null)
+        window.given?.close()
+      })
       await until(() => service.app.roomcast.hub.connections.size === 0, 'the connection to be closed')
       await page.evaluate(() => { Object.assign(window, { renders: {}, last: {}, sockets: 0, closes: 0 }) })
     })
@@ -204,14 +158,12 @@ for (const version of ['18', '19']) {
 
     await t.test('history comes before what is live, without anything twice', async () => {
       for (let i = 1; i <= 5; i++) await post('past', String(i))
-      await page.evaluate(() => { delete (window as { Member?: unknown }).Member })
       await show(page, { a: 'past' }, { history: 3 })
       await untilLast(page, 'a', { messages: ['3', '4', '5'] })
       await post('past', '6')
       await untilLast(page, 'a', { messages: ['3', '4', '5', '6'], recovered: undefined })
       await show(page, { a: 'past', b: 'past' }, { history: 3 })
       await untilLast(page, 'b', { messages: ['4', '5', '6'] })
-      await page.evaluate(() => { delete (window as { Member?: unknown }).Member })
     })
 
     await t.test('a room that is refused says why', async () => {
@@ -219,13 +171,11 @@ for (const version of ['18', '19']) {
       await show(page, { a: 'closed', b: 'open' })
       await untilLast(page, 'a', { state: 'refused', error: 'forbidden' })
       await untilLast(page, 'b', { state: 'joined', error: undefined })
-      await page.evaluate((token) => { window.token = token }, makeToken())
     })
 
     await t.test('a connection that was lost is resumed; where history is gone, it is loaded anew', async (t) => {
       const network = await TcpProxy.start(t, service.port)
       await introduce(page, `http://127.0.0.1:${network.port}`)
-      await page.evaluate(() => { delete (window as { Member?: unknown }).Member })
       await show(page, { a: 'lost' }, { history: 10 })
       await untilLast(page, 'a', { state: 'joined' })
       await post('lost', '1')
@@ -242,7 +192,162 @@ for (const version of ['18', '19']) {
       await post('lost', '4')
       network.heal()
       await untilLast(page, 'a', { messages: ['4'], state: 'joined', recovered: true })
-      await introduce(page, service.url)
+    })
+
+    await t.test('what a component sends in its first effect waits for the connection', async (t) => {
+      await page.evaluate(() => {
+        const { createElement: h, StrictMode, useEffect } = window.React
+        function Greeter (): null {
+          const { send, messages } = window.hooks.useRoom<string>('greeted')
+          useEffect(() => {
+            send('hello', { key: 'once' }).catch((error) => { window.last.failed = String(error) })
+          }, [send])
+          window.last.greeter = { messages: messages.map(({ data }) => data) }
+          return null
+        }
+        window.reactRoot.render(h(StrictMode, null, h(window.hooks.RoomcastProvider, { url: window.url, token: window.token }, h(Greeter))))
+      })
+      await untilLast(page, 'greeter', { messages: ['hello'] })
+      t.equal(await page.evaluate(() => window.last.failed), undefined)
+    })
+
+    await t.test('another url is another connection, with the token that came with it', async (t) => {
+      const other = await startService(t, { JWT_SECRET: 'the secret of another service, another one' })
+      const theirs = makeToken({}, { key: 'the secret of another service, another one' })
+      await show(page, { a: 'moving' }, { token: makeToken() })
+      await untilLast(page, 'a', { state: 'joined' })
+      await introduce(page, other.url)
+      await show(page, { a: 'moving' }, { token: theirs })
+      await until(async () => await audience(service, 'moving') === 0, 'the first service to be left')
+      await until(() => other.app.roomcast.hub.room('moving')?.size === 1, 'the other one to be joined')
+      await untilLast(page, 'connection', { state: 'connected' })
+      t.notOk(other.log.some((line) => line.includes('"unauthorized"')), 'no other token was tried')
+      await show(page, {})
+    })
+
+    await t.test('a token that was refused is replaced by the next one that is given', async () => {
+      await show(page, { a: 'renewed' }, { token: 'bad' })
+      await untilLast(page, 'connection', { reason: 'unauthorized' })
+      await show(page, { a: 'renewed' }, { token: makeToken() })
+      await untilLast(page, 'a', { state: 'joined' })
+    })
+
+    await t.test('a component that is mounted again begins anew', async () => {
+      await show(page, { a: 'again' })
+      await untilLast(page, 'a', { state: 'joined' })
+      await post('again', '1')
+      await untilLast(page, 'a', { messages: ['1'] })
+      await show(page, { b: 'elsewhere' })
+      await until(async () => await audience(service, 'again') === 0, 'the room to be left')
+      await show(page, { a: 'again' })
+      await untilLast(page, 'a', { messages: [], state: 'joined' })
+    })
+
+    await t.test('history is as much as was asked for, though it is more than one answer', async () => {
+      const large = 'x'.repeat(60 * 1024)
+      for (let i = 1; i <= 12; i++) await post('large', `${i} ${large}`)
+      await show(page, { a: 'large' }, { history: 11 })
+      await untilLast(page, 'a', { messages: Array.from({ length: 11 }, (_, i) => `${i + 2} ${large}`) })
+    })
+
+    await t.test('history is asked for again when it cannot be read at first, and until then messages are missing', async (t) => {
+      const network = await TcpProxy.start(t, service.port)
+      await introduce(page, `http://127.0.0.1:${network.port}`)
+      const { rooms } = service.app
+      const read = rooms.history.bind(rooms)
+      let refused = 0
+      let isAway = true
+      rooms.history = async (...parameters) => {
+        if (!isAway) return await read(...parameters)
+        refused++
+        throw new RoomcastError('unavailable', 'away', 10)
+      }
+      t.teardown(() => { rooms.history = read })
+      await post('away', '1')
+      await show(page, { a: 'away' }, { history: 10 })
+      await untilLast(page, 'a', { messages: [], state: 'joined', recovered: undefined })
+      await until(() => refused > 1, 'it to be asked for again')
+      isAway = false
+      await untilLast(page, 'a', { messages: ['1'], error: undefined, recovered: undefined })
+
+      isAway = true
+      network.cut()
+      await untilLast(page, 'a', { state: 'joining' })
+      await post('away', '2')
+      await call(service, 'DELETE', '/v1/rooms/away/messages', { token: makeToken({ rooms: { '**': ['*'] } }) })
+      await post('away', '3')
+      network.heal()
+      await untilLast(page, 'a', { messages: [], state: 'joined', recovered: false })
+      network.cut()
+      await untilLast(page, 'a', { state: 'joining' })
+      await post('away', '4')
+      network.heal()
+      await untilLast(page, 'a', { messages: ['4'], state: 'joined', recovered: false })
+      isAway = false
+      await untilLast(page, 'a', { messages: ['3', '4'], recovered: true })
+    })
+
+    await t.test('without history, what was missed stays missing', async (t) => {
+      const network = await TcpProxy.start(t, service.port)
+      await introduce(page, `http://127.0.0.1:${network.port}`)
+      await show(page, { a: 'missing' })
+      await untilLast(page, 'a', { state: 'joined' })
+      network.cut()
+      await untilLast(page, 'a', { state: 'joining' })
+      await post('missing', '1')
+      await call(service, 'DELETE', '/v1/rooms/missing/messages', { token: makeToken({ rooms: { '**': ['*'] } }) })
+      network.heal()
+      await untilLast(page, 'a', { state: 'joined', recovered: false })
+      network.cut()
+      await untilLast(page, 'a', { state: 'joining' })
+      await post('missing', '2')
+      network.heal()
+      await untilLast(page, 'a', { messages: ['2'], state: 'joined', recovered: false })
+    })
+
+    await t.test('a service that was started again has forgotten what was there, and what there is now is loaded', async (t) => {
+      const environment = { JWT_SECRET: SECRET, PORT: String(await findFreePort()) }
+      const first = await startProcess(t, environment)
+      const say = async (text: string): Promise<void> => { await call(first as unknown as Service, 'POST', '/v1/rooms/restarted/messages', { body: { text } }) }
+      await introduce(page, first.url)
+      await show(page, { a: 'restarted' }, { history: 10 })
+      await untilLast(page, 'a', { state: 'joined' })
+      await say('old')
+      await untilLast(page, 'a', { messages: ['old'] })
+      first.child.kill('SIGKILL')
+      await first.exited
+      await untilLast(page, 'a', { messages: ['old'], state: 'joining' })
+      await startProcess(t, environment)
+      await say('new')
+      await untilLast(page, 'a', { messages: ['new'], state: 'joined', recovered: true })
+    })
+
+    await t.test('a room that the application has joined itself is not left with the last component', async (t) => {
+      await page.evaluate(async () => {
+        window.given = window.sdk.connect({ url: window.url, token: window.token })
+        await window.given?.room('kept').join()
+      })
+      await showWithClient(page, 'kept')
+      await untilLast(page, 'a', { state: 'joined', messages: [] })
+      await showWithClient(page, 'other')
+      await untilLast(page, 'a', { state: 'joined', messages: [] })
+      await showWithClient(page, null)
+      await until(async () => await audience(service, 'other') === 0, 'the other room to be left')
+      t.equal(await audience(service, 'kept'), 1)
+    })
+
+    await t.test('a room that was left and is joined again begins anew', async () => {
+      await page.evaluate(() => { window.given = window.sdk.connect({ url: window.url, token: window.token }) })
+      await showWithClient(page, 'anew')
+      await untilLast(page, 'a', { state: 'joined' })
+      await post('anew', '1')
+      await post('anew', '2')
+      await untilLast(page, 'a', { messages: ['1', '2'] })
+      await page.evaluate(async () => { await window.given?.room('anew').leave() })
+      await until(async () => await audience(service, 'anew') === 0, 'the room to be left')
+      await post('anew', '3')
+      await page.evaluate(async () => { await window.given?.room('anew').join() })
+      await untilLast(page, 'a', { messages: ['2', '3'], state: 'joined', recovered: undefined })
     })
 
     await t.test('a client of somebody else is used and not closed', async (t) => {
@@ -263,80 +368,91 @@ for (const version of ['18', '19']) {
       })
       t.strictSame(await page.evaluate(() => [window.last.connection, window.last.status]), ['connected', 'connected'])
     })
+  })
+}
 
-    await t.test('useWebSocket talks to any server', async (t) => {
-      const server = new WebSocketServer({ port: 0, host: '127.0.0.1' })
-      t.teardown(() => { server.close() })
-      await once(server, 'listening')
-      const { port } = server.address() as AddressInfo
-      const received: string[] = []
-      const sockets: WebSocket[] = []
-      server.on('connection', (ws) => {
-        sockets.push(ws)
-        ws.on('message', (data) => {
-          received.push(String(data))
-          ws.send(String(data))
-        })
-      })
-      const use = async (url: string | null, options: object = {}): Promise<void> => {
-        await page.evaluate(({ url, options }) => {
-          const { createElement: h, StrictMode } = window.React
-          const w = window as Window & { Socket?: (props: { url: string | null, options: object }) => null }
-          w.Socket ??= function Socket ({ url, options }) {
-            const socket = window.socket = window.hooks.useWebSocket(url, options)
-            window.last.socket = { messages: socket.messages, isConnected: socket.isConnected }
-            return null
-          }
-          window.reactRoot.render(h(StrictMode, null, h(w.Socket, { url, options })))
-        }, { url, options })
-      }
-      await use(`ws://127.0.0.1:${port}/`)
-      await untilLast(page, 'socket', { isConnected: true, messages: [] })
-      t.equal(sockets.length, 1)
-      t.strictSame(await page.evaluate(() => [window.socket.send({ a: 1 }), window.socket.send('not json')]), [true, true])
-      await untilLast(page, 'socket', { messages: [{ a: 1 }, 'not json'] })
-      t.strictSame(received, ['{"a":1}', 'not json'])
+/** The chat of docs/react.md in one file, with React 18 or 19; `render` shows it. */
+async function bundleDocumented (version: string): Promise<string> {
+  const [, chat = ''] = /^```jsx\n([^]*?)\n```$/m.exec(readFileSync(join(ROOT, 'docs/react.md'), 'utf8')) ?? []
+  const { outputFiles } = await build({
+    stdin: {
+      contents: `${chat}
+        import { createRoot } from 'react-dom/client'
+        window.render = (url, token) => { createRoot(document.body).render(<App url={url} getToken={async () => token} />) }`,
+      resolveDir: ROOT,
+      loader: 'jsx'
+    },
+    bundle: true,
+    write: false,
+    jsx: 'automatic',
+    alias: { ...aliasesOf(version), 'roomcast/react': join(ROOT, 'dist/client/react/index.js') }
+  })
+  return outputFiles?.[0]?.text ?? ''
+}
 
-      await page.clock.install({ time: 0 })
-      await page.clock.pauseAt(1_000)
-      const closes = await page.evaluate(() => window.closes)
-      sockets[0]?.close()
-      await page.waitForFunction((closes) => window.closes > closes, closes) // No clock of the page knows when.
-      await page.clock.runFor(10)
-      await untilLast(page, 'socket', { isConnected: false })
-      t.equal(await page.evaluate(() => window.socket.send('lost')), false)
-      // Refused from here on: 1 s, 2 s, 4 s … 30 s.
-      await new Promise<void>((resolve) => { server.close(() => { resolve() }) })
-      for (const ms of [990, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]) {
-        const opened = await page.evaluate(() => window.sockets)
-        await page.clock.runFor(ms - 1)
-        t.equal(await page.evaluate(() => window.sockets), opened, `not before ${ms} ms`)
-        await page.clock.runFor(1)
-        t.equal(await page.evaluate(() => window.sockets), opened + 1, 'but then')
-        await page.waitForFunction(() => window.closes === window.sockets)
-      }
-      await page.clock.resume()
+for (const version of VERSIONS) {
+  test(`the chat of docs/react.md works with React ${version}`, async (t) => {
+    const page = await openPage(t, version)
+    if (page === undefined) return
+    const service = await startService(t)
+    await page.addScriptTag({ content: await bundleDocumented(version) })
+    await page.evaluate(({ url, token }) => { (window as Window & { render?: (url: string, token: string) => void }).render?.(url, token) }, { url: service.url, token: makeToken() })
+    await page.getByRole('heading', { name: 'lobby: joined' }).waitFor()
+    await call(service, 'POST', '/v1/rooms/lobby/messages', { body: { text: 'from a backend' } })
+    await page.getByText('ada: from a backend').waitFor()
+    await page.getByLabel('Message').fill('from the page')
+    await page.getByRole('button', { name: 'Send' }).click()
+    await page.getByText('ada: from the page').waitFor()
+    await page.getByRole('button', { name: 'kitchen' }).click()
+    await page.getByRole('heading', { name: 'kitchen: joined' }).waitFor()
+    t.equal(await page.locator('li').count(), 0)
+    await page.getByRole('button', { name: 'lobby' }).click()
+    await page.getByText('ada: from the page').waitFor()
+    t.equal(await page.locator('li').count(), 2)
+  })
+}
 
-      const raw = new WebSocketServer({ port: 0, host: '127.0.0.1' })
-      t.teardown(() => { raw.close() })
-      await once(raw, 'listening')
-      raw.on('connection', (ws) => { ws.send('{"raw":true}') })
-      await use(`ws://127.0.0.1:${(raw.address() as AddressInfo).port}/`, { raw: true })
-      await untilLast(page, 'socket', { isConnected: true, messages: ['{"raw":true}'] })
-      await use(null)
-      await until(() => raw.clients.size === 0)
-      await untilLast(page, 'socket', { isConnected: false, messages: [] })
+/** What a server with a version of React makes of a page with all hooks, as a program of its own. */
+async function renderOnServer (t: Test, version: string): Promise<string> {
+  const outfile = join(t.testdir({}), 'server.cjs')
+  await build({
+    stdin: {
+      contents: `
+        import { createElement as h } from 'react'
+        import { renderToString } from 'react-dom/server'
+        import { RoomcastProvider, useConnection, useRoom, useWebSocket } from './dist/client/react/index.js'
+        globalThis.WebSocket = globalThis.fetch = function () { throw new Error('something connects') }
+        function Page () {
+          const { messages, state, recovered, error } = useRoom('lobby', { history: 10 })
+          const { client, ...connection } = useConnection()
+          const { send, ...socket } = useWebSocket('ws://127.0.0.1:1/')
+          return JSON.stringify({ room: { messages, state, recovered, error }, connection, client: typeof client, socket })
+        }
+        const token = () => { throw new Error('a token is asked for') }
+        console.log(renderToString(h(RoomcastProvider, { url: 'http://127.0.0.1:1', token }, h(Page))).replaceAll('&quot;', '"'))
+      `,
+      resolveDir: ROOT
+    },
+    bundle: true,
+    platform: 'node',
+    format: 'cjs',
+    outfile,
+    alias: aliasesOf(version)
+  })
+  // It ends by itself: no timer and no socket keeps it.
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, [outfile])
+  return stdout + stderr
+}
+
+for (const version of VERSIONS) {
+  test(`on a server with React ${version} nothing connects, and there is something to render`, async (t) => {
+    t.strictSame(JSON.parse(await renderOnServer(t, version)), {
+      room: { messages: [], state: 'idle' }, connection: { state: 'connecting' }, client: 'undefined', socket: { messages: [], isConnected: false }
     })
   })
 }
 
-test('on a server nothing connects, and there is something to render', async (t) => {
-  function Page (): string {
-    const { messages, state } = useRoom('lobby')
-    const connection = useConnection()
-    const socket = useWebSocket('ws://127.0.0.1:1/')
-    return JSON.stringify({ messages, state, connection: connection.state, isConnected: socket.isConnected })
-  }
-  const html = renderToString(createElement(RoomcastProvider, { url: 'http://127.0.0.1:1', token: 'none' }, createElement(Page)))
-  t.strictSame(JSON.parse(html.replaceAll('&quot;', '"')), { messages: [], state: 'idle', connection: 'connecting', isConnected: false })
+test('frameworks are told that the hooks are for browsers', (t) => {
+  for (const file of ['index', 'provider', 'use-connection', 'use-room', 'use-websocket']) t.match(readFileSync(join(ROOT, `dist/client/react/${file}.js`), 'utf8'), /^'use client'/, file)
+  t.end()
 })
