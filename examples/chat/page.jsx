@@ -60,13 +60,16 @@ function Room ({ name, room }) {
   const { messages, send, state, recovered, error } = useRoom(`chat:${room}`, { history: 50 })
   const [unsent, setUnsent] = useState([])
   const end = useRef(null)
+  // A message is in the room before its sender is told so.
+  const arrived = new Set(messages.map(({ data }) => data?.id))
+  const sending = unsent.filter(({ key }) => !arrived.has(key))
   useEffect(() => { end.current?.scrollIntoView({ block: 'end' }) }, [messages, unsent])
 
   const say = async (text) => {
     const key = crypto.randomUUID()
     setUnsent((unsent) => [...unsent, { key, text }])
     // It waits for a connection if there is none, and resolves when it is in the room.
-    const failed = await send({ text }, { key }).then(() => undefined, (error) => error)
+    const failed = await send({ id: key, text }, { key }).then(() => undefined, (error) => error)
     setUnsent((unsent) => failed === undefined ? unsent.filter((one) => one.key !== key) : unsent.map((one) => one.key === key ? { ...one, failed } : one))
   }
 
@@ -82,7 +85,7 @@ function Room ({ name, room }) {
         {messages.map(({ epoch, offset, from, time, data, text }) => (
           <Line key={`${epoch}:${offset}`} from={from} mine={from === name} time={time} text={data?.text ?? text} />
         ))}
-        {unsent.map(({ key, text, failed }) => (
+        {sending.map(({ key, text, failed }) => (
           <Line key={key} from={name} mine text={text} note={failed?.message ?? 'sending…'} />
         ))}
         <li ref={end} className='end' />
