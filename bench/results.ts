@@ -16,6 +16,8 @@ export interface Results {
   versions: Record<string, string>
   /** Who was left out, and why. */
   missing: Record<string, string>
+  /** What could not be done as it was meant, in sentences. */
+  remarks?: string[]
   shapes: ShapeResults[]
 }
 
@@ -29,6 +31,10 @@ export interface ShapeResults {
   figure: Figure
   /** The most that Roomcast's ratio to the baseline is meant to be; absent where there is no such aim. */
   target?: number
+  /** What `target` is a ratio to, if not the baseline: Roomcast's own figure at the first of `points`. */
+  versus?: 'first point'
+  /** The least that Roomcast's figure is meant to be, where that is no ratio. */
+  atLeast?: number
   /** Whose figure the others are divided by: `naive` where it knows the shape. */
   baseline: string
   /** By the number of members, or whatever else the shape varies; absent where it varies nothing. */
@@ -62,6 +68,8 @@ export interface Run {
   deliveries?: number
   deliveriesPerSecond?: number
   perSecond?: number
+  /** A Redis' CPU time per message published, µs. */
+  redisCpuUs?: number
   /** Messages that were due and never came. */
   lost?: number
   /** From the publish to the receipt, µs: percentiles 50, 90, 99, 99.9 and 100. */

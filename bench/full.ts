@@ -1,0 +1,104 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { BENCH } from './folders.ts'
+import { describeMachine, describeRevision } from './machine.ts'
+import { findProgram, loadPeers, type Peer, versionOf, versionsOf, whyMissing } from './peers.ts'
+import type { Results, Run, ShapeResults } from './results.ts'
+import { type Shape, SHAPES, type Way } from './shapes.ts'
+import { Stage } from './stage.ts'
+import { describeResults } from './table.ts'
+
+export interface FullOptions {
+  runs: number
+  /** Names; all of them if there are none. */
+  shapes: string[]
+  peers: string[]
+  /** Where the results go; the one beside the peers if not given. */
+  folder?: string | undefined
+}
+
+/** One peer's way through one shape. */
+interface Entry {
+  shape: Shape
+  peer: Peer
+  way: Way
+  at: number | undefined
+  runs: Run[]
+}
+
+/** Measures everything, or a part of it, and writes down what came out. */
+export async function measureAll ({ runs, shapes: shapeNames, peers: peerNames, folder = join(BENCH, 'results') }: FullOptions): Promise<void> {
+  const shapes = SHAPES.filter(({ shape }) => shapeNames.length === 0 || shapeNames.includes(shape))
+  const all = (await loadPeers()).filter(({ name, file, shapes: known }) => (peerNames.length === 0 || peerNames.includes(name) || peerNames.includes(file)) && shapes.some(({ shape }) => known.includes(shape)))
+  const missing: Record<string, string> = {}
+  const peers = all.filter((peer) => {
+    const why = whyMissing(peer)
+    if (why !== undefined) missing[peer.name] = why
+    return why === undefined
+  })
+  const redis = findProgram('redis-server', 'valkey-server')
+  if (redis === undefined && shapes.some(({ shape }) => shape.startsWith('redis'))) missing['everything with two instances'] = 'redis-server is not on the PATH'
+
+  const results: Results = {
+    date: new Date().toISOString(),
+    machine: describeMachine(),
+    versions: {
+      Roomcast: describeRevision(),
+      'Node.js': process.versions.node,
+      ...Object.assign({}, ...peers.map(versionsOf)) as Record<string, string>,
+      ...(redis !== undefined && { redis: versionOf(redis) })
+    },
+    missing,
+    shapes: []
+  }
+  const entries = shapes.flatMap((shape) => (shape.points?.values ?? [undefined]).flatMap((at) =>
+    peers.filter(({ shapes: known }) => known.includes(shape.shape)).flatMap((peer) =>
+      shape.ways(peer, redis).map((way): Entry => ({ shape, peer, way, at, runs: [] })))))
+  results.remarks = [...await measure(entries, runs)]
+  results.shapes = shapes.map((shape) => toResults(shape, entries.filter((entry) => entry.shape === shape))).filter(({ measured }) => measured.length > 0)
+
+  mkdirSync(folder, { recursive: true })
+  const markdown = describeResults(results)
+  writeFileSync(join(folder, 'results.json'), `${JSON.stringify(results, undefined, 2)}\n`)
+  writeFileSync(join(folder, 'results.md'), markdown)
+  console.log(markdown)
+}
+
+/** Runs everything once, then again: whatever else the machine does meets all of them alike. Returns what is to be said about it. */
+async function measure (entries: Entry[], runs: number): Promise<Set<string>> {
+  const remarks = new Set<string>()
+  for (let round = 1; round <= runs; round++) {
+    const stage = new Stage()
+    const shared = new Map<string, Run>()
+    for (const { shape, peer, way, at, runs: done } of entries) {
+      if (round > (shape.maxRuns ?? Infinity)) continue
+      const key = `${way.name} ${way.key}`
+      const begun = performance.now()
+      try {
+        const run = (way.key === undefined ? undefined : shared.get(key)) ?? await way.run(stage, at ?? 0)
+        if (way.key !== undefined) shared.set(key, run)
+        done.push(run)
+      } catch (error) {
+        remarks.add(`${peer.name} failed in ${shape.shape}: ${(error as Error).message}.`)
+      }
+      console.error(`run ${round} of ${runs}: ${shape.shape}${at === undefined ? '' : ` ${at}`}, ${way.name}, ${((performance.now() - begun) / 1_000).toFixed(1)} s`)
+    }
+    await stage.clear()
+    for (const remark of stage.remarks) remarks.add(remark)
+  }
+  return remarks
+}
+
+function toResults ({ shape, title, figure, target, points, versus, atLeast, baseline = 'naive' }: Shape, entries: Entry[]): ShapeResults {
+  return {
+    shape,
+    title,
+    figure,
+    ...(target !== undefined && { target }),
+    ...(versus !== undefined && { versus }),
+    ...(atLeast !== undefined && { atLeast }),
+    baseline,
+    ...(points !== undefined && { points }),
+    measured: entries.map(({ way, at, runs }) => ({ peer: way.name, ...(at !== undefined && { at }), runs }))
+  }
+}

@@ -1,0 +1,28 @@
+import { execFileSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { BENCH } from './folders.ts'
+import { measureAll } from './full.ts'
+import { SHAPES } from './shapes.ts'
+
+/*
+ * npm run bench
+ * npm run bench -- --shape hot --shape tick --peer roomcast --peer naive --runs 3
+ */
+const { values } = parseArgs({
+  options: {
+    runs: { type: 'string', default: '5' },
+    shape: { type: 'string', multiple: true, default: [] },
+    peer: { type: 'string', multiple: true, default: [] }
+  }
+})
+const runs = Number(values.runs)
+const unknown = values.shape.filter((name) => !SHAPES.some(({ shape }) => shape === name))
+if (!Number.isSafeInteger(runs) || runs < 1 || unknown.length > 0) {
+  console.error(`Usage: npm run bench -- [--runs 5] [--shape ${SHAPES.map(({ shape }) => shape).join('|')}]… [--peer <name>]…`)
+  process.exit(2)
+}
+
+if (!existsSync(join(BENCH, 'node_modules'))) execFileSync('npm', ['ci', '--no-audit', '--no-fund'], { cwd: BENCH, stdio: ['ignore', 'ignore', 'inherit'] })
+await measureAll({ runs, shapes: values.shape, peers: values.peer })

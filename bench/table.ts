@@ -1,0 +1,98 @@
+import type { Figure, Measured, Results, Run, ShapeResults } from './results.ts'
+import { figureOf, type Spread, spreadOf } from './statistics.ts'
+
+const UNITS: Record<Figure, { title: string, format: (value: number) => string }> = {
+  cpuNs: { title: 'CPU per delivery, ns', format: (ns) => formatNumber(ns) },
+  cpuUs: { title: 'CPU per connection, µs', format: (us) => formatNumber(us) },
+  bytes: { title: 'memory per connection, KB', format: (bytes) => formatNumber(bytes / 1_000) },
+  p50Us: { title: 'median latency, ms', format: (us) => formatNumber(us / 1_000) },
+  perSecond: { title: 'messages per second', format: (perSecond) => formatNumber(perSecond) }
+}
+
+/** The generator needed more than this share of its core: then it may have been what was measured. */
+const HEAVY_LOAD = 0.9
+
+/** Results as Markdown. */
+export function describeResults (results: Results): string {
+  const { machine, versions, missing, remarks = [], shapes } = results
+  return [
+    `# Benchmarks, ${results.date.slice(0, 10)}`,
+    `${machine.cores} × ${machine.cpu}, ${Math.round(machine.memoryBytes / 2 ** 30)} GiB, ${machine.system}. ` +
+      (machine.pinned ? 'The server and the load generator have a core each.' : 'The server and the load generator share the cores: there is no taskset here.'),
+    `${Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(', ')}.`,
+    ...Object.entries(missing).map(([name, why]) => `Left out: ${name}, since ${why}.`),
+    'Medians, with the lowest and the highest of the runs in brackets. A ratio is that of two medians.',
+    ...shapes.map(describeShape),
+    ...remarks
+  ].join('\n\n') + '\n'
+}
+
+function describeShape (shape: ShapeResults): string {
+  const { title, format } = UNITS[shape.figure]
+  const extras = EXTRAS.filter(({ of }) => shape.measured.some(({ runs }) => spreadOf(runs, of) !== undefined) && !hidden(shape, of))
+  const head = ['', ...(shape.points === undefined ? [] : [shape.points.parameter]), title, shape.versus === undefined ? `÷ ${shape.baseline}` : `÷ ${shape.baseline}, ÷ own first`, ...extras.map(({ name }) => name), 'runs']
+  const rows = shape.measured.map((measured) => {
+    const spread = spreadOf(measured.runs, figureOf(shape.figure))
+    const line = [
+      measured.peer,
+      ...(measured.at === undefined ? [] : [formatNumber(measured.at)]),
+      spread === undefined ? '–' : describeSpread(spread, format),
+      describeRatios(shape, measured),
+      ...extras.map(({ of, format }) => {
+        const extra = spreadOf(measured.runs, of)
+        return extra === undefined ? '' : format(extra.median)
+      }),
+      String(measured.runs.length)
+    ]
+    return `| ${line.join(' | ')} |`
+  })
+  return [
+    `## ${shape.shape}\n\n${shape.title}.${describeAim(shape)}\n`,
+    `| ${head.join(' | ')} |`,
+    `|${head.map((_, i) => i === 0 ? '---' : '--:').join('|')}|`,
+    ...rows
+  ].join('\n')
+}
+
+/** What is told beside the figure. */
+const EXTRAS: { name: string, of: (run: Run) => number | undefined, format: (value: number) => string }[] = [
+  { name: 'of it kernel, ns', of: (run) => run.systemNs, format: formatNumber },
+  { name: 'CPU per delivery, ns', of: (run) => run.cpuNs, format: formatNumber },
+  { name: 'deliveries per second', of: (run) => run.deliveriesPerSecond, format: formatNumber },
+  { name: 'median, ms', of: (run) => run.latencyUs?.p50, format: (us) => formatNumber(us / 1_000) },
+  { name: 'p99, ms', of: (run) => run.latencyUs?.p99, format: (us) => formatNumber(us / 1_000) },
+  { name: 'Redis per message, µs', of: (run) => run.redisCpuUs, format: formatNumber },
+  { name: 'lost', of: (run) => run.lost, format: formatNumber },
+  { name: 'generator', of: (run) => run.generatorLoad, format: (share) => `${Math.round(share * 100)} %${share > HEAVY_LOAD ? ' (!)' : ''}` }
+]
+
+function hidden ({ figure }: ShapeResults, of: (run: Run) => number | undefined): boolean {
+  const value = of({ cpuNs: 1, systemNs: 2, latencyUs: { p50: 3, p90: 0, p99: 0, p999: 0, max: 0 } })
+  return figure === 'cpuNs' ? value === 1 : value === 2 || (figure === 'p50Us' && value === 3)
+}
+
+function describeAim ({ target, versus, atLeast, figure, baseline }: ShapeResults): string {
+  if (atLeast !== undefined) return ` Aim: at least ${formatNumber(atLeast)}.`
+  if (target === undefined) return ''
+  return ` Aim: ${figure === 'perSecond' ? 'at least' : 'at most'} ${target} × ${versus === undefined ? baseline : 'the first line\'s'}.`
+}
+
+function describeRatios (shape: ShapeResults, measured: Measured): string {
+  const ratio = (to: Measured | undefined): string => {
+    const own = spreadOf(measured.runs, figureOf(shape.figure))
+    const base = to === undefined ? undefined : spreadOf(to.runs, figureOf(shape.figure))
+    return own === undefined || base === undefined ? '–' : (own.median / base.median).toFixed(2)
+  }
+  const base = ratio(shape.measured.find(({ peer, at }) => peer === shape.baseline && at === measured.at))
+  return shape.versus === undefined ? base : `${base}, ${ratio(shape.measured.find(({ peer }) => peer === measured.peer))}`
+}
+
+function describeSpread ({ median, min, max }: Spread, format: (value: number) => string): string {
+  return `${format(median)} (${format(min)}–${format(max)})`
+}
+
+/** Three digits that count. */
+export function formatNumber (value: number): string {
+  const digits = value === 0 ? 0 : Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value))))
+  return value.toLocaleString('en-US', { maximumFractionDigits: Math.min(digits, 3) })
+}
