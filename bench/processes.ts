@@ -1,8 +1,8 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
-import { availableParallelism, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -23,8 +23,10 @@ const OWN_DESCRIPTORS = 200
 const FIRST_PORT = 20_000
 const PORTS = 10_000
 
+/** The cores that this process may run on: not always all, and not always from 0 on. */
+const cores = readCores()
 /** The core of what is measured, and the core of everything else. */
-export const CORES = { server: 0, others: 1 }
+export const CORES = { server: cores[0] ?? 0, others: cores[1] ?? 0 }
 
 const children = new Set<ChildProcess>()
 const folders = new Set<string>()
@@ -34,7 +36,7 @@ process.once('exit', () => {
 })
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => { process.exit(1) })
 
-const taskset = availableParallelism() > 1 ? findProgram('taskset') : undefined
+const taskset = cores.length > 1 ? findProgram('taskset') : undefined
 const setpriv = findProgram('setpriv')
 
 /** Whether processes can be given a core each. */
@@ -42,6 +44,15 @@ export const pinned = taskset !== undefined
 
 /** Connections that a process may have. */
 export const maxConnections = Number(execFileSync('sh', ['-c', `${raiseDescriptors()} ulimit -n`], { encoding: 'utf8' })) - OWN_DESCRIPTORS
+
+/** See proc(5), `/proc/[pid]/status`: `0-3,8` and the like. */
+function readCores (): number[] {
+  const [, list = ''] = /^Cpus_allowed_list:\s*(\S+)/m.exec(readFileSync('/proc/self/status', 'latin1')) ?? []
+  return list.split(',').flatMap((range) => {
+    const [first = 0, last = first] = range.split('-').map(Number)
+    return Array.from({ length: last - first + 1 }, (_, i) => first + i)
+  })
+}
 
 function raiseDescriptors (): string {
   return `ulimit -n ${DESCRIPTORS} 2>/dev/null || ulimit -n $(ulimit -Hn);`

@@ -78,10 +78,17 @@ export const SHAPES: Shape[] = [
     ways: on({ members: 1_000, rooms: 100, window: 200, warmupSeconds: 0.4, seconds: 1.5 })
   }, {
     shape: 'upgrade',
-    title: '8,000 connections are opened and join a room, each with a token of its own where tokens are looked at',
+    title: '8,000 connections of one user are opened and join a room, with a token',
     figure: 'cpuUs',
     target: 1.5,
     ways: fresh('open', { members: 8_000, seconds: 0 })
+  }, {
+    shape: 'upgrade-users',
+    title: 'The same with 8,000 users: each has a token of its own, and the room is told of them',
+    figure: 'cpuUs',
+    baseline: 'roomcast',
+    maxRuns: 2,
+    ways: fresh('open-users', { members: 8_000, users: true, seconds: 0 })
   }, {
     shape: 'memory',
     title: '8,000 connections are open, each in a room',

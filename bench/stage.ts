@@ -68,7 +68,7 @@ export class Stage {
   async #run ({ peer, port, pid }: Server, load: Load, more: Partial<LoadOptions> = {}): Promise<Run> {
     const members = Math.min(load.members, maxConnections)
     if (members < load.members) this.remarks.add(`${load.members} connections are more than may be open here: ${members} were.`)
-    const result = await generate({ users: true, ...load, ...more, members, protocol: peer.protocol, port, pids: [pid], secret: SECRET, source: this.#loads++ })
+    const result = await generate({ ...load, ...more, members, protocol: peer.protocol, port, pids: [pid], secret: SECRET, source: this.#loads++ })
     const { seconds, deliveries, published, userSeconds, systemSeconds, openSeconds, bytesBefore, bytesAfter, lost, refused, ended, latencyUs, generatorLoad } = result
     if (refused > 0) this.remarks.add(`${peer.name} refused ${refused} requests.`)
     if (ended > 0) this.remarks.add(`${peer.name} ended ${ended} connections.`)

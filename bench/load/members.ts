@@ -62,6 +62,7 @@ export class Members {
     let started = 0
     let joined = 0
     let open = false
+    if (count === 0) return
     await new Promise<void>((resolve, reject) => {
       const startNext = (): void => {
         if (started === count) return
