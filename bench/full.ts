@@ -6,7 +6,7 @@ import { findProgram, loadPeers, type Peer, versionOf, versionsOf, whyMissing } 
 import type { Results, Run, ShapeResults } from './results.ts'
 import { type Shape, SHAPES, type Way } from './shapes.ts'
 import { Stage } from './stage.ts'
-import { describeResults } from './table.ts'
+import { describeResults } from './report.ts'
 
 export interface FullOptions {
   runs: number

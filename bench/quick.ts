@@ -3,7 +3,7 @@ import { buildRevision, resolveRevision } from './revision.ts'
 import type { Run } from './results.ts'
 import { type Load, Stage } from './stage.ts'
 import { type Spread, spreadOf } from './statistics.ts'
-import { formatNumber } from './table.ts'
+import { formatNumber } from './report.ts'
 
 /** The shapes that say most, shorter. */
 const LOADS: Record<string, Load> = {

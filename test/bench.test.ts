@@ -8,7 +8,7 @@ import { loadPeer, loadPeers } from '../bench/peers.ts'
 import { generate } from '../bench/processes.ts'
 import { SHAPES } from '../bench/shapes.ts'
 import { figureOf, spreadOf } from '../bench/statistics.ts'
-import { describeResults } from '../bench/table.ts'
+import { describeResults } from '../bench/report.ts'
 import { SECRET } from './helper.ts'
 import { startProcess } from './service-process.ts'
 
@@ -39,8 +39,6 @@ test('the load generator counts what members of the service get, and when', asyn
     if (load.via === undefined) t.equal(result.published, result.deliveries / audience)
   }
 })
-  t.ok(Math.abs(fifty.published - 50) < 15, `50 messages a second are about that: ${fifty.published}`)
-})
 
 test('what a server drops is seen as lost', async (t) => {
   const server = fork(FAULTY_SERVER)
@@ -68,7 +66,7 @@ test('every peer says what it is, and knows shapes that there are', async (t) =>
   t.end()
 })
 
-test('results are a table: medians, spreads, and ratios to the baseline', (t) => {
+test('a report has medians, spreads, and ratios to the baseline', (t) => {
   const runs = (...cpuNs: number[]) => cpuNs.map((ns) => ({ cpuNs: ns }))
   t.strictSame(spreadOf(runs(3, 1, 2), figureOf('cpuNs')), { median: 2, min: 1, max: 3 })
   t.strictSame(spreadOf(runs(1, 2, 4, 3), figureOf('cpuNs')), { median: 2.5, min: 1, max: 4 })
