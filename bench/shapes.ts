@@ -57,13 +57,13 @@ export const SHAPES: Shape[] = [
     title: '1,000 members in one room, 100 messages a second',
     figure: 'cpuNs',
     target: 0.78,
-    ways: on({ members: 1_000, perSecond: 100, warmupSeconds: 0.3, seconds: 2 })
+    ways: on({ members: 1_000, perSecond: 100, warmupSeconds: 0.2, seconds: 1.6 })
   }, {
     shape: 'tick50',
     title: '1,000 members in one room, 50 messages a second',
     figure: 'p50Us',
     target: 0.85,
-    ways: on({ members: 1_000, perSecond: 50, warmupSeconds: 0.2, seconds: 2 })
+    ways: on({ members: 1_000, perSecond: 50, warmupSeconds: 0.2, seconds: 1.6 })
   }, {
     shape: 'solo',
     title: '100 members in one room, one message at a time',
@@ -122,7 +122,7 @@ export const SHAPES: Shape[] = [
     versus: 'first point',
     points: { parameter: 'members that do not read', values: [0, 10] },
     maxRuns: 3,
-    ways: (peer) => [{ name: peer.name, run: async (stage, deaf) => await stage.loadFresh(peer, { ...HOT, deaf, textBytes: 1_024, warmupSeconds: 0.5, seconds: 4 }) }]
+    ways: (peer) => [{ name: peer.name, run: async (stage, deaf) => await stage.loadFresh(peer, { ...HOT, deaf, textBytes: 1_024, warmupSeconds: 0.5, seconds: 3.5 }) }]
   }, {
     shape: 'rest',
     title: 'Texts are published over one HTTP connection, 64 requests on their way at any time, a token with each',
