@@ -29,7 +29,7 @@ export function describeResults (results: Results): string {
 
 function describeShape (shape: ShapeResults): string {
   const { title, format } = UNITS[shape.figure]
-  const extras = EXTRAS.filter(({ of }) => shape.measured.some(({ runs }) => spreadOf(runs, of) !== undefined) && !hidden(shape, of))
+  const extras = EXTRAS.filter(({ of, hiddenFor = [] }) => !hiddenFor.includes(shape.figure) && shape.measured.some(({ runs }) => spreadOf(runs, of) !== undefined))
   const head = ['', ...(shape.points === undefined ? [] : [shape.points.parameter]), title, shape.versus === undefined ? `÷ ${shape.baseline}` : `÷ ${shape.baseline}, ÷ own first`, ...extras.map(({ name }) => name), 'runs']
   const rows = shape.measured.map((measured) => {
     const spread = spreadOf(measured.runs, figureOf(shape.figure))
@@ -54,22 +54,17 @@ function describeShape (shape: ShapeResults): string {
   ].join('\n')
 }
 
-/** What is told beside the figure. */
-const EXTRAS: { name: string, of: (run: Run) => number | undefined, format: (value: number) => string }[] = [
-  { name: 'of it kernel, ns', of: (run) => run.systemNs, format: formatNumber },
-  { name: 'CPU per delivery, ns', of: (run) => run.cpuNs, format: formatNumber },
+/** What is told beside the figure, unless it says the same. */
+const EXTRAS: { name: string, of: (run: Run) => number | undefined, format: (value: number) => string, hiddenFor?: Figure[] }[] = [
+  { name: 'of it kernel, ns', of: (run) => run.systemNs, format: formatNumber, hiddenFor: ['p50Us', 'perSecond'] },
+  { name: 'CPU per delivery, ns', of: (run) => run.cpuNs, format: formatNumber, hiddenFor: ['cpuNs'] },
   { name: 'deliveries per second', of: (run) => run.deliveriesPerSecond, format: formatNumber },
-  { name: 'median, ms', of: (run) => run.latencyUs?.p50, format: (us) => formatNumber(us / 1_000) },
+  { name: 'median, ms', of: (run) => run.latencyUs?.p50, format: (us) => formatNumber(us / 1_000), hiddenFor: ['p50Us'] },
   { name: 'p99, ms', of: (run) => run.latencyUs?.p99, format: (us) => formatNumber(us / 1_000) },
   { name: 'Redis per message, µs', of: (run) => run.redisCpuUs, format: formatNumber },
   { name: 'lost', of: (run) => run.lost, format: formatNumber },
   { name: 'generator', of: (run) => run.generatorLoad, format: (share) => `${Math.round(share * 100)} %${share > HEAVY_LOAD ? ' (!)' : ''}` }
 ]
-
-function hidden ({ figure }: ShapeResults, of: (run: Run) => number | undefined): boolean {
-  const value = of({ cpuNs: 1, systemNs: 2, latencyUs: { p50: 3, p90: 0, p99: 0, p999: 0, max: 0 } })
-  return figure === 'cpuNs' ? value === 1 : value === 2 || (figure === 'p50Us' && value === 3)
-}
 
 function describeAim ({ target, versus, atLeast, figure, baseline }: ShapeResults): string {
   if (atLeast !== undefined) return ` Aim: at least ${formatNumber(atLeast)}.`

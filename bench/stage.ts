@@ -84,7 +84,7 @@ export class Stage {
       ...(published > 0 && { perSecond: published / seconds, lost }),
       ...(published > 0 && more.besides !== undefined && { redisCpuUs: result.besidesSeconds / published * 1e6 }),
       ...(members > 0 && { cpuUs: openSeconds / members * 1e6, bytes: (bytesAfter - bytesBefore) / members }),
-      generatorLoad
+      ...(load.seconds > 0 && { generatorLoad })
     }
   }
 }
