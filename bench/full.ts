@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { BENCH } from './folders.ts'
 import { describeMachine, describeRevision } from './machine.ts'
@@ -8,6 +8,8 @@ import { type Shape, SHAPES, type Way } from './shapes.ts'
 import { Stage } from './stage.ts'
 import { describeResults } from './report.ts'
 
+/** What draws charts, where it has been compiled. */
+const CHARTS = new URL('charts.js', import.meta.url)
 /** Whose figures others are divided by, if a shape says nothing else. */
 const NAIVE = 'naive'
 /** Who is neither Roomcast nor what it is compared with is there to give an idea: more runs would show nothing more. */
@@ -66,7 +68,14 @@ export async function measureAll ({ runs, shapes: shapeNames, peers: peerNames, 
   const markdown = describeResults(results)
   writeFileSync(join(folder, 'results.json'), `${JSON.stringify(results, undefined, 2)}\n`)
   writeFileSync(join(folder, 'results.md'), markdown)
+  await drawCharts(results, folder)
   console.log(markdown)
+}
+
+async function drawCharts (results: Results, folder: string): Promise<void> {
+  if (!existsSync(CHARTS)) return
+  const { writeCharts } = await import(CHARTS.href) as { writeCharts: (results: Results, folder: string) => Promise<string[]> }
+  await writeCharts(results, folder)
 }
 
 /** Runs everything once, then again: whatever else the machine does meets all of them alike. Returns what is to be said about it. */
