@@ -41,8 +41,9 @@ export default fp(async (app) => {
   })
 
   // A keep-alive connection whose request is answered now would hold up close() until it times out.
-  app.addHook('onSend', async (_request, reply) => {
+  app.addHook('onSend', (_request, reply, payload, done) => {
     if (draining) void reply.header('connection', 'close')
+    done(null, payload)
   })
 
   app.addHook('preClose', async () => {

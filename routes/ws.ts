@@ -22,10 +22,14 @@ const route: FastifyPluginAsync = async (app) => {
     url: '/ws',
     handlerTimeout: HANDSHAKE_TIMEOUT_MS,
     schema: { hide: true },
-    onRequest: async (request, reply) => {
-      await admission.checkUpgrade(request, reply)
-      await admission.checkRate(request)
-    },
+    // Those that wait for nothing call back: a promise for each hook is felt when everybody comes back at once.
+    onRequest: [
+      (request, reply, done) => {
+        admission.checkUpgrade(request, reply)
+        done()
+      },
+      ...(config.UPGRADES_PER_MINUTE > 0 ? [async (request: FastifyRequest) => { await admission.checkRate(request) }] : [])
+    ],
     preValidation: async (request, reply) => {
       // What is wrong is said while it still can be, with a status.
       const fault = faultOfHandshake(request.raw)

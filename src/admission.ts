@@ -31,7 +31,7 @@ export class Admission {
   }
 
   /** Of a WebSocket: before the upgrade. */
-  async checkUpgrade (request: FastifyRequest, reply: FastifyReply): Promise<void> {
+  checkUpgrade (request: FastifyRequest, reply: FastifyReply): void {
     const { upgrades } = this.#app
     if (!request.ws) {
       void reply.header('upgrade', 'websocket') // RFC 9110, section 15.5.22: a 426 names the protocol.
@@ -46,7 +46,7 @@ export class Admission {
     if (protocols.length > 0 && protocols.every(isBearerEntry)) {
       throw new RoomcastError('invalid_request', `Offer the subprotocol ${SUBPROTOCOL} beside the token: a browser closes a connection that selects none`)
     }
-    this.#countAddress(request.ip, socket)
+    this.#countAddress(request, socket)
   }
 
   /** Of an event stream: before its headers, when it is known who asks. */
@@ -56,7 +56,7 @@ export class Admission {
     if (config.MAX_CONNECTIONS_PER_USER > 0 && hub.connectionsOf(user) >= config.MAX_CONNECTIONS_PER_USER) {
       throw new RoomcastError('connection_limit', 'Too many connections of this user', FULL_RETRY_MS)
     }
-    this.#countAddress(request.ip, reply.raw)
+    this.#countAddress(request, reply.raw)
   }
 
   /** The socket has its upgrade. */
@@ -75,9 +75,10 @@ export class Admission {
   }
 
   /** @param until what closes when the connection does */
-  #countAddress (address: string, until: Writable): void {
+  #countAddress (request: FastifyRequest, until: Writable): void {
     const limit = this.#app.config.MAX_CONNECTIONS_PER_ADDRESS
     if (limit === 0) return
+    const { ip: address } = request // Asks the kernel.
     const count = this.#addresses.get(address) ?? 0
     if (count >= limit) throw new RoomcastError('connection_limit', 'Too many connections from this address', FULL_RETRY_MS)
     this.#addresses.set(address, count + 1)

@@ -103,9 +103,12 @@ export class Entrance {
 
   /** Says whether the room could be reached. */
   async #join (connection: Connection, identity: Identity, name: string, answer: (joined: Joined) => void, options: JoinOptions = {}): Promise<boolean> {
-    return await this.#rooms.join(connection, identity, name, answer, options).then(() => true, (error: unknown) => {
-      if (!(error instanceof RoomcastError && error.code === 'unavailable')) throw error
-      return false
-    })
+    try {
+      await this.#rooms.join(connection, identity, name, answer, options)
+      return true
+    } catch (error) {
+      if (error instanceof RoomcastError && error.code === 'unavailable') return false
+      throw error
+    }
   }
 }

@@ -54,8 +54,9 @@ export function buildStandalone (config: Config, log?: Writable): FastifyInstanc
     }
   })
   app.server.on('checkExpectation', (request, response) => { app.server.emit('request', request, response) }) // RFC 9110, section 10.1.1: may be ignored.
-  app.addHook('onRequest', async ({ raw }) => {
+  app.addHook('onRequest', ({ raw }, _reply, done) => {
     if (raw.headers.host === undefined && raw.httpVersion === '1.1') throw new RoomcastError('invalid_request', 'A request needs a Host header') // RFC 9112, section 3.2
+    done()
   })
   app.setErrorHandler(handleError)
   app.setNotFoundHandler(handleNotFound)

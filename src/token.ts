@@ -5,6 +5,8 @@ import { RoomcastError } from './errors.ts'
 /** The subprotocol entry that carries a token: browsers cannot set headers on a WebSocket. */
 const BEARER_ENTRY = 'bearer.'
 
+const AUTHORIZATION = 'authorization'
+
 /** Where tokens may stand. */
 export interface TokenPlaces {
   /** `?token=`: on sockets, where there is no other way; URLs end up in logs. */
@@ -32,9 +34,12 @@ export function isBearerEntry (entry: string): boolean {
 /** The token of a request; throws `unauthorized` where there is none, or more than one was put there on purpose. */
 export function findToken (request: FastifyRequest, places: TokenPlaces): FoundToken {
   const tokens: string[] = []
-  for (const header of request.raw.headersDistinct.authorization ?? []) {
+  const { rawHeaders } = request.raw
+  for (let i = 0; i < rawHeaders.length; i += 2) { // `headers` has the first one only.
+    const name = rawHeaders[i] as string
+    if (name.length !== AUTHORIZATION.length || name.toLowerCase() !== AUTHORIZATION) continue
     // RFC 6750, section 2.1; the scheme is case-insensitive (RFC 9110, section 11.1).
-    const match = /^Bearer +(\S+) *$/i.exec(header)
+    const match = /^Bearer +(\S+) *$/i.exec(rawHeaders[i + 1] as string)
     if (match === null) throw new RoomcastError('unauthorized', 'The Authorization header has to be "Bearer <token>"')
     tokens.push(match[1] as string)
   }

@@ -159,16 +159,16 @@ export class Rooms {
         await connection.drained()
         forget = room.recall()
       }
-      const [elsewhere, missed] = await Promise.all([
-        automatic ? 0 : this.#broker.elsewhere(roomName), // Nobody is told of those.
-        since === undefined ? undefined : this.#recovery.read(room, connection, since)
-      ])
+      const elsewhere = automatic ? 0 : this.#broker.elsewhere(roomName) // Nobody is told of the automatic ones.
+      const [audience, missed] = since === undefined
+        ? [await elsewhere, undefined]
+        : await Promise.all([elsewhere, this.#recovery.read(room, connection, since)])
       await new Promise<void>((resolve) => {
         room.run(() => {
           resolve()
           if (connection.ended) return
           this.#admit(connection, room, actions)
-          const joined = { room: room.label, position: room.position, audience: room.size + elsewhere }
+          const joined = { room: room.label, position: room.position, audience: room.size + audience }
           if (missed === undefined) {
             answer(joined)
             return
