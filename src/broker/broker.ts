@@ -190,5 +190,10 @@ export function positionLifetime ({ ttlSeconds }: HistoryPolicy): number {
 
 /** An epoch that never was: ms since 1970 · 1000 plus a random part. */
 export function newEpoch (): string {
-  return String(Date.now() * 1_000 + Math.floor(Math.random() * 1_000))
+  const now = Date.now()
+  if (now !== latest.now) latest = { now, text: String(now) }
+  return latest.text + String(1_000 + Math.floor(Math.random() * 1_000)).slice(1)
 }
+
+/** Digits of a number this large take long to make, and every publish brings a candidate. */
+let latest = { now: 0, text: '' }

@@ -298,8 +298,8 @@ export class RedisBroker implements Broker {
     setTimeout(() => { void this.#tellPosition(subscription) }, ARRIVAL_MS).unref()
   }
 
-  async #run (script: Script, keys: string[], args: Argument[], binary = false): Promise<unknown> {
-    return await available(this.#servers.run(script, keys, args, binary), script === PUBLISH || script === PUBLISH_UNKEPT)
+  #run (script: Script, keys: string[], args: Argument[], binary = false): Promise<unknown> {
+    return available(this.#servers.run(script, keys, args, binary), script === PUBLISH || script === PUBLISH_UNKEPT)
   }
 }
 

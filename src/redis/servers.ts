@@ -128,8 +128,8 @@ export class RedisServers {
    * @param keys of one slot
    * @param binary whether strings in the reply are to be bytes
    */
-  async run (script: Script, keys: string[], args: Argument[], binary = false): Promise<unknown> {
-    return await this.#request(keys[0] as string, 'evalsha', [script.sha, keys.length, ...keys, '', ...args], 2 + keys.length, binary)
+  run (script: Script, keys: string[], args: Argument[], binary = false): Promise<unknown> {
+    return this.#request(keys[0] as string, 'evalsha', [script.sha, keys.length, ...keys, '', ...args], 2 + keys.length, binary)
   }
 
   /** Subscribes a channel; resolves when its messages come for certain. */
@@ -212,19 +212,15 @@ export class RedisServers {
     return server
   }
 
-  async #request (key: string, command: string, args: Argument[], runAt: number, binary: boolean): Promise<unknown> {
-    let bytes = 0
-    for (const arg of args) if (typeof arg !== 'number') bytes += arg.length
-    const slot = this.#slotOf(key)
-    const server = this.#ownerOf(slot)
-    const now = Date.now()
-    const lostAt = server === undefined ? undefined : server.requester.lostAt
-    if (this.#closed || this.#bytes + bytes > MAX_UNSETTLED_BYTES || (lostAt !== undefined && lostAt + COMMAND_TIMEOUT_MS <= now)) throw new RequestFailed(false)
-    return await new Promise((resolve, reject) => {
-      const settle = (): void => {
-        this.#unsettled.delete(request)
-        this.#bytes -= bytes
-      }
+  #request (key: string, command: string, args: Argument[], runAt: number, binary: boolean): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      let bytes = 0
+      for (const arg of args) if (typeof arg !== 'number') bytes += arg.length
+      const slot = this.#slotOf(key)
+      const lostAt = this.#ownerOf(slot)?.requester.lostAt
+      const now = Date.now()
+      if (this.#closed || this.#bytes + bytes > MAX_UNSETTLED_BYTES || (lostAt !== undefined && lostAt + COMMAND_TIMEOUT_MS <= now)) throw new RequestFailed(false)
+      this.#bytes += bytes
       const request: Request = {
         order: this.#order++,
         command,
@@ -236,17 +232,21 @@ export class RedisServers {
         uncertain: false,
         deadline: now + COMMAND_TIMEOUT_MS,
         resolve: (reply) => {
-          settle()
+          this.#settle(request)
           resolve(reply)
         },
         reject: (error) => {
-          settle()
+          this.#settle(request)
           reject(error)
         }
       }
-      this.#bytes += bytes
       this.#dispatch(request)
     })
+  }
+
+  #settle (request: Request): void {
+    this.#unsettled.delete(request)
+    this.#bytes -= request.bytes
   }
 
   #dispatch (request: Request): void {
