@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Config } from './config.ts'
 import { RoomcastError } from './errors.ts'
 import { Connection } from './hub/connection.ts'
-import type { Position } from './protocol/envelope.ts'
+import type { ServerFrames } from './protocol/frames.ts'
 import { ALL_ROOM, USER_ALIAS } from './protocol/names.ts'
 import type { Identity } from './rooms/identity.ts'
 import type { JoinOptions, Joined, Rooms } from './rooms/rooms.ts'
@@ -59,11 +59,13 @@ export class Entrance {
    * @param names the automatic rooms that the connection does not join by name
    */
   async enter (connection: Connection, identity: Identity, names: readonly string[], welcome: boolean): Promise<void> {
-    const positions = new Map<string, Position | undefined>(names.map((name) => [name, undefined]))
+    const standing: ServerFrames['welcome']['rooms'] = []
     const missing: string[] = []
     for (const name of names) {
-      const joined = await this.#join(connection, identity, name, ({ position }) => { positions.set(name, position) })
-      if (!joined) missing.push(name)
+      const answer = welcome ? ({ position }: Joined): void => { standing.push({ room: name, ...position }) } : ignore
+      if (await this.#join(connection, identity, name, answer)) continue
+      missing.push(name)
+      standing.push({ room: name })
     }
     if (welcome) {
       connection.send({
@@ -73,7 +75,7 @@ export class Entrance {
         user: connection.user,
         expiresAt: connection.expiresAt - EXPIRY_GRACE_MS,
         heartbeatMs: this.#config.HEARTBEAT_SECONDS * 1_000,
-        rooms: [...positions].map(([room, position]) => ({ room, ...position }))
+        rooms: standing
       })
     }
     for (const name of missing) {
@@ -112,3 +114,5 @@ export class Entrance {
     }
   }
 }
+
+function ignore (): void {}

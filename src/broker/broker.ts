@@ -153,8 +153,8 @@ export interface Broker {
   /** Says how many connections this node has in a room; 0 takes the room off the node's list. */
   occupy (room: string, connections: number): void
 
-  /** Connections in a room on the other nodes. */
-  elsewhere (room: string): Promise<number>
+  /** Connections in a room on the other nodes; at once where there are none. */
+  elsewhere (room: string): Promise<number> | number
 
   /** Occupied rooms, by name. */
   occupied (query: OccupancyQuery): Promise<{ rooms: Occupancy[], next?: string | undefined }>

@@ -123,7 +123,7 @@ export class MemoryBroker implements Broker {
     else this.#occupancy.set(room, connections)
   }
 
-  async elsewhere (): Promise<number> {
+  elsewhere (): number {
     return 0
   }
 

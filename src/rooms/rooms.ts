@@ -14,7 +14,7 @@ import { ACTIONS } from './grants.ts'
 import { HistoryReads } from './history-reads.ts'
 import { type Identity, SERVER } from './identity.ts'
 import type { RoomPolicies } from './policies.ts'
-import { PAGE_MESSAGES, Recovery } from './recovery.ts'
+import { type Missed, PAGE_MESSAGES, Recovery } from './recovery.ts'
 
 /** Rooms on a page of the list, and at the most. */
 const PAGE_ROOMS = 100
@@ -61,6 +61,18 @@ export interface Joined {
 export interface JoinOptions {
   /** What the connection has had already: it gets what came after, or is told that this is not known any more. */
   since?: Position | undefined
+}
+
+/** A connection about to become a member. */
+interface Admission {
+  connection: Connection
+  room: Room
+  actions: number
+  /** Connections in the room elsewhere. */
+  audience: number
+  /** With `since`: what there is to be sent behind the answer, as of when it is asked. */
+  missed: (() => Missed) | undefined
+  answer: (joined: Joined) => void
 }
 
 /** What REST and frames ask of a history. */
@@ -161,23 +173,11 @@ export class Rooms {
       }
       const elsewhere = automatic ? 0 : this.#broker.elsewhere(roomName) // Nobody is told of the automatic ones.
       const [audience, missed] = since === undefined
-        ? [await elsewhere, undefined]
+        ? [typeof elsewhere === 'number' ? elsewhere : await elsewhere, undefined]
         : await Promise.all([elsewhere, this.#recovery.read(room, connection, since)])
-      await new Promise<void>((resolve) => {
-        room.run(() => {
-          resolve()
-          if (connection.ended) return
-          this.#admit(connection, room, actions)
-          const joined = { room: room.label, position: room.position, audience: room.size + audience }
-          if (missed === undefined) {
-            answer(joined)
-            return
-          }
-          const { recovered, count, batches } = missed()
-          answer({ ...joined, recovered, ...(recovered && { missed: count }) })
-          for (const batch of batches) connection.write(batch)
-        })
-      })
+      const admission: Admission = { connection, room, actions, audience, missed, answer }
+      if (room.waiting) await this.#admitInTurn(admission)
+      else this.#admit(admission)
     } finally {
       forget?.()
       room.joining--
@@ -256,7 +256,30 @@ export class Rooms {
     return room
   }
 
-  #admit (connection: Connection, room: Room, actions: number): void {
+  /** Admits a member behind everything that waits for its turn in the room. */
+  async #admitInTurn (admission: Admission): Promise<void> {
+    await new Promise<void>((resolve) => {
+      admission.room.run(() => {
+        resolve()
+        this.#admit(admission)
+      })
+    })
+  }
+
+  #admit ({ connection, room, actions, audience, missed, answer }: Admission): void {
+    if (connection.ended) return
+    this.#add(connection, room, actions)
+    const joined = { room: room.label, position: room.position, audience: room.size + audience }
+    if (missed === undefined) {
+      answer(joined)
+      return
+    }
+    const { recovered, count, batches } = missed()
+    answer({ ...joined, recovered, ...(recovered && { missed: count }) })
+    for (const batch of batches) connection.write(batch)
+  }
+
+  #add (connection: Connection, room: Room, actions: number): void {
     const present = connection.memberships.get(room.name)
     if (present !== undefined) {
       connection.memberships.delete(room.name) // Moves it to the end: the latest joined.
