@@ -55,7 +55,7 @@ export function formatRuns (counts: readonly number[]): string {
 /** On what was measured, in a line. */
 export function formatMachine ({ machine }: Results): string {
   const { cpu, cores, memoryBytes, system, pinned } = machine
-  return [cpu, `${cores} ${cores === 1 ? 'core' : 'cores'}`, `${formatNumber(Math.round(memoryBytes / 2 ** 30))} GB`, system,
+  return [cpu, `${cores} ${cores === 1 ? 'core' : 'cores'}`, `${Math.round(memoryBytes / 2 ** 30)} GB`, system,
     pinned ? 'server and load generator on a core each' : 'not pinned to cores'].join(', ')
 }
 

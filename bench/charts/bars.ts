@@ -1,7 +1,6 @@
 import { formatTick } from '../figures.ts'
 import type { Summary } from '../summary.ts'
 import { linear, type Scale } from './scale.ts'
-import { seriesClass } from './style.ts'
 import { element, line, MARGIN, spans, text, WIDTH, widthOf, wrap } from './svg.ts'
 
 /** Heights, px. */
@@ -15,7 +14,9 @@ const CAP = 4
 /** Space for the text behind the longest bar, px. */
 const VALUE_WIDTH = 150
 /** At an axis. */
-const TICKS = 6
+const TICKS = 8
+/** Classes of the style sheet. */
+const COLOURS = { ours: 's0', baseline: 's1', other: 'other' }
 
 /** One server's bar. */
 export interface Bar {
@@ -75,7 +76,7 @@ function drawBar ({ label, value, text: words, kind, target }: Bar, { at }: Scal
   const behind = Math.max(at(value.max), at(target?.value ?? 0)) + 8
   const parts = [
     text(label, from - 10, y + 4, weight, 'end'),
-    element('rect', { class: `${seriesClass(kind === 'ours' ? 0 : 1)} bar${kind === 'other' ? ' faint' : ''}`, x: from, y: y - BAR / 2, width: at(value.median) - from, height: BAR })
+    element('rect', { class: `${COLOURS[kind]} bar`, x: from, y: y - BAR / 2, width: at(value.median) - from, height: BAR })
   ]
   if (value.max > value.min) {
     parts.push(

@@ -1,4 +1,4 @@
-import { FIGURES, formatMachine, formatNumber, formatRatio, formatRuns } from '../figures.ts'
+import { FIGURES, formatMachine, formatNumber, formatRatio, formatRuns, formatTick } from '../figures.ts'
 import type { Results, ShapeResults } from '../results.ts'
 import { findOurs, findShape, isRoomcast, listPeers } from '../roster.ts'
 import { meetsTarget, summarizeFigure, summarizeRatio } from '../summary.ts'
@@ -16,7 +16,7 @@ export function drawCost (results: Results): string | undefined {
   const runs = groups.flatMap(({ bars }) => bars.map(({ value }) => value.runs))
   return draw({
     title: `Server CPU per delivery, ${baselines} = 1`,
-    subtitle: `Less is better. Bars: median of ${formatRuns(runs)}; whiskers: least and most; behind them the ratio, and the median in ns. Dashed: what Roomcast aims at, at the most.`,
+    subtitle: `Less is better. Bars: median of ${formatRuns(runs)}; whiskers: least and most; behind them the ratio, and the median in ns. Dashed: the most that Roomcast is meant to be.`,
     description: groups.map(({ name, bars }) => `${name}: ${bars.map(({ label, text }) => `${label} ${text}`).join('; ')}.`).join(' '),
     footer: formatMachine(results),
     ...drawBars(groups, true)
@@ -37,7 +37,7 @@ function listBars (shape: ShapeResults, peers: string[]): Bar[] {
       value,
       text: `${formatRatio(value.median)} (${formatNumber(figure.median * scale)} ${unit})`,
       kind: isRoomcast(peer) ? 'ours' as const : peer === shape.baseline ? 'baseline' as const : 'other' as const,
-      ...(peer === ours && shape.target !== undefined && { target: { value: shape.target, text: `aim: ${formatRatio(shape.target)}, ${met}` } })
+      ...(peer === ours && shape.target !== undefined && { target: { value: shape.target, text: `target ${formatTick(shape.target)} ×: ${met}` } })
     }]
   })
 }

@@ -54,7 +54,7 @@ export function drawGrowth (results: Results): string | undefined {
       ...drawAxes(x, y, left, right, parameter),
       // Roomcast last, on top of the others.
       ...curves.toReversed().flatMap((curve) => drawCurve(curve, x, y)),
-      ...drawNames(curves, names, y, right)
+      ...drawNames(curves, names, x, y, right)
     ]
   })
 }
@@ -98,8 +98,12 @@ function drawCurve ({ peer, index, points }: Curve, x: Scale, y: Scale): string[
 }
 
 /** Names at the ends of the lines, moved apart where they would be on each other. */
-function drawNames (curves: Curve[], names: string[], y: Scale, right: number): string[] {
-  const places = curves.map(({ peer, index, points }, i) => ({ peer, index, name: names[i] as string, y: y.at((points.at(-1) as Point).value.median) })).sort((a, b) => a.y - b.y)
+function drawNames (curves: Curve[], names: string[], x: Scale, y: Scale, right: number): string[] {
+  const places = curves.map(({ peer, index, points }, i) => {
+    const last = points.at(-1) as Point
+    const end = { x: x.at(last.at), y: y.at(last.value.median) }
+    return { peer, index, name: names[i] as string, end, y: end.y }
+  }).sort((a, b) => a.y - b.y)
   for (const [i, place] of places.entries()) place.y = Math.max(place.y, i === 0 ? 6 : (places[i - 1] as { y: number }).y + LABEL_HEIGHT)
   // What has been pushed below the axis goes up again, and takes those above with it.
   let lowest = HEIGHT
@@ -107,8 +111,8 @@ function drawNames (curves: Curve[], names: string[], y: Scale, right: number): 
     place.y = Math.min(place.y, lowest)
     lowest = place.y - LABEL_HEIGHT
   }
-  return places.flatMap(({ peer, index, name, y }) => [
-    drawMarker(index, right + 6, y, `${seriesClass(index)} sign`),
-    text(name, right + 16, y + 4, isRoomcast(peer) ? 'ours' : '')
+  return places.flatMap(({ peer, index, name, end, y }) => [
+    line(end.x + 7, end.y, right + 10, y, `${seriesClass(index)} leader`),
+    text(name, right + 14, y + 4, isRoomcast(peer) ? 'ours' : '')
   ])
 }

@@ -9,11 +9,11 @@ const STEPS = [1, 2, 2.5, 5, 10]
 /** A power of ten is divided at these, where there is room. */
 const LOG_STEPS = [1, 2, 5]
 
-/** From 0 to at least `max`, evenly; with about `count` ticks. */
+/** From 0 to `max`, evenly; with up to about `count` ticks. */
 export function linear (max: number, from: number, to: number, count: number): Scale {
   const step = toStep((max > 0 ? max : 1) / count)
-  const steps = Math.max(1, Math.ceil(max / step - 1e-9))
-  const end = steps * step
+  const steps = Math.floor(max / step + 1e-9)
+  const end = max > 0 ? max : 1
   return {
     at: (value) => from + (to - from) * value / end,
     // From multiples of a decimal: 3 × 0.1 is not 0.3.

@@ -5,6 +5,8 @@ const BACKGROUND: Colours = ['#ffffff', '#0d1117']
 const BORDER: Colours = ['#d1d9e0', '#3d444d']
 const INK: Colours = ['#1f2328', '#f0f6fc']
 const MUTED: Colours = ['#59636e', '#9198a1']
+/** Bars of all but Roomcast and the baseline. */
+const OTHER: Colours = ['#b4bbc2', '#59616a']
 const GRID: Colours = ['#e2e6ea', '#262c33']
 
 /**
@@ -39,6 +41,7 @@ text{fill:${of(INK)};stroke:${of(BACKGROUND)}}
 .axis{stroke:${of(MUTED)}}
 .mark,.target{stroke:${of(INK)}}
 ${SERIES.map((colours, i) => `.s${i}{fill:${of(colours)};stroke:${of(colours)}}`).join('\n')}
+.other{fill:${of(OTHER)}}
 .point,.sign{stroke:${of(BACKGROUND)}}`
 }
 
@@ -51,8 +54,8 @@ text{font:12px system-ui,-apple-system,"Segoe UI",Helvetica,Arial,sans-serif;pai
 .mark{stroke-width:2px}
 .whisker{stroke-width:1.5px}
 .bar{stroke:none}
-.faint{fill-opacity:.55}
 .band{stroke:none;fill-opacity:.16}
+.leader{stroke-width:1px;stroke-dasharray:2 2}
 .line{fill:none;stroke-width:1.75px;stroke-linejoin:round}
 .thick{stroke-width:3px}
 .range{stroke-width:2px;stroke-opacity:.5}

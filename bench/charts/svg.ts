@@ -72,12 +72,17 @@ export function widthOf (content: string): number {
   return content.length * FONT_SIZE * 0.61
 }
 
+/** The same of a sentence, whose letters are narrower than figures and capitals. */
+function widthOfProse (content: string): number {
+  return content.length * FONT_SIZE * 0.54
+}
+
 /** Lines of text that fit between the margins. */
-export function wrap (content: string, width = WIDTH - 2 * MARGIN): string[] {
+export function wrap (content: string): string[] {
   const lines: string[] = []
   let current = ''
   for (const word of content.split(' ')) {
-    if (current !== '' && widthOf(`${current} ${word}`) > width) {
+    if (current !== '' && widthOfProse(`${current} ${word}`) > WIDTH - 2 * MARGIN) {
       lines.push(current)
       current = word
     } else {
