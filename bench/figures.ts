@@ -30,13 +30,13 @@ export function formatMicroseconds (us: number): string {
   return us >= 1e6 ? `${formatNumber(us / 1e6)} s` : us >= 1e3 ? `${formatNumber(us / 1e3)} ms` : `${formatNumber(us)} µs`
 }
 
-/** How figures are called, and in what they are shown. */
+/** How figures are called, and in what they are shown; the unit is empty where the title says it. */
 export const FIGURES: Record<Figure, { title: string, unit: string, scale: number }> = {
   cpuNs: { title: 'Server CPU per delivery', unit: 'ns', scale: 1 },
   cpuUs: { title: 'Server CPU per connection, opened and joined', unit: 'µs', scale: 1 },
   bytes: { title: 'Memory per joined connection', unit: 'KB', scale: 1 / 1024 },
   p50Us: { title: 'Median time from the publish to the receipt', unit: 'µs', scale: 1 },
-  perSecond: { title: 'Publishes per second', unit: 'per second', scale: 1 }
+  perSecond: { title: 'Publishes per second', unit: '', scale: 1 }
 }
 
 /** A figure's median and spread, in its unit: `190 (185–201)`. */
@@ -47,8 +47,8 @@ export function formatSummary ({ median, min, max, runs }: Summary, scale = 1): 
 
 /** How many runs something comes from: `5 runs`, or `3–5 runs`. */
 export function formatRuns (counts: readonly number[]): string {
-  const least = Math.min(...counts)
-  const most = Math.max(...counts)
+  const least = counts.length === 0 ? 0 : Math.min(...counts)
+  const most = counts.length === 0 ? 0 : Math.max(...counts)
   return least === most ? `${most} ${most === 1 ? 'run' : 'runs'}` : `${least}–${most} runs`
 }
 

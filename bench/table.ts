@@ -1,4 +1,4 @@
-import { FIGURES, formatMachine, formatNumber, formatRatio, formatSummary, formatTick } from './figures.ts'
+import { FIGURES, formatMachine, formatNumber, formatRatio, formatRuns, formatSummary, formatTick } from './figures.ts'
 import type { Figure, Measured, Results, ShapeResults } from './results.ts'
 import { findOurs, isRoomcast, listPeers } from './roster.ts'
 import { isRate, meetsTarget, summarize, summarizeFigure, summarizeRatio } from './summary.ts'
@@ -11,12 +11,19 @@ export function formatTable (results: Results): string {
   const tables = figures.flatMap((figure) => formatFigure(figure, results.shapes.filter((shape) => shape.figure === figure && shape.measured.length > 0)))
   const versions = Object.entries(results.versions).map(([name, version]) => `${name} ${version}`).join(', ')
   const missing = Object.entries(results.missing).map(([name, reason]) => `- Left out: ${name} (${reason})`)
+  const runs = results.shapes.flatMap(({ measured }) => measured.map(({ runs }) => runs.length))
   return [
     escape(`Measured on ${results.date.slice(0, 10)}: ${formatMachine(results)}.`) + (versions === '' ? '' : escape(` Versions: ${versions}.`)),
-    'Cells: the median (least–most) of the runs, and the ratio to the baseline.',
+    escape(`Cells: the median of ${formatRuns(runs)} (least–most), and the ratio to ${formatBaselines(results.shapes)}.`),
     ...tables,
     ...(missing.length > 0 ? [escape(missing.join('\n'))] : [])
   ].join('\n\n') + '\n'
+}
+
+/** What figures are divided by: `naive`; or `naive`, in rest to `fastify`. */
+function formatBaselines (shapes: ShapeResults[]): string {
+  const usual = shapes[0]?.baseline ?? ''
+  return [usual, ...shapes.filter(({ baseline }) => baseline !== usual).map(({ shape, baseline }) => `in ${shape} to ${baseline}`)].join(', ')
 }
 
 /** A heading and a table; nothing where no shape has the figure. */
@@ -29,7 +36,7 @@ function formatFigure (figure: Figure, shapes: ShapeResults[]): string[] {
     ['---', ...peers.map(() => '--:'), '---'],
     ...shapes.flatMap((shape) => formatShape(shape, peers))
   ]
-  return [`### ${title}, ${unit}`, rows.map((cells) => `| ${cells.join(' | ')} |`).join('\n')]
+  return [`### ${title}${unit === '' ? '' : `, ${unit}`}`, rows.map((cells) => `| ${cells.join(' | ')} |`).join('\n')]
 }
 
 /** A row; for a shape that varies something, one for each of its values, and one that says how much that matters. */
@@ -38,7 +45,7 @@ function formatShape (shape: ShapeResults, peers: string[]): string[][] {
   const values = [...new Set(shape.measured.map(({ at }) => at))].sort((a, b) => (a ?? 0) - (b ?? 0))
   const rows = values.map((at, i) => formatRow(shape, peers, at, i === 0 ? name : `**${escape(shape.shape)}**`))
   if (values.length < 2) return rows
-  return [...rows, [`**${escape(shape.shape)}**, dearest by cheapest`, ...peers.map((peer) => formatVariation(shape, peer)), '']]
+  return [...rows, [`**${escape(shape.shape)}**, most by least`, ...peers.map((peer) => formatVariation(shape, peer)), '']]
 }
 
 function formatRow (shape: ShapeResults, peers: string[], at: number | undefined, name: string): string[] {
