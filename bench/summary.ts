@@ -33,13 +33,29 @@ export function summarizeFigure ({ figure }: ShapeResults, { runs }: Measured): 
  * interleaved and what disturbs a machine disturbs both; by the median of the baseline's where not every round has both.
  */
 export function summarizeRatio (shape: ShapeResults, measured: Measured): Summary | undefined {
-  const baseline = shape.measured.find(({ peer, at }) => peer === shape.baseline && at === measured.at)
-  if (baseline === undefined) return undefined
-  const values = measured.runs.map((run) => readFigure(run, shape.figure))
-  const divisors = baseline.runs.map((run) => readFigure(run, shape.figure))
-  const paired = values.length === divisors.length && values.every(isNumber) && divisors.every(isNumber)
-  const median = summarize(divisors)?.median
-  return summarize(values.map((value, round) => divide(value, paired ? divisors[round] : median)))
+  return compare(shape, measured, shape.measured.find(({ peer, at }) => peer === shape.baseline && at === measured.at))
+}
+
+/** What a figure of Roomcast's comes to beside what it is meant to be. */
+export interface Verdict {
+  /** The figure, or a ratio of it. */
+  value: number
+  met: boolean
+}
+
+/** Whether Roomcast is what it is meant to be; undefined where nothing is meant, or nothing was measured. */
+export function judge (shape: ShapeResults, measured: Measured): Verdict | undefined {
+  const { target, versus, atLeast, figure } = shape
+  if (atLeast !== undefined) {
+    const value = summarizeFigure(shape, measured)?.median
+    return value === undefined ? undefined : { value, met: value >= atLeast }
+  }
+  if (target === undefined) return undefined
+  const [first] = shape.points?.values ?? []
+  if (versus === 'first point' && measured.at === first) return undefined
+  const divisor = versus === 'first point' ? shape.measured.find(({ peer, at }) => peer === measured.peer && at === first) : undefined
+  const value = (versus === 'first point' ? compare(shape, measured, divisor) : summarizeRatio(shape, measured))?.median
+  return value === undefined ? undefined : { value, met: isRate(figure) ? value >= target : value <= target }
 }
 
 /** Whether more of a figure is better. */
@@ -47,10 +63,13 @@ export function isRate (figure: Figure): boolean {
   return figure === 'perSecond'
 }
 
-/** Whether Roomcast is within what is aimed at; undefined where there is no aim, or nothing was measured. */
-export function meetsTarget ({ target, figure }: ShapeResults, ratio: Summary | undefined): boolean | undefined {
-  if (target === undefined || ratio === undefined) return undefined
-  return isRate(figure) ? ratio.median >= target : ratio.median <= target
+function compare ({ figure }: ShapeResults, measured: Measured, divisor: Measured | undefined): Summary | undefined {
+  if (divisor === undefined) return undefined
+  const values = measured.runs.map((run) => readFigure(run, figure))
+  const divisors = divisor.runs.map((run) => readFigure(run, figure))
+  const paired = values.length === divisors.length && values.every(isNumber) && divisors.every(isNumber)
+  const median = summarize(divisors)?.median
+  return summarize(values.map((value, round) => divide(value, paired ? divisors[round] : median)))
 }
 
 function divide (value: number | undefined, divisor: number | undefined): number | undefined {

@@ -36,15 +36,17 @@ function makeResults (shapes: ShapeResults[] = [
   shapeOf('hot', 'cpuNs', measuredOf(), { target: 0.06 }),
   shapeOf('tick', 'cpuNs', measuredOf(2), { target: 0.02 }),
   shapeOf('rooms', 'cpuNs', measuredOf(3)),
-  shapeOf('growth', 'cpuNs', [100, 1_000, 20_000].flatMap((at) => measuredOf(1 + at / 100_000, at)), { points: { parameter: 'members', values: [100, 1_000, 20_000] } }),
+  shapeOf('growth', 'cpuNs', [100, 1_000, 20_000].flatMap((at) => measuredOf(1 + at / 100_000, at)), { points: { parameter: 'members', values: [100, 1_000, 20_000] }, target: 1.1, versus: 'first point' }),
   shapeOf('tick50', 'p50Us', measuredOf()),
-  shapeOf('rest', 'perSecond', ['fastify', 'roomcast'].map((peer, i) => ({ peer, runs: [{ perSecond: 20_000 - 5_000 * i }] })), { baseline: 'fastify', target: 0.5 })
+  shapeOf('rest', 'perSecond', ['fastify', 'roomcast'].map((peer, i) => ({ peer, runs: [{ perSecond: 20_000 - 5_000 * i }] })), { baseline: 'fastify', target: 0.5 }),
+  shapeOf('redis-rate', 'perSecond', [{ peer: 'roomcast', runs: [{ perSecond: 14_000 }, { perSecond: 16_000 }] }], { baseline: 'roomcast alone', atLeast: 14_000 })
 ]): Results {
   return {
     date: '2025-01-02T03:04:05.000Z',
     machine: { cpu: 'Some & Co.', cores: 2, memoryBytes: 4 * 2 ** 30, system: 'Linux', pinned: true },
     versions: { node: '20.12.0' },
     missing: { nchan: 'not on the PATH' },
+    remarks: ['There is [more].'],
     shapes
   }
 }
@@ -125,16 +127,21 @@ test('charts are XML, and no text is cut or lies on another', async (t) => {
 test('the table has medians, spreads, ratios, targets, the machine, and who is missing', (t) => {
   const table = formatTable(makeResults())
   t.match(table, 'Measured on 2025-01-02: Some & Co., 2 cores, 4 GB, Linux, server and load generator on a core each. Versions: node 20.12.0.')
-  t.match(table, 'Cells: the median of 1–3 runs (least–most), and the ratio to naive, in rest to fastify.')
-  t.match(table, '| shape | **roomcast** | naive | socket.io | \\<b\\>&"\\|\\*\u0001 | target |')
+  t.match(table, 'Cells: the median of 1–3 runs (least–most), and the ratio to what the heading calls 1.')
+  t.match(table, '| shape | **roomcast** | naive | socket.io | \\<b\\>&"\\|\\*\u0001 | target for roomcast |')
   t.match(table, '| **hot**: what hot is | **200 (180–240)**<br>0.040 × | 5,000 (4,500–6,000)<br>1.00 × |')
   t.match(table, '| ≤ 0.06 ×: met |')
   t.match(table, '| ≤ 0.02 ×: **missed** |')
+  t.match(table, '### Server CPU per delivery, ns (naive = 1)\n')
+  t.match(table, '### Publishes per second (fastify = 1)\n')
   t.match(table, '| **growth**<br>1,000 members | **202 (')
+  t.match(table, '| ≤ 1.1 × of 100 members: 1.01 ×, met |')
+  t.match(table, '| ≤ 1.1 × of 100 members: 1.20 ×, **missed** |')
+  t.match(table, '| **15,000 (14,000–16,000)** | ≥ 14,000: met |')
   t.match(table, '| **growth**, most by least | 1.20 × | 1.20 × |')
   t.match(table, '<br>99 %: 15,000<br>')
   t.match(table, '| **15,000**<br>0.75 × | 20,000<br>1.00 × | ≥ 0.5 ×: met |', 'more is better per second')
-  t.ok(table.endsWith('\n- Left out: nchan (not on the PATH)\n'))
+  t.ok(table.endsWith('\n- Left out: nchan (not on the PATH).\n- There is \\[more\\].\n'))
   t.match(formatTable(makeResults([shapeOf('hot', 'cpuNs', [{ peer: 'naive', runs: [{ cpuNs: 1, lost: 2 }, { cpuNs: 1, lost: 1_000 }] }])])), '<br>1,002 lost |')
   t.end()
 })

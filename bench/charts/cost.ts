@@ -1,7 +1,7 @@
 import { FIGURES, formatMachine, formatNumber, formatRatio, formatRuns, formatTick } from '../figures.ts'
 import type { Results, ShapeResults } from '../results.ts'
-import { findOurs, findShape, isRoomcast, listPeers } from '../roster.ts'
-import { meetsTarget, summarizeFigure, summarizeRatio } from '../summary.ts'
+import { findShape, listPeers, ROOMCAST } from '../roster.ts'
+import { summarizeFigure, summarizeRatio } from '../summary.ts'
 import { type Bar, drawBars } from './bars.ts'
 import { draw } from './svg.ts'
 
@@ -25,19 +25,18 @@ export function drawCost (results: Results): string | undefined {
 
 function listBars (shape: ShapeResults, peers: string[]): Bar[] {
   const { unit, scale } = FIGURES[shape.figure]
-  const ours = findOurs(shape)
   return peers.flatMap((peer) => {
     const measured = shape.measured.find((one) => one.peer === peer)
     const value = measured && summarizeRatio(shape, measured)
     const figure = measured && summarizeFigure(shape, measured)
     if (value === undefined || figure === undefined) return []
-    const met = meetsTarget(shape, value) === true ? 'met' : 'missed'
+    const target = peer === ROOMCAST && shape.versus === undefined ? shape.target : undefined
     return [{
       label: peer,
       value,
       text: `${formatRatio(value.median)} (${formatNumber(figure.median * scale)} ${unit})`,
-      kind: isRoomcast(peer) ? 'ours' as const : peer === shape.baseline ? 'baseline' as const : 'other' as const,
-      ...(peer === ours && shape.target !== undefined && { target: { value: shape.target, text: `target ${formatTick(shape.target)} ×: ${met}` } })
+      kind: peer === ROOMCAST ? 'ours' as const : peer === shape.baseline ? 'baseline' as const : 'other' as const,
+      ...(target !== undefined && { target: { value: target, text: `target ${formatTick(target)} ×: ${value.median <= target ? 'met' : 'missed'}` } })
     }]
   })
 }

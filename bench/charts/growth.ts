@@ -1,6 +1,6 @@
 import { FIGURES, formatMachine, formatNumber, formatRuns, formatTick } from '../figures.ts'
 import type { Results, ShapeResults } from '../results.ts'
-import { findShape, isRoomcast, listPeers } from '../roster.ts'
+import { findShape, listPeers, ROOMCAST } from '../roster.ts'
 import { summarizeFigure, type Summary } from '../summary.ts'
 import { drawMarker } from './marker.ts'
 import { linear, logarithmicAt, type Scale } from './scale.ts'
@@ -45,7 +45,7 @@ export function drawGrowth (results: Results): string | undefined {
   const parameter = shape.points?.parameter ?? 'members'
   return draw({
     title: `${title} by the number of ${parameter}`,
-    subtitle: `${shape.title} In ${unit}; less is better, and flat is good. Points: median of ${formatRuns(points.map(({ value }) => value.runs))}; bands: least to most. ` +
+    subtitle: `${shape.title}. In ${unit}; less is better, and flat is good. Points: median of ${formatRuns(points.map(({ value }) => value.runs))}; bands: least to most. ` +
       `The numbers at the right are for ${formatTick(ticks.at(-1) as number)} ${parameter}.`,
     description: curves.map(({ peer, points }) => `${peer}: ${points.map(({ at, value }) => `${formatNumber(value.median)} ${unit} with ${formatTick(at)} ${parameter}`).join(', ')}.`).join(' '),
     footer: formatMachine(results),
@@ -92,7 +92,7 @@ function drawCurve ({ peer, index, points }: Curve, x: Scale, y: Scale): string[
   const band = `M${path(points, ({ max }) => max)}L${path(points.toReversed(), ({ min }) => min)}Z`
   return [
     element('path', { class: `${colour} band`, d: band }),
-    element('path', { class: `${colour} line${isRoomcast(peer) ? ' thick' : ''}`, d: `M${path(points, ({ median }) => median)}` }),
+    element('path', { class: `${colour} line${peer === ROOMCAST ? ' thick' : ''}`, d: `M${path(points, ({ median }) => median)}` }),
     ...points.map(({ at, value }) => drawMarker(index, x.at(at), y.at(value.median), `${colour} sign`))
   ]
 }
@@ -113,6 +113,6 @@ function drawNames (curves: Curve[], names: string[], x: Scale, y: Scale, right:
   }
   return places.flatMap(({ peer, index, name, end, y }) => [
     line(end.x + 7, end.y, right + 10, y, `${seriesClass(index)} leader`),
-    text(name, right + 14, y + 4, isRoomcast(peer) ? 'ours' : '')
+    text(name, right + 14, y + 4, peer === ROOMCAST ? 'ours' : '')
   ])
 }

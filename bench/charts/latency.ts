@@ -1,6 +1,6 @@
 import { formatMachine, formatMicroseconds, formatRuns } from '../figures.ts'
 import type { Results, Run, ShapeResults } from '../results.ts'
-import { findShape, isRoomcast, listPeers } from '../roster.ts'
+import { findShape, listPeers, ROOMCAST } from '../roster.ts'
 import { summarize } from '../summary.ts'
 import { logarithmic, type Scale } from './scale.ts'
 import { draw, element, line, MARGIN, spans, text, WIDTH, widthOf, wrap } from './svg.ts'
@@ -106,7 +106,7 @@ function drawTicks (ticks: number[], at: (value: number) => number, y: number): 
 }
 
 function drawRow (row: Row, at: (value: number) => number, y: number): string[] {
-  const ours = isRoomcast(row.peer)
+  const ours = row.peer === ROOMCAST
   const colour = ours ? 's0' : 's1'
   const [first = 0] = row.values
   return [

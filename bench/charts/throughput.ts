@@ -1,6 +1,6 @@
 import { formatMachine, formatRate, formatRuns } from '../figures.ts'
 import type { Results, ShapeResults } from '../results.ts'
-import { findShape, isRoomcast, listPeers } from '../roster.ts'
+import { findShape, listPeers, ROOMCAST } from '../roster.ts'
 import { summarize } from '../summary.ts'
 import { type Bar, drawBars, type Group } from './bars.ts'
 import { draw } from './svg.ts'
@@ -37,7 +37,7 @@ function listBars ({ measured, baseline }: ShapeResults, peers: string[]): Bar[]
       label: peer,
       value,
       text: `${formatRate(value.median * 1_000)}${load >= SATURATED ? ` ${SATURATED_SIGN}` : ''}`,
-      kind: isRoomcast(peer) ? 'ours' : peer === baseline ? 'baseline' : 'other'
+      kind: peer === ROOMCAST ? 'ours' : peer === baseline ? 'baseline' : 'other'
     }]
   })
 }
