@@ -34,7 +34,7 @@ export function formatMicroseconds (us: number): string {
 export const FIGURES: Record<Figure, { title: string, unit: string, scale: number }> = {
   cpuNs: { title: 'Server CPU per delivery', unit: 'ns', scale: 1 },
   cpuUs: { title: 'Server CPU per connection, opened and joined', unit: 'µs', scale: 1 },
-  bytes: { title: 'Memory per joined connection', unit: 'KB', scale: 1 / 1024 },
+  bytes: { title: 'Memory per joined connection', unit: 'KB', scale: 1 / 1_000 },
   p50Us: { title: 'Median time from the publish to the receipt', unit: 'µs', scale: 1 },
   perSecond: { title: 'Publishes per second', unit: '', scale: 1 }
 }

@@ -20,7 +20,7 @@ export function drawThroughput (results: Results): string | undefined {
   return draw({
     title: 'Thousands of deliveries per second on one core',
     subtitle: `More is better. Bars: median of ${formatRuns(bars.map(({ value }) => value.runs))}; whiskers: least and most. Each shape has a scale of its own.` +
-      (saturated ? ` ${SATURATED_SIGN} The load generator was at its limit: the server could do more.` : ''),
+      (saturated ? ` ${SATURATED_SIGN} The load generator was at its limit: the server may do more.` : ''),
     description: groups.map(({ name, bars }) => `${name}: ${bars.map(({ label, text }) => `${label} ${text} deliveries per second`).join('; ')}.`).join(' '),
     footer: formatMachine(results),
     ...drawBars(groups, false)
