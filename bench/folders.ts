@@ -6,3 +6,6 @@ export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
 /** What is not compiled: the peers, and the results. */
 export const BENCH = join(ROOT, 'bench')
+
+/** The documentation. */
+export const DOCS = join(ROOT, 'docs')

@@ -1,15 +1,16 @@
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { BENCH } from './folders.ts'
+import { writeCharts } from './charts.ts'
+import { BENCH, DOCS } from './folders.ts'
 import { describeMachine, describeRevision } from './machine.ts'
 import { findProgram, loadPeers, type Peer, versionOf, versionsOf, whyMissing } from './peers.ts'
 import type { Results, Run, ShapeResults } from './results.ts'
 import { type Shape, SHAPES, type Way } from './shapes.ts'
 import { Stage } from './stage.ts'
+import { maxConnections } from './processes.ts'
+import { publishResults } from './publish.ts'
 import { describeResults } from './report.ts'
 
-/** What draws charts, where it has been compiled. */
-const CHARTS = new URL('charts.js', import.meta.url)
 /** Whose figures others are divided by, if a shape says nothing else. */
 const NAIVE = 'naive'
 /** Who is neither Roomcast nor what it is compared with is there to give an idea: more runs would show nothing more. */
@@ -22,6 +23,8 @@ export interface FullOptions {
   peers: string[]
   /** Where the results go; the one beside the peers if not given. */
   folder?: string | undefined
+  /** Whether they go into the documentation as well. */
+  publish?: boolean
 }
 
 /** One peer's way through one shape. */
@@ -34,7 +37,7 @@ interface Entry {
 }
 
 /** Measures everything, or a part of it, and writes down what came out. */
-export async function measureAll ({ runs, shapes: shapeNames, peers: peerNames, folder = join(BENCH, 'results') }: FullOptions): Promise<void> {
+export async function measureAll ({ runs, shapes: shapeNames, peers: peerNames, folder = join(BENCH, 'results'), publish = false }: FullOptions): Promise<void> {
   const shapes = SHAPES.filter(({ shape }) => shapeNames.length === 0 || shapeNames.includes(shape))
   const all = (await loadPeers()).filter(({ name, file, shapes: known }) => (peerNames.length === 0 || peerNames.includes(name) || peerNames.includes(file)) && shapes.some(({ shape }) => known.includes(shape)))
   const missing: Record<string, string> = {}
@@ -58,7 +61,7 @@ export async function measureAll ({ runs, shapes: shapeNames, peers: peerNames, 
     missing,
     shapes: []
   }
-  const entries = shapes.flatMap((shape) => (shape.points?.values ?? [undefined]).flatMap((at) =>
+  const entries = shapes.flatMap((shape) => (pointsOf(shape)?.values ?? [undefined]).flatMap((at) =>
     peers.filter(({ shapes: known }) => known.includes(shape.shape)).flatMap((peer) =>
       shape.ways(peer, redis).map((way): Entry => ({ shape, peer, way, at, runs: [] })))))
   results.remarks = [...await measure(entries, runs)]
@@ -68,14 +71,9 @@ export async function measureAll ({ runs, shapes: shapeNames, peers: peerNames, 
   const markdown = describeResults(results)
   writeFileSync(join(folder, 'results.json'), `${JSON.stringify(results, undefined, 2)}\n`)
   writeFileSync(join(folder, 'results.md'), markdown)
-  await drawCharts(results, folder)
-  console.log(markdown)
-}
-
-async function drawCharts (results: Results, folder: string): Promise<void> {
-  if (!existsSync(CHARTS)) return
-  const { writeCharts } = await import(CHARTS.href) as { writeCharts: (results: Results, folder: string) => Promise<string[]> }
   await writeCharts(results, folder)
+  if (publish) await publishResults(results, DOCS)
+  console.log(markdown)
 }
 
 /** Runs everything once, then again: whatever else the machine does meets all of them alike. Returns what is to be said about it. */
@@ -93,6 +91,7 @@ async function measure (entries: Entry[], runs: number): Promise<Set<string>> {
         if (way.key !== undefined) shared.set(key, run)
         done.push(run)
       } catch (error) {
+        done.push({}) // Rounds are compared with one another.
         remarks.add(`${peer.name} failed in ${shape.shape}: ${(error as Error).message}.`)
       }
       console.error(`run ${round} of ${runs}: ${shape.shape}${at === undefined ? '' : ` ${at}`}, ${way.name}, ${((performance.now() - begun) / 1_000).toFixed(1)} s`)
@@ -107,7 +106,15 @@ function isCompared ({ name }: Peer, { baseline = NAIVE }: Shape): boolean {
   return name === 'roomcast' || name === baseline
 }
 
-function toResults ({ shape, title, figure, target, points, versus, atLeast, baseline = NAIVE }: Shape, entries: Entry[]): ShapeResults {
+/** Members are cut down to what may be open here. */
+function pointsOf ({ points }: Shape): Shape['points'] {
+  if (points?.parameter !== 'members') return points
+  return { ...points, values: [...new Set(points.values.map((members) => Math.min(members, maxConnections)))] }
+}
+
+function toResults (kind: Shape, entries: Entry[]): ShapeResults {
+  const { shape, title, figure, target, versus, atLeast, baseline = NAIVE } = kind
+  const points = pointsOf(kind)
   return {
     shape,
     title,

@@ -2,8 +2,8 @@ import { loadPeer } from './peers.ts'
 import { buildRevision, resolveRevision } from './revision.ts'
 import type { Run } from './results.ts'
 import { type Load, Stage } from './stage.ts'
-import { type Spread, spreadOf } from './statistics.ts'
 import { formatNumber } from './report.ts'
+import { type Summary, summarize } from './summary.ts'
 
 /** The shapes that say most, shorter. */
 const LOADS: Record<string, Load> = {
@@ -45,17 +45,17 @@ export async function compare ({ against, runs, shapes }: QuickOptions): Promise
   console.log(`Server CPU per delivery, ns: median (lowest–highest) of ${done} runs; ${against} is ${commit.slice(0, 10)}.\n`)
   console.log(`| | ${against} | working tree | ratio | |\n|---|--:|--:|--:|---|`)
   for (const [shape, [before, after]] of measured) {
-    const [a, b] = [before, after].map((runs) => spreadOf(runs, ({ cpuNs }) => cpuNs))
+    const [a, b] = [before, after].map((runs) => summarize(runs.map(({ cpuNs }) => cpuNs)))
     if (a !== undefined && b !== undefined) console.log(`| ${shape} | ${describe(a)} | ${describe(b)} | ${(b.median / a.median).toFixed(2)} | ${judge(a, b)} |`)
   }
 }
 
-function describe ({ median, min, max }: Spread): string {
+function describe ({ median, min, max }: Summary): string {
   return `${formatNumber(median)} (${formatNumber(min)}–${formatNumber(max)})`
 }
 
 /** Only where no run of one is among the runs of the other there is something to be told. */
-function judge (before: Spread, after: Spread): string {
+function judge (before: Summary, after: Summary): string {
   if (after.max < before.min) return '**less**'
   if (after.min > before.max) return '**more**'
   return 'within the spread'

@@ -1,5 +1,5 @@
 import type { Figure, Measured, Results, Run, ShapeResults } from './results.ts'
-import { figureOf, type Spread, spreadOf } from './statistics.ts'
+import { compare, type Summary, summarize, summarizeFigure, summarizeRatio } from './summary.ts'
 
 const UNITS: Record<Figure, { title: string, format: (value: number) => string }> = {
   cpuNs: { title: 'CPU per delivery, ns', format: (ns) => formatNumber(ns) },
@@ -21,7 +21,7 @@ export function describeResults (results: Results): string {
       (machine.pinned ? 'The server and the load generator have a core each.' : 'The server and the load generator share the cores: there is no taskset here.'),
     `${Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(', ')}.`,
     ...Object.entries(missing).map(([name, why]) => `Left out: ${name}, since ${why}.`),
-    'Medians, with the lowest and the highest of the runs in brackets. A ratio is that of two medians.',
+    'Medians, with the lowest and the highest of the runs in brackets. A ratio is the median of the runs\' ratios, each to the other\'s in the same round.',
     ...shapes.map(describeShape),
     ...remarks
   ].join('\n\n') + '\n'
@@ -29,20 +29,20 @@ export function describeResults (results: Results): string {
 
 function describeShape (shape: ShapeResults): string {
   const { title, format } = UNITS[shape.figure]
-  const extras = EXTRAS.filter(({ of, hiddenFor = [] }) => !hiddenFor.includes(shape.figure) && shape.measured.some(({ runs }) => spreadOf(runs, of) !== undefined))
+  const extras = EXTRAS.filter(({ of, hiddenFor = [] }) => !hiddenFor.includes(shape.figure) && shape.measured.some(({ runs }) => summarize(runs.map(of)) !== undefined))
   const head = ['', ...(shape.points === undefined ? [] : [shape.points.parameter]), title, shape.versus === undefined ? `÷ ${shape.baseline}` : `÷ ${shape.baseline}, ÷ own first`, ...extras.map(({ name }) => name), 'runs']
   const rows = shape.measured.map((measured) => {
-    const spread = spreadOf(measured.runs, figureOf(shape.figure))
+    const spread = summarizeFigure(shape, measured)
     const line = [
       measured.peer,
       ...(measured.at === undefined ? [] : [formatNumber(measured.at)]),
       spread === undefined ? '–' : describeSpread(spread, format),
       describeRatios(shape, measured),
       ...extras.map(({ of, format }) => {
-        const extra = spreadOf(measured.runs, of)
+        const extra = summarize(measured.runs.map(of))
         return extra === undefined ? '' : format(extra.median)
       }),
-      String(measured.runs.length)
+      String(spread?.runs ?? 0)
     ]
     return `| ${line.join(' | ')} |`
   })
@@ -73,16 +73,16 @@ function describeAim ({ target, versus, atLeast, figure, baseline }: ShapeResult
 }
 
 function describeRatios (shape: ShapeResults, measured: Measured): string {
-  const ratio = (to: Measured | undefined): string => {
-    const own = spreadOf(measured.runs, figureOf(shape.figure))
-    const base = to === undefined ? undefined : spreadOf(to.runs, figureOf(shape.figure))
-    return own === undefined || base === undefined ? '–' : (own.median / base.median).toFixed(2)
-  }
-  const base = ratio(shape.measured.find(({ peer, at }) => peer === shape.baseline && at === measured.at))
-  return shape.versus === undefined ? base : `${base}, ${ratio(shape.measured.find(({ peer }) => peer === measured.peer))}`
+  const base = describeRatio(summarizeRatio(shape, measured))
+  if (shape.versus === undefined) return base
+  return `${base}, ${describeRatio(compare(shape, measured, shape.measured.find(({ peer }) => peer === measured.peer)))}`
 }
 
-function describeSpread ({ median, min, max }: Spread, format: (value: number) => string): string {
+function describeRatio (ratio: Summary | undefined): string {
+  return ratio === undefined ? '–' : ratio.median.toFixed(ratio.median < 0.1 ? 3 : 2)
+}
+
+function describeSpread ({ median, min, max }: Summary, format: (value: number) => string): string {
   return `${format(median)} (${format(min)}–${format(max)})`
 }
 

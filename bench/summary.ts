@@ -63,7 +63,8 @@ export function isRate (figure: Figure): boolean {
   return figure === 'perSecond'
 }
 
-function compare ({ figure }: ShapeResults, measured: Measured, divisor: Measured | undefined): Summary | undefined {
+/** Runs of a shape over others of it, round by round. */
+export function compare ({ figure }: ShapeResults, measured: Measured, divisor: Measured | undefined): Summary | undefined {
   if (divisor === undefined) return undefined
   const values = measured.runs.map((run) => readFigure(run, figure))
   const divisors = divisor.runs.map((run) => readFigure(run, figure))

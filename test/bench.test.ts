@@ -7,8 +7,8 @@ import type { LoadOptions } from '../bench/load/options.ts'
 import { loadPeer, loadPeers } from '../bench/peers.ts'
 import { generate } from '../bench/processes.ts'
 import { SHAPES } from '../bench/shapes.ts'
-import { figureOf, spreadOf } from '../bench/statistics.ts'
 import { describeResults } from '../bench/report.ts'
+import { summarize } from '../bench/summary.ts'
 import { SECRET } from './helper.ts'
 import { startProcess } from './service-process.ts'
 
@@ -68,9 +68,9 @@ test('every peer says what it is, and knows shapes that there are', async (t) =>
 
 test('a report has medians, spreads, and ratios to the baseline', (t) => {
   const runs = (...cpuNs: number[]) => cpuNs.map((ns) => ({ cpuNs: ns }))
-  t.strictSame(spreadOf(runs(3, 1, 2), figureOf('cpuNs')), { median: 2, min: 1, max: 3 })
-  t.strictSame(spreadOf(runs(1, 2, 4, 3), figureOf('cpuNs')), { median: 2.5, min: 1, max: 4 })
-  t.equal(spreadOf(runs(1), figureOf('bytes')), undefined)
+  t.strictSame(summarize([3, 1, undefined, 2]), { median: 2, min: 1, max: 3, runs: 3 })
+  t.strictSame(summarize([1, 2, 4, 3]), { median: 2.5, min: 1, max: 4, runs: 4 })
+  t.equal(summarize([undefined]), undefined)
   const text = describeResults({
     date: '2026-01-01T00:00:00.000Z',
     machine: { cpu: 'a processor', cores: 2, memoryBytes: 2 ** 33, system: 'a system', pinned: true },
@@ -78,7 +78,7 @@ test('a report has medians, spreads, and ratios to the baseline', (t) => {
     missing: { nats: 'nats-server is not on the PATH' },
     shapes: [{ shape: 'hot', title: 'Hot', figure: 'cpuNs', target: 0.1, baseline: 'naive', measured: [{ peer: 'roomcast', runs: runs(300, 200, 400) }, { peer: 'naive', runs: runs(6_000) }] }]
   })
-  t.match(text, '| roomcast | 300 (200–400) | 0.05 | 3 |')
+  t.match(text, '| roomcast | 300 (200–400) | 0.050 | 3 |')
   t.match(text, '| naive | 6,000 (6,000–6,000) | 1.00 | 1 |')
   t.match(text, 'Left out: nats, since nats-server is not on the PATH.')
   t.match(text, 'Aim: at most 0.1 × naive.')
