@@ -7,11 +7,12 @@ import { type Summary, summarize } from './summary.ts'
 
 /** The shapes that say most, shorter. */
 const LOADS: Record<string, Load> = {
-  hot: { members: 1_000, window: 64, warmupSeconds: 0.2, seconds: 0.6 },
-  tick: { members: 1_000, perSecond: 100, warmupSeconds: 0.2, seconds: 0.7 },
+  hot: { members: 1_000, window: 64, warmupSeconds: 0.2, seconds: 0.5 },
+  tick: { members: 1_000, perSecond: 100, warmupSeconds: 0.1, seconds: 0.6 },
   solo: { members: 100, window: 1, warmupSeconds: 0.2, seconds: 0.5 },
   rooms: { members: 1_000, rooms: 100, window: 200, warmupSeconds: 0.2, seconds: 0.6 }
 }
+const SETTLE_MS = 100
 /** No more of them are begun after this, s: with what has gone before, it is to be less than a minute. */
 const TIME_SECONDS = 40
 /** Fewer would be told apart too often though they are the same. */
@@ -37,7 +38,7 @@ export async function compare ({ against, runs, shapes }: QuickOptions): Promise
     // New processes each time: one may be lucky with what its compiler makes of it. And neither is always the first.
     const stages = sides.map(({ root }) => new Stage(root))
     for (const [shape, load] of loads) {
-      for (const side of done % 2 === 0 ? [0, 1] : [1, 0]) measured.get(shape)?.[side]?.push(await (stages[side] as Stage).load(peer, load))
+      for (const side of done % 2 === 0 ? [0, 1] : [1, 0]) measured.get(shape)?.[side]?.push(await (stages[side] as Stage).load(peer, { ...load, settleMs: SETTLE_MS }))
     }
     for (const stage of stages) await stage.clear()
   }

@@ -7,7 +7,6 @@ import type { LoadOptions, LoadResult } from './options.ts'
 import { Receiver } from './receiver.ts'
 import { RequestLine } from './request-line.ts'
 
-/** Until notices about who joined have died down, ms. */
 const SETTLE_MS = 300
 /** Connections without messages are watched for this long, ms. */
 const IDLE_MS = 1_000
@@ -58,10 +57,10 @@ class Load {
   }
 
   async run (): Promise<LoadResult> {
-    const { members, deaf = 0, warmupSeconds = 0, seconds, patienceMs = PATIENCE_MS, pids } = this.#options
+    const { members, deaf = 0, warmupSeconds = 0, seconds, patienceMs = PATIENCE_MS, settleMs = SETTLE_MS, pids } = this.#options
     const before = usageOf(pids)
     await this.#members.open()
-    await sleep(SETTLE_MS)
+    await sleep(settleMs)
     const opened = usageOf(pids)
     for (const connection of this.#members.connections.slice(members - deaf, members)) connection.socket.pause()
 

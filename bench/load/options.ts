@@ -55,6 +55,8 @@ export interface LoadOptions {
   /** Load before anything is measured, s, and while it is. 0 seconds: nothing is published, connections are all there is. */
   warmupSeconds?: number
   seconds: number
+  /** From when everybody has joined until there is load, ms: notices about who joined die down. */
+  settleMs?: number
   /** Time without anything happening after which what has not come counts as lost, ms. */
   patienceMs?: number
   /** Processes whose CPU time and memory are measured, together. */
