@@ -12,7 +12,7 @@ export default {
     const { default: Fastify } = await import('fastify')
     const { default: jwt } = await import('@fastify/jwt')
     const app = Fastify()
-    app.register(jwt, { secret })
+    app.register(jwt, { secret, verify: { cache: true } })
     app.post('/v1/rooms/:room/messages', { onRequest: async (request) => { await request.jwtVerify() } }, async (request, reply) => {
       reply.code(201)
       return { room: request.params.room }

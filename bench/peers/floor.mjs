@@ -12,7 +12,7 @@ const MARKER_BYTES = 18
  */
 export default {
   name: 'floor',
-  shapes: ['tick', 'tick50', 'solo', 'rooms'],
+  shapes: ['tick', 'tick50', 'solo', 'rooms', 'growth'],
   protocol: {
     path: '/',
     join: { send: '{"type":"join","room":"%R"}', until: '"joined"' },
