@@ -129,7 +129,7 @@ export const SHAPES: Shape[] = [
     figure: 'perSecond',
     target: 0.5,
     baseline: 'bare route',
-    ways: (peer) => [{ name: peer.name, run: async (stage) => await stage.load(peer, { members: peer.noMembers === true ? 0 : 1, via: 'rest', window: 64, warmupSeconds: 0.4, seconds: 1.2 }) }]
+    ways: (peer) => [{ name: peer.name, run: async (stage) => await stage.loadFresh(peer, { members: peer.noMembers === true ? 0 : 1, via: 'rest', window: 64, warmupSeconds: 1.5, seconds: 1.5 }) }]
   }, {
     shape: 'redis-hot',
     title: 'Two instances and a Redis: hot, published on the other instance; what the one with the members does',
