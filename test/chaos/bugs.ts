@@ -41,10 +41,10 @@ export const BUGS = {
         const room = this.#enter(roomName);`
   }, {
     file: 'src/rooms/rooms.js',
-    find: 'since === undefined ? undefined : this.#recovery.read(room, connection, since)',
-    replace: `page === undefined ? undefined : () => page.recovered && page.next === undefined && room.position?.epoch === since.epoch
-                    ? { recovered: true, count: page.messages.length, chunks: page.messages.map((message) => room.frame(message)) }
-                    : { recovered: false, chunks: [] }`
+    find: 'await Promise.all([elsewhere, this.#recovery.read(room, connection, since)])',
+    replace: `[await elsewhere, () => page.recovered && page.next === undefined && room.position?.epoch === since.epoch
+                    ? { recovered: true, count: page.messages.length, batches: page.messages.length === 0 ? [] : [room.batch(page.messages.map((message) => room.frame(message, since.epoch)))] }
+                    : { recovered: false, count: 0, batches: [] }]`
   }]
 } as const satisfies Record<string, readonly Patch[]>
 
