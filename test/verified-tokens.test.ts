@@ -34,3 +34,13 @@ test('of many tokens those used least recently are forgotten', async (t) => {
   t.equal(tokens.get(token(0)), undefined)
   t.equal(tokens.get(token(999))?.user, 'user-999')
 })
+
+test('so many tokens are known and no more, however short', async (t) => {
+  const tokens = new VerifiedTokens()
+  const ada = makeIdentity('ada')
+  for (let i = 0; i < 20_000; i++) tokens.add(`token-${i}`, ada)
+  let known = 0
+  for (let i = 0; i < 10_000; i++) if (tokens.get(`token-${i}`) !== undefined) known++
+  t.equal(known, 0)
+  t.equal(tokens.get('token-19999'), ada)
+})

@@ -64,7 +64,7 @@ export interface JoinOptions {
 }
 
 /** A connection about to become a member. */
-interface Admission {
+interface Newcomer {
   connection: Connection
   room: Room
   actions: number
@@ -175,9 +175,9 @@ export class Rooms {
       const [audience, missed] = since === undefined
         ? [typeof elsewhere === 'number' ? elsewhere : await elsewhere, undefined]
         : await Promise.all([elsewhere, this.#recovery.read(room, connection, since)])
-      const admission: Admission = { connection, room, actions, audience, missed, answer }
-      if (room.waiting) await this.#admitInTurn(admission)
-      else this.#admit(admission)
+      const newcomer: Newcomer = { connection, room, actions, audience, missed, answer }
+      if (room.waiting) await this.#admitInTurn(newcomer)
+      else this.#admit(newcomer)
     } finally {
       forget?.()
       room.joining--
@@ -257,16 +257,16 @@ export class Rooms {
   }
 
   /** Admits a member behind everything that waits for its turn in the room. */
-  async #admitInTurn (admission: Admission): Promise<void> {
+  async #admitInTurn (newcomer: Newcomer): Promise<void> {
     await new Promise<void>((resolve) => {
-      admission.room.run(() => {
+      newcomer.room.run(() => {
         resolve()
-        this.#admit(admission)
+        this.#admit(newcomer)
       })
     })
   }
 
-  #admit ({ connection, room, actions, audience, missed, answer }: Admission): void {
+  #admit ({ connection, room, actions, audience, missed, answer }: Newcomer): void {
     if (connection.ended) return
     this.#add(connection, room, actions)
     const joined = { room: room.label, position: room.position, audience: room.size + audience }
