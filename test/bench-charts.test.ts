@@ -7,7 +7,7 @@ import { publishResults } from '../bench/publish.ts'
 import type { Figure, Measured, Results, Run, ShapeResults } from '../bench/results.ts'
 import { summarize, summarizeRatio } from '../bench/summary.ts'
 import { formatTable } from '../bench/table.ts'
-import { startBrowser } from './browser.ts'
+import { startBrowser } from './support/browser.ts'
 
 const ALL = ['cost.svg', 'throughput.svg', 'growth.svg', 'latency.svg']
 /** A server's name that would be markup, in SVG and in Markdown, and that XML cannot hold as it is. */

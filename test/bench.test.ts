@@ -9,8 +9,8 @@ import { generate } from '../bench/processes.ts'
 import { SHAPES } from '../bench/shapes.ts'
 import { describeResults } from '../bench/report.ts'
 import { summarize } from '../bench/summary.ts'
-import { SECRET } from './helper.ts'
-import { startProcess } from './service-process.ts'
+import { SECRET } from './support/token.ts'
+import { startProcess } from './support/service-process.ts'
 
 const FAULTY_SERVER = fileURLToPath(new URL('../../test/fixtures/faulty-server.mjs', import.meta.url))
 

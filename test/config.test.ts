@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'tap'
 import { type Config, InvalidConfig, normaliseOrigin, readConfig as read } from '../src/config.ts'
-import { call, connect, refusal, SECRET, startService } from './helper.ts'
+import { call, startService } from './support/service.ts'
+import { SECRET } from './support/token.ts'
+import { connect, refusal } from './support/websocket-client.ts'
 
 /** As the service by itself reads it. */
 function readConfig (environment?: Record<string, string | undefined>): Config {

@@ -10,8 +10,11 @@ import { ERRORS } from '../src/errors.ts'
 import { CLOSE_CODES } from '../src/protocol/close-codes.ts'
 import { CLIENT_FRAMES, SERVER_FRAMES } from '../src/protocol/frames.ts'
 import { Grants } from '../src/rooms/grants.ts'
-import { connect, SECRET, type Service, startService, until } from './helper.ts'
-import { startProcess } from './service-process.ts'
+import { type Service, startService } from './support/service.ts'
+import { SECRET } from './support/token.ts'
+import { until } from './support/until.ts'
+import { connect } from './support/websocket-client.ts'
+import { startProcess } from './support/service-process.ts'
 
 // Compiled tests are in dist/test/.
 const ROOT = new URL('../../', import.meta.url)

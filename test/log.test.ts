@@ -1,7 +1,9 @@
 import { test } from 'tap'
 import { maskTokens, serializeError } from '../src/log.ts'
-import { call, close, connect, makeToken, type Service, startService } from './helper.ts'
-import { ask, HANDSHAKE, isProblem, request, speak } from './http.ts'
+import { call, type Service, startService } from './support/service.ts'
+import { makeToken } from './support/token.ts'
+import { close, connect } from './support/websocket-client.ts'
+import { ask, HANDSHAKE, isProblem, request, speak } from './support/http.ts'
 
 /** Tokens that were shown to a service, and must not be found in its log. */
 class Shown {

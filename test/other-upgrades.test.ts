@@ -1,8 +1,11 @@
 import { once } from 'node:events'
 import { connect as connectTcp } from 'node:net'
 import { test } from 'tap'
-import { connect, makeToken, startService, until } from './helper.ts'
-import { request, speak } from './http.ts'
+import { startService } from './support/service.ts'
+import { makeToken } from './support/token.ts'
+import { until } from './support/until.ts'
+import { connect } from './support/websocket-client.ts'
+import { request, speak } from './support/http.ts'
 
 function post (text: string, headers: string[]): string {
   const body = JSON.stringify({ text })

@@ -6,8 +6,10 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { test, type Test } from 'tap'
 import { WebSocket } from 'ws'
-import { Client, makeToken, startService } from './helper.ts'
-import { spawnProgram } from './service-process.ts'
+import { startService } from './support/service.ts'
+import { makeToken } from './support/token.ts'
+import { Client } from './support/websocket-client.ts'
+import { spawnProgram } from './support/service-process.ts'
 
 const run = promisify(execFile)
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))

@@ -3,8 +3,10 @@ import { readFileSync } from 'node:fs'
 import { promisify } from 'node:util'
 import { type Test, test } from 'tap'
 import { Gateway, problem } from './client/gateway.ts'
-import { findPython } from './debian.ts'
-import { call, connect, makeToken, type Service, startService } from './helper.ts'
+import { findPython } from './support/debian.ts'
+import { call, type Service, startService } from './support/service.ts'
+import { makeToken } from './support/token.ts'
+import { connect } from './support/websocket-client.ts'
 
 // Compiled tests are in dist/test/.
 const DOCUMENT = new URL('../../docs/publishing.md', import.meta.url)

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { RedisServer } from '../redis-server.ts'
-import type { TcpProxy } from '../tcp-proxy.ts'
+import type { RedisServer } from '../support/redis-server.ts'
+import type { TcpProxy } from '../support/tcp-proxy.ts'
 import type { Instance } from './instance.ts'
 import type { Fault } from './schedule.ts'
 import type { Listener } from './subscriber.ts'

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { WebSocket } from 'ws'
 import type { Position } from '../../src/protocol/envelope.ts'
-import { type Frame, makeToken } from '../helper.ts'
+import { makeToken } from '../support/token.ts'
+import type { Frame } from '../support/websocket-client.ts'
 import type { Random } from './random.ts'
 import type { Publish } from './records.ts'
 

@@ -1,6 +1,6 @@
 import { WebSocket } from 'ws'
 import { type Client, connect } from '../../client/node.ts'
-import { makeToken } from '../helper.ts'
+import { makeToken } from '../support/token.ts'
 import type { Random } from './random.ts'
 
 /** Where the SDK believes the service to be; each connection goes to one of the instances. */

@@ -6,8 +6,10 @@ import { fullJitter } from '../../client/backoff.ts'
 import { type Client, connect, type ConnectOptions, type Message, type Room, type RoomcastError, type Status } from '../../client/node.ts'
 import { Outbox } from '../../client/outbox.ts'
 import { Room as RoomOfClient } from '../../client/room.ts'
-import { call, makeToken, type Service, startService, until } from '../helper.ts'
-import { TcpProxy } from '../tcp-proxy.ts'
+import { call, type Service, startService } from '../support/service.ts'
+import { makeToken } from '../support/token.ts'
+import { until } from '../support/until.ts'
+import { TcpProxy } from '../support/tcp-proxy.ts'
 
 type Transport = 'websocket' | 'events'
 const TRANSPORTS: Transport[] = ['websocket', 'events']

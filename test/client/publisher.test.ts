@@ -1,8 +1,11 @@
 import { once } from 'node:events'
 import { type Test, test } from 'tap'
 import { createPublisher, type Publisher, type PublisherOptions, RoomcastError } from '../../client/publisher/index.ts'
-import { call, connect, makeToken, type Service, startService, until } from '../helper.ts'
-import { TcpProxy } from '../tcp-proxy.ts'
+import { call, type Service, startService } from '../support/service.ts'
+import { makeToken } from '../support/token.ts'
+import { until } from '../support/until.ts'
+import { connect } from '../support/websocket-client.ts'
+import { TcpProxy } from '../support/tcp-proxy.ts'
 import { Gateway, problem } from './gateway.ts'
 
 const EVERYTHING = makeToken({ sub: 'shop', rooms: { '**': ['*'], '@all': ['*'], '@user:*': ['*'] } })

@@ -9,7 +9,7 @@ import type { Page } from 'playwright-core'
 import type { Test } from 'tap'
 import type * as sdk from '../../client/index.ts'
 import type * as hooks from '../../client/react/index.ts'
-import { startBrowser } from '../browser.ts'
+import { startBrowser } from '../support/browser.ts'
 
 /** The versions of React that the hooks work with. */
 export const VERSIONS = ['18', '19']

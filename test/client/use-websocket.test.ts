@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import type { Page } from 'playwright-core'
 import { type Test, test } from 'tap'
 import { type ServerOptions, type WebSocket, WebSocketServer } from 'ws'
-import { until } from '../helper.ts'
+import { until } from '../support/until.ts'
 import { openPage, untilLast, VERSIONS } from './react-page.ts'
 
 /** A server that knows nothing of Roomcast. */

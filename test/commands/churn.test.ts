@@ -1,7 +1,10 @@
 import { once } from 'node:events'
 import { test } from 'tap'
 import { WebSocket } from 'ws'
-import { close, connect, makeToken, startService, until } from '../helper.ts'
+import { startService } from '../support/service.ts'
+import { makeToken } from '../support/token.ts'
+import { until } from '../support/until.ts'
+import { close, connect } from '../support/websocket-client.ts'
 
 /** How many timers and TCP sockets the process has open, the test's own too. */
 function resources (): { timers: number, sockets: number } {

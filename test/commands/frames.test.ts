@@ -1,6 +1,8 @@
 import { test } from 'tap'
-import { type Client, connect, type Frame, makeToken, startService } from '../helper.ts'
-import { jsonWire, OPCODE, encodeWire, RawSocket } from '../raw-socket.ts'
+import { startService } from '../support/service.ts'
+import { makeToken } from '../support/token.ts'
+import { type Client, connect, type Frame } from '../support/websocket-client.ts'
+import { jsonWire, OPCODE, encodeWire, RawSocket } from '../support/raw-socket.ts'
 
 /** The error that answers a frame. */
 async function refused (client: Client, frame: Record<string, unknown>): Promise<string> {

@@ -1,9 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import tap, { test } from 'tap'
 import { WebSocket } from 'ws'
-import { type Client, connect, type Frame, makeToken, SECRET, startService, until } from '../helper.ts'
-import { closePayload, encodeWire, jsonWire, OPCODE, RawSocket } from '../raw-socket.ts'
-import { startProcess } from '../service-process.ts'
+import { startService } from '../support/service.ts'
+import { makeToken, SECRET } from '../support/token.ts'
+import { until } from '../support/until.ts'
+import { type Client, connect, type Frame } from '../support/websocket-client.ts'
+import { closePayload, encodeWire, jsonWire, OPCODE, RawSocket } from '../support/raw-socket.ts'
+import { startProcess } from '../support/service-process.ts'
 
 // They mostly wait, so they wait together.
 tap.jobs = 8

@@ -1,8 +1,11 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { test } from 'tap'
 import type { WebSocket } from 'ws'
-import { collectGarbage, connect, type Service, startService, until } from '../helper.ts'
-import { closePayload, encodeWire, jsonWire, OPCODE, RawSocket, type WireFrame } from '../raw-socket.ts'
+import { collectGarbage } from '../support/garbage.ts'
+import { type Service, startService } from '../support/service.ts'
+import { until } from '../support/until.ts'
+import { connect } from '../support/websocket-client.ts'
+import { closePayload, encodeWire, jsonWire, OPCODE, RawSocket, type WireFrame } from '../support/raw-socket.ts'
 
 const { text, binary, continuation, close, ping, pong } = OPCODE
 const wire = (...frames: WireFrame[]) => Buffer.concat(frames.map(encodeWire))

@@ -3,8 +3,11 @@ import type { FastifyInstance } from 'fastify'
 import { test } from 'tap'
 import { WebSocket } from 'ws'
 import type { Published } from '../../src/broker/broker.ts'
-import { call, type Client, connect, type Frame, makeToken, type Service, startService, until } from '../helper.ts'
-import { jsonWire, RawSocket } from '../raw-socket.ts'
+import { call, type Service, startService } from '../support/service.ts'
+import { makeToken } from '../support/token.ts'
+import { until } from '../support/until.ts'
+import { type Client, connect, type Frame } from '../support/websocket-client.ts'
+import { jsonWire, RawSocket } from '../support/raw-socket.ts'
 
 /** A promise that somebody else keeps. */
 function gate (): { opened: Promise<void>, open: () => void } {

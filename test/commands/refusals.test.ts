@@ -1,8 +1,10 @@
 import type { FastifyInstance } from 'fastify'
 import { test } from 'tap'
 import type { Publication } from '../../src/broker/broker.ts'
-import { call, type Client, connect, type Frame, makeToken, startService } from '../helper.ts'
-import { encodeWire, OPCODE, RawSocket } from '../raw-socket.ts'
+import { call, startService } from '../support/service.ts'
+import { makeToken } from '../support/token.ts'
+import { type Client, connect, type Frame } from '../support/websocket-client.ts'
+import { encodeWire, OPCODE, RawSocket } from '../support/raw-socket.ts'
 
 /** Everything that reaches the broker from here on. */
 function watchBroker (app: FastifyInstance): Publication[] {

@@ -1,7 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { test } from 'tap'
 import type { Broker } from '../../src/broker/broker.ts'
-import { call, type Client, connect, type Frame, makeToken, refusal, type Service, startService, until } from '../helper.ts'
+import { call, type Service, startService } from '../support/service.ts'
+import { makeToken } from '../support/token.ts'
+import { until } from '../support/until.ts'
+import { type Client, connect, type Frame, refusal } from '../support/websocket-client.ts'
 
 const SETTINGS = { MESSAGE_RATE: '0', LOG_LEVEL: 'silent' }
 

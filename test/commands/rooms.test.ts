@@ -1,5 +1,8 @@
 import { test } from 'tap'
-import { call, type Client, close, connect, type Frame, makeToken, type Service, startService, until } from '../helper.ts'
+import { call, type Service, startService } from '../support/service.ts'
+import { makeToken } from '../support/token.ts'
+import { until } from '../support/until.ts'
+import { type Client, close, connect, type Frame } from '../support/websocket-client.ts'
 
 /** Somebody's connection. */
 async function connectAs (service: Service, sub: string, query = ''): Promise<Client> {

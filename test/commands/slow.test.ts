@@ -2,8 +2,11 @@ import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { test } from 'tap'
 import type { WebSocket } from 'ws'
-import { call, close, connect, type Frame, makeToken, type Service, startService, until } from '../helper.ts'
-import { encodeWire, jsonWire, OPCODE, RawSocket } from '../raw-socket.ts'
+import { call, type Service, startService } from '../support/service.ts'
+import { makeToken } from '../support/token.ts'
+import { until } from '../support/until.ts'
+import { close, connect, type Frame } from '../support/websocket-client.ts'
+import { encodeWire, jsonWire, OPCODE, RawSocket } from '../support/raw-socket.ts'
 
 /** What a connection may hold at most: its queue, and the batch or the page that was written when it was nearly full. */
 const BOUND = 1024 * 1024 + 512 * 1024 + 128 * 1024

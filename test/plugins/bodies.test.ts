@@ -1,7 +1,9 @@
 import { gzipSync } from 'node:zlib'
 import { test } from 'tap'
-import { call, connect, makeToken, type Service, startService } from '../helper.ts'
-import { type Answer, ask, isProblem, request, speak } from '../http.ts'
+import { call, type Service, startService } from '../support/service.ts'
+import { makeToken } from '../support/token.ts'
+import { connect } from '../support/websocket-client.ts'
+import { type Answer, ask, isProblem, request, speak } from '../support/http.ts'
 
 const EVERYTHING = makeToken({ rooms: { '**': ['*'], '@all': ['*'], '@user:*': ['*'] } })
 const ROUTES = ['/v1/rooms/lobby/messages', '/v1/broadcast', '/v1/users/bea/messages', '/v1/messages']

@@ -1,7 +1,9 @@
 import { createHmac, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto'
 import { test, type Test } from 'tap'
-import { call, close, connect, makeToken, refusal, SECRET, type Service, startService } from '../helper.ts'
-import { ask, HANDSHAKE, isProblem, request } from '../http.ts'
+import { call, type Service, startService } from '../support/service.ts'
+import { makeToken, SECRET } from '../support/token.ts'
+import { close, connect, refusal } from '../support/websocket-client.ts'
+import { ask, HANDSHAKE, isProblem, request } from '../support/http.ts'
 
 const now = () => Math.floor(Date.now() / 1_000)
 

@@ -1,6 +1,8 @@
 import { test } from 'tap'
-import { connect, makeToken, startService } from '../helper.ts'
-import { HANDSHAKE, isProblem, request, speak } from '../http.ts'
+import { startService } from '../support/service.ts'
+import { makeToken } from '../support/token.ts'
+import { connect } from '../support/websocket-client.ts'
+import { HANDSHAKE, isProblem, request, speak } from '../support/http.ts'
 
 const PATHS = [
   '/', '/nope', '/v1', '/v1/', '/v1/rooms', '/v1/rooms/lobby', '/v1/rooms/lobby/messages', '/v1/nope', '/docs', '/docs/', '/docs/static/index.html', '/docs/json',

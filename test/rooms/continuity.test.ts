@@ -6,7 +6,7 @@ import type { Envelope } from '../../src/protocol/envelope.ts'
 import { Continuity } from '../../src/rooms/continuity.ts'
 import { HistoryReads } from '../../src/rooms/history-reads.ts'
 import { historyOf } from '../broker/history-of.ts'
-import { until } from '../helper.ts'
+import { until } from '../support/until.ts'
 import { join } from '../hub/recorder.ts'
 
 /** A room with a member, and a broker that loses and repeats what the test tells it to. */

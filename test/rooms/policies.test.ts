@@ -1,7 +1,9 @@
 import { test } from 'tap'
 import { InvalidPattern } from '../../src/rooms/pattern.ts'
 import { RoomPolicies } from '../../src/rooms/policies.ts'
-import { call, type Client, connect, type Frame, makeToken, type Service, startService } from '../helper.ts'
+import { call, type Service, startService } from '../support/service.ts'
+import { makeToken } from '../support/token.ts'
+import { type Client, connect, type Frame } from '../support/websocket-client.ts'
 
 const HISTORY = { size: 1_000, ttlSeconds: 3_600 }
 

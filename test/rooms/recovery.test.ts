@@ -7,7 +7,7 @@ import { Continuity } from '../../src/rooms/continuity.ts'
 import { HistoryReads } from '../../src/rooms/history-reads.ts'
 import { type Missed, Recovery } from '../../src/rooms/recovery.ts'
 import { historyOf } from '../broker/history-of.ts'
-import { until } from '../helper.ts'
+import { until } from '../support/until.ts'
 import { join, parseWire } from '../hub/recorder.ts'
 
 /** A room with a member, a broker that loses what the test tells it to, and reads of history that can be held back. */

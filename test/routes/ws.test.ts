@@ -1,8 +1,11 @@
 import { once } from 'node:events'
 import { test } from 'tap'
 import { WebSocket } from 'ws'
-import { type Client, close, connect, type ConnectOptions, makeToken, refusal, type Service, startService, until } from '../helper.ts'
-import { HANDSHAKE, isProblem, request, speak, UPGRADE } from '../http.ts'
+import { type Service, startService } from '../support/service.ts'
+import { makeToken } from '../support/token.ts'
+import { until } from '../support/until.ts'
+import { type Client, close, connect, type ConnectOptions, refusal } from '../support/websocket-client.ts'
+import { HANDSHAKE, isProblem, request, speak, UPGRADE } from '../support/http.ts'
 
 /** Resolves when the service has no connection left. */
 async function empty ({ app }: Service): Promise<void> {

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import t, { test } from 'tap'
-import { findRedis } from '../debian.ts'
+import { findRedis } from '../support/debian.ts'
 
 const CHAOS = fileURLToPath(new URL('../chaos/index.js', import.meta.url))
 

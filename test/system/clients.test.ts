@@ -7,9 +7,9 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { chromium, type Page } from 'playwright-core'
 import { type Test, test } from 'tap'
-import { CHROMIUM_ARGUMENTS, findChromium, findPythonWebsockets } from '../debian.ts'
-import { until } from '../helper.ts'
-import { type ServiceProcess, startProcess } from '../service-process.ts'
+import { CHROMIUM_ARGUMENTS, findChromium, findPythonWebsockets } from '../support/debian.ts'
+import { until } from '../support/until.ts'
+import { type ServiceProcess, startProcess } from '../support/service-process.ts'
 
 // Compiled tests are in dist/test/; what is not TypeScript stays where it is.
 const ROOT = new URL('../../../', import.meta.url)

@@ -1,9 +1,9 @@
 import { fileURLToPath } from 'node:url'
 import type { Browser, Page } from 'playwright-core'
 import { type Test, test } from 'tap'
-import { startBrowser } from '../browser.ts'
-import { findFreePort } from '../free-port.ts'
-import { type ServiceProcess, spawnProgram } from '../service-process.ts'
+import { startBrowser } from '../support/browser.ts'
+import { findFreePort } from '../support/free-port.ts'
+import { type ServiceProcess, spawnProgram } from '../support/service-process.ts'
 
 async function startExample (t: Test, name: string, port: number): Promise<ServiceProcess> {
   return await spawnProgram(t, fileURLToPath(new URL(`../../../examples/${name}/server.js`, import.meta.url)), { PORT: String(port) })

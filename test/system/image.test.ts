@@ -5,8 +5,9 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import tap, { type Test, test } from 'tap'
-import { findFreePort } from '../free-port.ts'
-import { SECRET, until } from '../helper.ts'
+import { findFreePort } from '../support/free-port.ts'
+import { SECRET } from '../support/token.ts'
+import { until } from '../support/until.ts'
 
 // Compiled tests are in dist/test/system/.
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))

@@ -1,6 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Test } from 'tap'
-import { call, type Client, connect, type Frame, makeToken, type Service, startService, until } from '../helper.ts'
+import { call, type Service, startService } from '../support/service.ts'
+import { makeToken } from '../support/token.ts'
+import { until } from '../support/until.ts'
+import { type Client, connect, type Frame } from '../support/websocket-client.ts'
 
 /** Frames of a room that a member got, and whether they are in one unbroken order. */
 export class Journal {

@@ -1,10 +1,13 @@
 import { once } from 'node:events'
 import { type Test, test } from 'tap'
-import { openEvents } from '../event-stream.ts'
-import { findFreePort } from '../free-port.ts'
-import { call, type Client, connect, makeToken, SECRET, type Service, until } from '../helper.ts'
-import { IDLE_SECONDS, PRODUCTS, type Proxy, startProxy } from '../proxy.ts'
-import { type ServiceProcess, startProcess } from '../service-process.ts'
+import { openEvents } from '../support/event-stream.ts'
+import { findFreePort } from '../support/free-port.ts'
+import { call, type Service } from '../support/service.ts'
+import { makeToken, SECRET } from '../support/token.ts'
+import { until } from '../support/until.ts'
+import { type Client, connect } from '../support/websocket-client.ts'
+import { IDLE_SECONDS, PRODUCTS, type Proxy, startProxy } from '../support/proxy.ts'
+import { type ServiceProcess, startProcess } from '../support/service-process.ts'
 
 async function startInstance (t: Test, environment: Record<string, string> = {}): Promise<ServiceProcess> {
   return await startProcess(t, { JWT_SECRET: SECRET, TRUST_PROXY: '1', ...environment })

@@ -1,11 +1,13 @@
 import { test } from 'tap'
 import type { Client, Status } from '../../client/index.ts'
 import { connect } from '../../client/node.ts'
-import { findRedis } from '../debian.ts'
-import { findFreePort } from '../free-port.ts'
-import { call, makeToken, SECRET, type Service, until } from '../helper.ts'
-import { RedisServer } from '../redis-server.ts'
-import { startProcess } from '../service-process.ts'
+import { findRedis } from '../support/debian.ts'
+import { findFreePort } from '../support/free-port.ts'
+import { call, type Service } from '../support/service.ts'
+import { makeToken, SECRET } from '../support/token.ts'
+import { until } from '../support/until.ts'
+import { RedisServer } from '../support/redis-server.ts'
+import { startProcess } from '../support/service-process.ts'
 
 const CLIENTS = 200
 

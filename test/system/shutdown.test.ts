@@ -2,9 +2,12 @@ import { once } from 'node:events'
 import { connect as connectTcp, type Socket } from 'node:net'
 import { test } from 'tap'
 import type { WebSocket } from 'ws'
-import { openEvents } from '../event-stream.ts'
-import { call, type Client, connect, type Frame, makeToken, refusal, type Service, startService, until } from '../helper.ts'
-import { startProcess } from '../service-process.ts'
+import { openEvents } from '../support/event-stream.ts'
+import { call, type Service, startService } from '../support/service.ts'
+import { makeToken } from '../support/token.ts'
+import { until } from '../support/until.ts'
+import { type Client, connect, type Frame, refusal } from '../support/websocket-client.ts'
+import { startProcess } from '../support/service-process.ts'
 
 const UPGRADE = ['Upgrade: websocket', 'Connection: Upgrade', 'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==']
 const SECRET_ENVIRONMENT = { JWT_SECRET: 'a secret of the tests, thirty-two bytes long' }

@@ -2,8 +2,10 @@ import { createServer } from 'node:http'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { test } from 'tap'
-import { call, connect, SECRET, type Service } from '../helper.ts'
-import { spawnServer, startProcess } from '../service-process.ts'
+import { call, type Service } from '../support/service.ts'
+import { SECRET } from '../support/token.ts'
+import { connect } from '../support/websocket-client.ts'
+import { spawnServer, startProcess } from '../support/service-process.ts'
 
 test('without any configuration it prints its URL and a token that may do everything', async (t) => {
   const service = await startProcess(t, {}) as unknown as Service & { stdout: () => string }

@@ -5,10 +5,13 @@ import { type AddressInfo, connect as connectTcp } from 'node:net'
 import { promisify } from 'node:util'
 import { chromium } from 'playwright-core'
 import tap, { type Test, test } from 'tap'
-import { CHROMIUM_ARGUMENTS, findChromium } from '../../debian.ts'
-import { EventParser, type EventReader, openEvents, refusalOfEvents } from '../../event-stream.ts'
-import { call, connect, type Frame, makeToken, refusal, type Service, startService, until } from '../../helper.ts'
-import { isProblem, request, speak } from '../../http.ts'
+import { CHROMIUM_ARGUMENTS, findChromium } from '../../support/debian.ts'
+import { EventParser, type EventReader, openEvents, refusalOfEvents } from '../../support/event-stream.ts'
+import { call, type Service, startService } from '../../support/service.ts'
+import { makeToken } from '../../support/token.ts'
+import { until } from '../../support/until.ts'
+import { connect, type Frame, refusal } from '../../support/websocket-client.ts'
+import { isProblem, request, speak } from '../../support/http.ts'
 
 // Some mostly wait, so they wait together.
 tap.jobs = 2

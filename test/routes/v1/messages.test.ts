@@ -1,6 +1,8 @@
 import { test } from 'tap'
-import { call, connect, makeToken, startService } from '../../helper.ts'
-import { ask, isProblem, request } from '../../http.ts'
+import { call, startService } from '../../support/service.ts'
+import { makeToken } from '../../support/token.ts'
+import { connect } from '../../support/websocket-client.ts'
+import { ask, isProblem, request } from '../../support/http.ts'
 
 const ROOM = '/v1/rooms/lobby/messages'
 const EVERYTHING = makeToken({ rooms: { '**': ['*'], '@all': ['*'], '@user:*': ['*'] } })

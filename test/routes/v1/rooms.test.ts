@@ -1,6 +1,9 @@
 import { test } from 'tap'
-import { call, close, connect, makeToken, type Service, startService, until } from '../../helper.ts'
-import { ask, isProblem, request } from '../../http.ts'
+import { call, type Service, startService } from '../../support/service.ts'
+import { makeToken } from '../../support/token.ts'
+import { until } from '../../support/until.ts'
+import { close, connect } from '../../support/websocket-client.ts'
+import { ask, isProblem, request } from '../../support/http.ts'
 
 const ROOM = '/v1/rooms/lobby/messages'
 const MANAGER = makeToken({ rooms: { '**': ['*'], '@all': ['*'] } })

@@ -92,7 +92,7 @@ const OLDEST_REDIS = 7
 /** A Redis of a version that the service works with; all its ports are on this machine. */
 const REDIS_IMAGE = 'redis:7-alpine'
 const REDIS_PACKAGES = ['redis-server', 'redis-tools', 'libjemalloc2', 'liblzf1', 'libatomic1', 'liblua5.1-0', 'lua-bitop', 'lua-cjson']
-const REDIS_CACHE = fileURLToPath(new URL('../../node_modules/.cache/roomcast-redis', import.meta.url))
+const REDIS_CACHE = fileURLToPath(new URL('../../../node_modules/.cache/roomcast-redis', import.meta.url))
 
 /**
  * A Redis server: on the PATH, in a package that was unpacked before, unpacked now, installed, or in a container. No

@@ -1,6 +1,7 @@
 import { type ClientRequest, type IncomingMessage, request as makeRequest } from 'node:http'
 import type { Socket } from 'node:net'
-import { type Frame, makeToken } from './helper.ts'
+import { makeToken } from './token.ts'
+import type { Frame } from './websocket-client.ts'
 import { assertServerFrame } from './server-frames.ts'
 
 /** Waiting for something takes no longer than this, ms. */

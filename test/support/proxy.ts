@@ -6,7 +6,8 @@ import { join } from 'node:path'
 import type { Test } from 'tap'
 import { findHaproxy, findNginx } from './debian.ts'
 import { findFreePort } from './free-port.ts'
-import { type Service, until } from './helper.ts'
+import type { Service } from './service.ts'
+import { until } from './until.ts'
 
 /** What a connection may be idle for in these tests; heartbeats come every second. */
 export const IDLE_SECONDS = 3
@@ -81,7 +82,7 @@ export async function startProxy (t: Test, product: Product, program: string, [f
   const folder = mkdtempSync(join(tmpdir(), 'roomcast-proxy-'))
   const { port = await findFreePort(), upgrades = true } = options
   // Compiled tests are in dist/test/.
-  let configuration = readFileSync(new URL(`../../deploy/${product.file}`, import.meta.url), 'utf8')
+  let configuration = readFileSync(new URL(`../../../deploy/${product.file}`, import.meta.url), 'utf8')
   configuration = replace(configuration, 'roomcast-1:3000', `127.0.0.1:${first}`)
   configuration = replace(configuration, 'roomcast-2:3000', `127.0.0.1:${second}`)
   configuration = replace(configuration, product.listens, product.listens.replace(':8080', `127.0.0.1:${port}`).replace(' 8080', ` 127.0.0.1:${port}`))

@@ -1,85 +1,12 @@
-import { createHmac, sign as signWithKey, type KeyObject } from 'node:crypto'
 import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
-import { Writable } from 'node:stream'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
-import type { FastifyInstance } from 'fastify'
-import type { Test } from 'tap'
 import { type ClientOptions, WebSocket } from 'ws'
-import { readConfig } from '../src/config.ts'
-import { buildStandalone } from '../src/standalone.ts'
 import { assertServerFrame } from './server-frames.ts'
-
-/** What every service under test signs with, unless it is told otherwise. */
-export const SECRET = 'a secret of the tests, thirty-two bytes long'
-
-/** Waiting for something takes no longer than this: a test that hangs should say where, ms. */
-const PATIENCE_MS = 20_000
+import type { Service } from './service.ts'
+import { makeToken } from './token.ts'
+import { PATIENCE_MS } from './until.ts'
 
 /** Frames as they come over the wire. */
 export type Frame = Record<string, unknown> & { type: string }
-
-/** A service that listens on a free port of 127.0.0.1. */
-export interface Service {
-  app: FastifyInstance
-  /** `http://127.0.0.1:…` */
-  url: string
-  port: number
-  /** What it has logged, line by line. */
-  log: string[]
-}
-
-/**
- * Starts a service with settings from an environment of its own; closes it when the test is over.
- *
- * @param prepare called before it listens, for hooks and routes of the application around it
- */
-export async function startService (t: Test, environment: Record<string, string> = {}, prepare?: (app: FastifyInstance) => void): Promise<Service> {
-  const log: string[] = []
-  const stream = new Writable({ write (chunk, _encoding, done) { log.push(String(chunk)); done() } })
-  const app = buildStandalone(readConfig({ JWT_SECRET: SECRET, LOG_LEVEL: 'trace', ...environment }), stream)
-  prepare?.(app)
-  await app.listen({ host: '127.0.0.1', port: 0 })
-  t.teardown(async () => { await app.close() })
-  const { port } = app.server.address() as AddressInfo
-  return { app, url: `http://127.0.0.1:${port}`, port, log }
-}
-
-/** A token: HS256 with `SECRET` for `ada`, good for an hour, unless claims, header or key say otherwise. `undefined` leaves a claim out. */
-export function makeToken (claims: Record<string, unknown> = {}, { header = {}, key = SECRET }: { header?: Record<string, unknown>, key?: string | KeyObject } = {}): string {
-  const fullHeader = { alg: 'HS256', typ: 'JWT', ...header }
-  const input = `${encode(fullHeader)}.${encode({ sub: 'ada', exp: Math.floor(Date.now() / 1_000) + 3_600, ...claims })}`
-  return `${input}.${makeSignature(fullHeader.alg, input, key)}`
-}
-
-function encode (value: unknown): string {
-  return Buffer.from(JSON.stringify(value)).toString('base64url')
-}
-
-function makeSignature (alg: string, input: string, key: string | KeyObject): string {
-  const hash = `sha${alg.slice(2)}`
-  if (alg.startsWith('HS')) return createHmac(hash, key).update(input).digest('base64url')
-  if (alg === 'none') return ''
-  const padding = alg.startsWith('PS') ? { padding: 6, saltLength: -1 } : {} // RSA_PKCS1_PSS_PADDING, RSA_PSS_SALTLEN_DIGEST
-  return signWithKey(alg === 'EdDSA' ? null : hash, Buffer.from(input), { key, dsaEncoding: 'ieee-p1363', ...padding } as never).toString('base64url')
-}
-
-/** A call of the REST API, with `ada`'s token unless told otherwise; objects are sent as JSON. */
-export async function call (service: Service, method: string, path: string, { body, token = makeToken(), headers = {} }: { body?: unknown, token?: string, headers?: Record<string, string> } = {}): Promise<{ status: number, headers: Headers, body: any }> { // eslint-disable-line @typescript-eslint/no-explicit-any
-  const isJson = body !== undefined && typeof body !== 'string' && !Buffer.isBuffer(body)
-  const response = await fetch(`${service.url}${path}`, {
-    method,
-    headers: {
-      ...(token !== '' && { authorization: `Bearer ${token}` }),
-      ...(body !== undefined && { 'content-type': isJson || typeof body === 'string' ? 'application/json' : 'application/octet-stream' }),
-      ...headers
-    },
-    ...(body !== undefined && { body: isJson ? JSON.stringify(body) : body as string })
-  })
-  const text = await response.text()
-  return { status: response.status, headers: response.headers, body: text === '' ? undefined : /json/.test(response.headers.get('content-type') ?? '') ? JSON.parse(text) : text }
-}
 
 /** A WebSocket client that keeps what it gets until it is asked for. */
 export class Client {
@@ -182,22 +109,8 @@ export async function refusal (service: Service, options: ConnectOptions = {}): 
   return { status: error.status, headers: error.headers, body: JSON.parse(error.body) }
 }
 
-/** Resolves when a condition holds; looks again whenever the event loop has turned. */
-export async function until (condition: () => boolean | Promise<boolean>, what = 'a condition'): Promise<void> {
-  const deadline = Date.now() + PATIENCE_MS
-  while (!await condition()) {
-    if (Date.now() > deadline) throw new Error(`waited in vain for ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 5))
-  }
-}
-
 /** Resolves when a client's socket is gone. */
 export async function close (client: Client): Promise<void> {
   client.ws.close()
   if (client.ws.readyState !== WebSocket.CLOSED) await once(client.ws, 'close')
 }
-
-setFlagsFromString('--expose-gc')
-
-/** Collects garbage now, so that what is left is in use. */
-export const collectGarbage = runInNewContext('gc') as () => void

@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
-import { type Frame, makeToken, type Service } from './helper.ts'
+import type { Service } from './service.ts'
+import { makeToken } from './token.ts'
+import type { Frame } from './websocket-client.ts'
 import { assertServerFrame } from './server-frames.ts'
 
 /** Opcodes of WebSocket frames (RFC 6455, section 5.2). */

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { connect as connectTcp, type Socket } from 'node:net'
 import type { Test } from 'tap'
-import type { Service } from './helper.ts'
+import type { Service } from './service.ts'
 
 /** Waiting for a socket takes no longer than this, ms. */
 const PATIENCE_MS = 20_000

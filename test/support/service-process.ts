@@ -3,9 +3,11 @@ import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
-import { SECRET, type Service, until } from './helper.ts'
+import type { Service } from './service.ts'
+import { SECRET } from './token.ts'
+import { until } from './until.ts'
 
-const SERVER = fileURLToPath(new URL('../src/server.js', import.meta.url))
+const SERVER = fileURLToPath(new URL('../../src/server.js', import.meta.url))
 
 /** The service as a process of its own. */
 export interface ServiceProcess extends Pick<Service, 'url' | 'port'> {

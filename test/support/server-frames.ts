@@ -1,5 +1,5 @@
 import { Ajv, type ValidateFunction } from 'ajv'
-import { SERVER_FRAMES } from '../src/protocol/frames.ts'
+import { SERVER_FRAMES } from '../../src/protocol/frames.ts'
 
 // Stricter than a client has to be: a property that the schema does not name is a mistake of the server.
 const ajv = new Ajv({ allErrors: true, coerceTypes: false, strict: false })
