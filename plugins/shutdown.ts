@@ -1,33 +1,29 @@
 import type { Socket } from 'node:net'
-import type { Duplex } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import fp from 'fastify-plugin'
-import { goingDown, toProblem } from '../src/errors.ts'
-import { drain } from '../src/hub/drain.ts'
-import { writeProblem } from '../src/refusal.ts'
-import type { Shutdown } from '../src/shutdown.ts'
-import { CLOSE_TIMEOUT_MS } from '../src/upgraded.ts'
+import { goingDown } from '../src/errors.ts'
+import { drain, type Shutdown } from '../src/hub/drain.ts'
+import { toProblem, writeProblem } from '../src/problem.ts'
+import { CLOSE_TIMEOUT_MS } from '../src/transport/ws-internals.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
     shutdown: Shutdown
-    /** Sockets that asked for an upgrade and have not got it yet. */
-    upgrades: Set<Duplex>
   }
 }
 
-/** After the window, clients that have not answered their close frame are destroyed this long after, ms. */
+/** Time after the window before connections that are still open are destroyed, ms. */
 const DRAIN_GRACE_MS = 5_000
+
 /**
- * `fastify.shutdown`: going down without losing anybody. `close()` alone does the same without delay and window;
- * it always comes to an end.
+ * `fastify.shutdown`: graceful shutdown. The application's `close()` alone does the same without delay and window;
+ * it always resolves.
  */
 export default fp(async (app) => {
-  const { config, hub, rooms } = app
+  const { config, hub, memberships, pendingUpgrades } = app
   let leaving = false
   let draining = false
 
-  app.decorate('upgrades', new Set<Duplex>())
   app.decorate('shutdown', {
     get leaving () { return leaving },
     get draining () { return draining },
@@ -35,7 +31,7 @@ export default fp(async (app) => {
       leaving = true
       await sleep(config.DRAIN_DELAY_MS)
       draining = true
-      rooms.silent = true
+      memberships.stopAnnouncing()
       await drain(hub, config.DRAIN_WINDOW_MS, DRAIN_GRACE_MS)
     }
   })
@@ -49,8 +45,8 @@ export default fp(async (app) => {
   app.addHook('preClose', async () => {
     leaving = true
     draining = true
-    rooms.silent = true
-    // From here on Fastify answers upgrades with a 503 on a socket that nobody would end: not to /ws, nor elsewhere.
+    memberships.stopAnnouncing()
+    // From here on Fastify answers every upgrade with a 503 and does not end its socket.
     const listeners = app.server.listeners('upgrade')
     app.server.removeAllListeners('upgrade')
     app.server.on('upgrade', (request, socket, head) => {
@@ -61,7 +57,7 @@ export default fp(async (app) => {
       for (const listener of listeners) listener.call(app.server, request, socket, head)
       setImmediate(() => { (socket as Socket).destroySoon() })
     })
-    for (const socket of app.upgrades) socket.destroy()
+    pendingUpgrades.destroy()
     await drain(hub, 0, CLOSE_TIMEOUT_MS)
   })
-}, { name: 'roomcast-shutdown', dependencies: ['roomcast-config', 'roomcast-hub', 'roomcast-rooms'] })
+}, { name: 'roomcast-shutdown', dependencies: ['roomcast-config', 'roomcast-hub', 'roomcast-memberships', 'roomcast-pending-upgrades'] })

@@ -1,5 +1,5 @@
 import type { FastifyPluginAsync, RouteHandlerMethod } from 'fastify'
-import { handleNotFound } from '../plugins/errors.ts'
+import { handleNotFound } from '../src/problem.ts'
 
 /** Every other path under the prefix. It is a route, for a not-found handler would log URLs as the application around it does. */
 const route: FastifyPluginAsync = async (app) => {

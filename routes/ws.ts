@@ -1,103 +1,99 @@
-import type { Duplex } from 'node:stream'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import type { WebSocket } from 'ws'
+import type { Identity } from '../src/auth/identity.ts'
+import { type Handshake, InvalidHandshake, narrowOffer, type Query, readHandshake } from '../src/connections/handshake.ts'
 import { RoomcastError } from '../src/errors.ts'
-import { CLOSE_CODES, type CloseReason } from '../src/protocol/close-codes.ts'
-import type { Position } from '../src/protocol/envelope.ts'
-import { isOrigin, isRoomName, ROOM_RULE } from '../src/protocol/names.ts'
-import { parsePosition } from '../src/protocol/position.ts'
-import { type Parameters, Sockets } from '../src/sockets.ts'
-import { faultOfHandshake, narrowOffer, takeOver } from '../src/upgraded.ts'
 
 /** Time for everything before the 101, ms: a hook of the application that never ends gets a 503. */
 const HANDSHAKE_TIMEOUT_MS = 10_000
 
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** A request for a WebSocket, on the way from the hooks to the connection. */
+    roomcastUpgrade: Upgrade
+  }
+}
+
+/** A checked request for a WebSocket. */
+interface Upgrade {
+  handshake: Handshake
+  /** The caller, or the refusal that a browser reads only after the 101. */
+  identity: Identity | RoomcastError
+}
+
 /** `GET /ws`: a WebSocket connection. */
 const route: FastifyPluginAsync = async (app) => {
-  const { config, hub, rooms, admission, entrance } = app
-  const sockets = new Sockets({ config, hub, rooms, entrance, onError: (err) => { app.log.error({ err }, 'command failed') } })
+  const { authentication, config, limits, pendingUpgrades, webSockets } = app
+  app.decorateRequest('roomcastUpgrade')
 
   app.route({
     method: 'GET',
     url: '/ws',
     handlerTimeout: HANDSHAKE_TIMEOUT_MS,
     schema: { hide: true },
-    // Those that wait for nothing call back: a promise for each hook is felt when everybody comes back at once.
+    // Hooks that wait for nothing call back: a promise for each is felt when all clients reconnect at once.
     onRequest: [
       (request, reply, done) => {
-        admission.checkUpgrade(request, reply)
+        begin(request, reply)
         done()
       },
-      ...(config.UPGRADES_PER_MINUTE > 0 ? [async (request: FastifyRequest) => { await admission.checkRate(request) }] : [])
+      ...(config.UPGRADES_PER_MINUTE > 0 ? [async (request: FastifyRequest) => { await limits.checkRate(request) }] : [])
     ],
-    preValidation: async (request, reply) => {
-      // What is wrong is said while it still can be, with a status.
-      const fault = faultOfHandshake(request.raw)
-      if (fault !== undefined) {
-        void reply.header('sec-websocket-version', '13')
-        throw new RoomcastError('invalid_request', fault)
-      }
-      readParameters(request)
-      await authenticate(request, reply)
-      narrowOffer(request.raw)
+    preValidation: (request, reply, done) => {
+      const handshake = read(request, reply)
+      request.roomcastUpgrade = { handshake, identity: identify(request, handshake) }
+      narrowOffer(request.raw, handshake)
+      done()
     },
     handler: () => { throw new RoomcastError('upgrade_required') },
     wsHandler: connect
   })
 
-  /** 401 before the 101; but a browser cannot read that, so it gets the upgrade and close 4001. */
-  async function authenticate (request: FastifyRequest, reply: FastifyReply): Promise<void> {
+  /** The checks that need nothing but the request's origin and address. */
+  function begin (request: FastifyRequest, reply: FastifyReply): void {
+    if (!request.ws) {
+      void reply.header('upgrade', 'websocket') // RFC 9110, section 15.5.22: a 426 names the protocol.
+      throw new RoomcastError('upgrade_required', 'This is a WebSocket endpoint')
+    }
+    const { socket, headers } = request.raw
+    pendingUpgrades.add(socket)
+    limits.checkCapacity()
+    limits.checkOrigin(headers.origin)
+    limits.countAddress(() => request.ip, socket)
+  }
+
+  function read (request: FastifyRequest, reply: FastifyReply): Handshake {
     try {
-      await app.authentication.required(request, reply)
+      return readHandshake(request.raw, request.query as Query)
     } catch (error) {
-      if (!(error instanceof RoomcastError) || error.code !== 'unauthorized' || request.headers.origin === undefined) throw error
+      if (error instanceof InvalidHandshake) void reply.header('sec-websocket-version', '13') // RFC 6455, section 4.4
+      throw error
     }
   }
 
-  function connect (ws: WebSocket, request: FastifyRequest): void {
-    const { socket } = request.raw
-    takeOver(ws, app.websocketServer, config.MAX_MESSAGE_BYTES)
-    admission.done(socket)
-    release(ws, socket)
-    const { roomcastIdentity: identity } = request
-    if (identity === null) refuse(ws, 'unauthorized')
-    else if (app.shutdown.draining) refuse(ws, 'goingDown')
-    // Looked at before the 101 as well; but what runs in between may take its time.
-    else if (config.MAX_CONNECTIONS > 0 && hub.connections.size >= config.MAX_CONNECTIONS) refuse(ws, 'overloaded')
-    else if (config.MAX_CONNECTIONS_PER_USER > 0 && hub.connectionsOf(identity.user) >= config.MAX_CONNECTIONS_PER_USER) refuse(ws, 'connectionLimit')
-    else sockets.open(ws, socket, identity, readParameters(request))
+  /** 401 before the 101; but a browser cannot read that, so it gets the upgrade and close 4001. */
+  function identify ({ raw: { method = 'GET', rawHeaders, headers } }: FastifyRequest, { protocols, token }: Handshake): Upgrade['identity'] {
+    try {
+      return authentication.identify({ method, origin: headers.origin, rawHeaders, protocols, query: token, cookie: headers.cookie })
+    } catch (error) {
+      if (error instanceof RoomcastError && error.code === 'unauthorized' && headers.origin !== undefined) return error
+      throw error
+    }
+  }
+
+  function connect (ws: WebSocket, { raw: { socket }, roomcastUpgrade: { handshake, identity } }: FastifyRequest): void {
+    webSockets.adopt(ws, app.websocketServer, socket)
+    pendingUpgrades.done(socket)
+    try {
+      if (identity instanceof RoomcastError) throw identity
+      limits.checkCapacity(identity.user)
+    } catch (error) {
+      if (!(error instanceof RoomcastError)) throw error
+      webSockets.refuse(ws, error)
+      return
+    }
+    webSockets.open(ws, socket, identity, handshake)
   }
 }
 
 export default route
-
-/** Lets go of the request and the response, which the socket and the plugin's error listener would keep for its lifetime. */
-function release (ws: WebSocket, socket: Duplex): void {
-  const { _httpMessage: response } = socket as unknown as { _httpMessage?: { detachSocket (socket: Duplex): void } | null }
-  response?.detachSocket(socket)
-  ws.removeAllListeners('error').on('error', ignore)
-}
-
-// What a client does wrong ends its connection with the right code: ws has seen to that.
-function ignore (): void {}
-
-function refuse (ws: WebSocket, reason: CloseReason): void {
-  ws.close(CLOSE_CODES[reason].code, CLOSE_CODES[reason].reason)
-}
-
-function readParameters ({ query }: FastifyRequest): Parameters {
-  const { room, since, origin } = query as Record<string, string | string[] | undefined>
-  const rooms = [...new Set(room === undefined ? [] : [room].flat())]
-  for (const name of rooms) {
-    if (!isRoomName(name)) throw new RoomcastError('invalid_room', ROOM_RULE)
-  }
-  if (origin !== undefined && !isOrigin(origin)) throw new RoomcastError('invalid_request', 'The origin has to be 16–64 of the characters A–Z a–z 0–9 _ -')
-  if (since !== undefined && rooms.length !== 1) throw new RoomcastError('invalid_request', 'since goes with exactly one room')
-  return { rooms, since: since === undefined ? undefined : readPosition(since), origin: origin as string | undefined }
-}
-
-function readPosition (text: string | string[]): Position {
-  const position = typeof text === 'string' ? parsePosition(text) : undefined
-  if (position === undefined) throw new RoomcastError('invalid_request', 'since has to be <epoch>:<offset>')
-  return position
-}

@@ -1,59 +1,68 @@
-import type { Duplex } from 'node:stream'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import fp from 'fastify-plugin'
-import admission from '../plugins/admission.ts'
 import bodies from '../plugins/bodies.ts'
 import broker from '../plugins/broker.ts'
 import config from '../plugins/config.ts'
+import connections from '../plugins/connections.ts'
+import continuity from '../plugins/continuity.ts'
 import cors from '../plugins/cors.ts'
-import entrance from '../plugins/entrance.ts'
 import errors from '../plugins/errors.ts'
+import eventStreams from '../plugins/event-streams.ts'
+import historyReads from '../plugins/history-reads.ts'
 import hub from '../plugins/hub.ts'
 import jwt from '../plugins/jwt.ts'
+import limits from '../plugins/limits.ts'
+import memberships from '../plugins/memberships.ts'
+import noUpgrades from '../plugins/no-upgrades.ts'
 import openapi from '../plugins/openapi.ts'
+import pendingUpgrades from '../plugins/pending-upgrades.ts'
 import presence from '../plugins/presence.ts'
 import rooms from '../plugins/rooms.ts'
 import shutdown from '../plugins/shutdown.ts'
-import upgrades from '../plugins/upgrades.ts'
-import websocket from '../plugins/websocket.ts'
+import websocketServer from '../plugins/websocket-server.ts'
+import webSockets from '../plugins/websockets.ts'
 import health from '../routes/health.ts'
 import notFound from '../routes/not-found.ts'
 import v1 from '../routes/v1/index.ts'
 import ws from '../routes/ws.ts'
 import type { Broker } from './broker/broker.ts'
 import { type Config, InvalidConfig, readConfig } from './config.ts'
+import type { PendingUpgrades } from './connections/pending-upgrades.ts'
+import type { Shutdown } from './hub/drain.ts'
 import type { Hub } from './hub/hub.ts'
 import { serializeError, serializeRequest } from './log.ts'
+import type { Continuity } from './rooms/continuity.ts'
 import type { Rooms } from './rooms/rooms.ts'
-import type { Shutdown } from './shutdown.ts'
 
-export { ERRORS, type ErrorCode, type Problem, RoomcastError } from './errors.ts'
+export { ERRORS, type ErrorCode, RoomcastError } from './errors.ts'
+export type { Problem } from './problem.ts'
 export type { HistoryPage, Occupancy, Published, StoredMessage } from './broker/broker.ts'
-export type { Position } from './protocol/envelope.ts'
+export type { Position } from './protocol/position.ts'
 export type { Content } from './protocol/message.ts'
-export { Grants, type GrantsClaim } from './rooms/grants.ts'
-export type { Identity } from './rooms/identity.ts'
-export type { HistoryOptions, Joined, PublishOptions } from './rooms/rooms.ts'
-export { type Broker, type Config, type Hub, InvalidConfig, readConfig, type Rooms, type Shutdown }
+export type { GrantsClaim } from './auth/grants.ts'
+export type { Caller } from './auth/identity.ts'
+export type { HistoryOptions, ListOptions, PublishOptions, RoomSummary } from './rooms/rooms.ts'
+export { type Broker, type Config, type Continuity, type Hub, InvalidConfig, readConfig, type Rooms, type Shutdown }
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** What can be done with rooms. */
+    /** The rooms as the application uses them; `rooms.as(…)` for a user. */
     rooms: Rooms
     /** The scope that Roomcast lives in, with its parts. */
     roomcast: Roomcast
   }
 }
 
-/** The parts of Roomcast. They are decorators of its own scope, and so out of the way of the application around it. */
+/** The parts of Roomcast. They are decorators of its own scope, and do not meet those of the application around it. */
 export interface Roomcast {
   readonly config: Config
   readonly broker: Broker
   readonly hub: Hub
+  readonly continuity: Continuity
   readonly rooms: Rooms
   readonly shutdown: Shutdown
-  /** Sockets that asked for an upgrade and have not got it yet. */
-  readonly upgrades: ReadonlySet<Duplex>
+  /** Sockets between their request for an upgrade and its end. */
+  readonly pendingUpgrades: PendingUpgrades
 }
 
 export interface RoomcastOptions {
@@ -73,17 +82,23 @@ export interface RoomcastOptions {
  */
 const roomcast: FastifyPluginAsync<RoomcastOptions> = async (app, { prefix = '', config: settings = readConfig(), health: hasHealth = true, docs = true }) => {
   if (settings.keys.length === 0) throw new InvalidConfig(['JWT_SECRET or JWT_PUBLIC_KEY is required'])
-  await app.register(websocket)
+  await app.register(websocketServer)
   await app.register(async (scope) => {
     await scope.register(config, { config: settings })
     await scope.register(jwt)
     await scope.register(broker)
     await scope.register(presence)
     await scope.register(hub)
+    await scope.register(historyReads)
+    await scope.register(continuity)
+    await scope.register(memberships)
     await scope.register(rooms)
+    await scope.register(pendingUpgrades)
     await scope.register(shutdown)
-    await scope.register(admission)
-    await scope.register(entrance)
+    await scope.register(limits)
+    await scope.register(connections)
+    await scope.register(webSockets)
+    await scope.register(eventStreams)
     app.decorate('rooms', scope.rooms)
     app.decorate('roomcast', scope as FastifyInstance & Roomcast)
 
@@ -92,7 +107,7 @@ const roomcast: FastifyPluginAsync<RoomcastOptions> = async (app, { prefix = '',
     await scope.register(cors)
     await scope.register(ws)
     await scope.register(async (plain) => {
-      await plain.register(upgrades)
+      await plain.register(noUpgrades)
       if (docs) await plain.register(openapi)
       if (hasHealth) await plain.register(health)
       await plain.register(v1)

@@ -1,13 +1,16 @@
-import { createPublicKey, type KeyObject, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
-import { Ajv, type ErrorObject } from 'ajv'
+import type { ErrorObject } from 'ajv'
 import { envSchema } from 'env-schema'
 import { type Static, type TSchema, Type } from 'typebox'
+import { Grants } from './auth/grants.ts'
+import { readKeys, type VerificationKey } from './auth/keys.ts'
+import { type AllowedOrigins, readOrigins } from './auth/origins.ts'
 import type { RedisSettings } from './redis/settings.ts'
 import { readRedisUrl, type RedisUrl, withoutPassword } from './redis/url.ts'
-import { Grants } from './rooms/grants.ts'
-import { type PolicyRule, RoomPolicies } from './rooms/policies.ts'
+import type { RoomPolicies } from './rooms/policies.ts'
+import { readPolicies } from './rooms/read-policies.ts'
 
 const list = (description: string, initial = '') => Type.String({ description, default: initial })
 const text = (description: string) => Type.Optional(Type.String({ description, minLength: 1 }))
@@ -65,34 +68,7 @@ const NOT_YET = ['JWKS_URL', 'API_KEYS']
 
 const Environment = Type.Object(ENVIRONMENT)
 
-/** The content of `ROOMS_FILE`. A property that is not known is a slip, and refused. */
-const RoomsFile = Type.Array(Type.Object({
-  pattern: Type.String({ minLength: 1 }),
-  history: Type.Optional(Type.Union([
-    Type.Object({
-      size: Type.Optional(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })),
-      ttlSeconds: Type.Optional(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }))
-    }, { additionalProperties: false }),
-    Type.Literal(false)
-  ])),
-  presence: Type.Optional(Type.Boolean()),
-  publish: Type.Optional(Type.Union([Type.Literal('clients'), Type.Literal('server')]))
-}, { additionalProperties: false }))
 type Settings = Omit<Static<typeof Environment>, 'JWT_ALGORITHMS' | 'ALLOWED_ORIGINS' | 'DEFAULT_GRANTS' | 'TRUST_PROXY' | 'REDIS_URL' | 'REDIS_SENTINELS' | 'REDIS_SENTINEL_NAME' | 'REDIS_CLUSTER' | 'REDIS_DURABLE' | 'ROOMS_FILE' | 'TLS_CERT_FILE' | 'TLS_KEY_FILE'>
-
-/** A key that tokens are verified with, and the algorithms it is pinned to. */
-export interface VerificationKey {
-  name: 'secret' | 'previous' | 'public'
-  /** The secret, or a public key as PEM. */
-  key: string
-  algorithms: Algorithm[]
-}
-
-export type Algorithm = 'HS256' | 'HS384' | 'HS512' | 'RS256' | 'RS384' | 'RS512' | 'PS256' | 'PS384' | 'PS512' | 'ES256' | 'ES384' | 'ES512' | 'EdDSA'
-
-const HS: readonly Algorithm[] = ['HS256', 'HS384', 'HS512']
-const RSA: readonly Algorithm[] = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512']
-const CURVES: Record<string, Algorithm> = { prime256v1: 'ES256', secp384r1: 'ES384', secp521r1: 'ES512' }
 
 /** The settings, read and checked. */
 export interface Config extends Settings {
@@ -102,7 +78,7 @@ export interface Config extends Settings {
   ephemeralSecret: boolean
   defaultGrants: unknown
   /** Normalised; `*` is any. */
-  allowedOrigins: '*' | ReadonlySet<string>
+  allowedOrigins: AllowedOrigins
   /** As Fastify takes it; a number of proxies is a function there. */
   trustProxy: boolean | string[] | ((address: string, hop: number) => boolean)
   tls: { cert: Buffer, key: Buffer } | undefined
@@ -142,7 +118,13 @@ export function readConfig (environment?: Record<string, string | undefined>, { 
   }
 
   const production = given.NODE_ENV === 'production'
-  const keys = readKeys(settings, production, faults)
+  const keys = readKeys({
+    secret: settings.JWT_SECRET,
+    previousSecret: settings.JWT_SECRET_PREVIOUS,
+    publicKey: settings.JWT_PUBLIC_KEY,
+    algorithms: splitList(settings.JWT_ALGORITHMS),
+    production
+  }, faults)
   const ephemeralSecret = standalone && keys.length === 0 && !production && isLoopback(settings.HOST) &&
     settings.JWT_SECRET === undefined && settings.JWT_PUBLIC_KEY === undefined
   if (ephemeralSecret) keys.push({ name: 'secret', key: randomBytes(32).toString('base64url'), algorithms: ['HS256'] })
@@ -160,16 +142,12 @@ export function readConfig (environment?: Record<string, string | undefined>, { 
   const trustProxy = read('TRUST_PROXY', () => readTrustProxy(settings.TRUST_PROXY))
   const tls = read('TLS_CERT_FILE', () => readTls(settings.TLS_CERT_FILE, settings.TLS_KEY_FILE))
   const redis = readRedis(settings, faults)
-  const policies = read('ROOMS_FILE', () => readPolicies(settings))
+  const policies = read('ROOMS_FILE', () => readPolicies(
+    settings.ROOMS_FILE === undefined ? undefined : readFileSync(settings.ROOMS_FILE, 'utf8'),
+    { size: settings.HISTORY_SIZE, ttlSeconds: settings.HISTORY_TTL_SECONDS }
+  ))
   if (faults.length > 0) throw new InvalidConfig(faults)
   return { ...settings, keys, ephemeralSecret, defaultGrants, allowedOrigins: allowedOrigins ?? '*', trustProxy: trustProxy ?? false, tls, policies: policies as RoomPolicies, redis }
-}
-
-/** The one spelling of an origin (RFC 6454, section 6.2): lower case, no default port. Undefined if it is none. */
-export function normaliseOrigin (origin: string): string | undefined {
-  if (!URL.canParse(origin)) return undefined
-  const url = new URL(origin)
-  return url.origin === 'null' || url.pathname !== '/' || url.search !== '' || url.hash !== '' || url.username !== '' ? undefined : url.origin
 }
 
 function readEnvironment (given: Record<string, string | undefined>, faults: string[]): Static<typeof Environment> {
@@ -198,58 +176,6 @@ function readProcessEnvironment (): Record<string, string | undefined> {
   })
 }
 
-function readKeys (settings: Static<typeof Environment>, production: boolean, faults: string[]): VerificationKey[] {
-  const asked = splitList(settings.JWT_ALGORITHMS)
-  const known: readonly string[] = [...HS, ...RSA, ...Object.values(CURVES), 'EdDSA']
-  for (const algorithm of asked) if (!known.includes(algorithm)) faults.push(`JWT_ALGORITHMS has ${algorithm}, which is none of ${known.join(', ')}`)
-
-  const keys: VerificationKey[] = []
-  const add = (name: VerificationKey['name'], variable: string, key: string, usable: readonly Algorithm[], standard: readonly Algorithm[]) => {
-    const algorithms = asked.length === 0 ? standard : usable.filter((algorithm) => asked.includes(algorithm))
-    if (algorithms.length === 0) faults.push(`JWT_ALGORITHMS has none that fits ${variable} (${usable.join(', ')})`)
-    else keys.push({ name, key, algorithms: [...algorithms] })
-  }
-  for (const [name, variable] of [['secret', 'JWT_SECRET'], ['previous', 'JWT_SECRET_PREVIOUS']] as const) {
-    const secret = settings[variable]
-    if (secret === undefined) continue
-    if (production && Buffer.byteLength(secret) < 32) faults.push(`${variable} must have at least 32 bytes in production`)
-    else add(name, variable, secret, HS, ['HS256'])
-  }
-  if (settings.JWT_PUBLIC_KEY !== undefined) {
-    const pem = settings.JWT_PUBLIC_KEY.replaceAll('\\n', '\n')
-    const algorithms = publicKeyAlgorithms(pem)
-    if (algorithms === undefined) faults.push('JWT_PUBLIC_KEY must be an RSA, EC (P-256, P-384, P-521) or Ed25519 public key in PEM')
-    else add('public', 'JWT_PUBLIC_KEY', pem, algorithms, algorithms)
-  }
-  return keys
-}
-
-function publicKeyAlgorithms (pem: string): readonly Algorithm[] | undefined {
-  if (pem.includes('PRIVATE KEY')) return undefined
-  let key: KeyObject
-  try {
-    key = createPublicKey(pem)
-  } catch {
-    return undefined
-  }
-  if (key.asymmetricKeyType === 'rsa') return RSA
-  if (key.asymmetricKeyType === 'ed25519') return ['EdDSA']
-  const curve = CURVES[key.asymmetricKeyDetails?.namedCurve ?? '']
-  return curve === undefined ? undefined : [curve]
-}
-
-function readOrigins (origins: string[]): '*' | Set<string> {
-  if (origins.includes('*')) {
-    if (origins.length > 1) throw new Error('has * and others')
-    return '*'
-  }
-  return new Set(origins.map((origin) => {
-    const normal = normaliseOrigin(origin)
-    if (normal === undefined) throw new Error(`has ${origin}, which is not an origin such as https://app.example.com`)
-    return normal
-  }))
-}
-
 function readTrustProxy (value: string): Config['trustProxy'] {
   if (value === 'true' || value === 'false') return value === 'true'
   if (/^\d+$/.test(value)) return (_address, hop) => hop < Number(value)
@@ -268,25 +194,6 @@ function readTls (cert: string | undefined, key: string | undefined): Config['tl
   if (cert === undefined && key === undefined) return undefined
   if (cert === undefined || key === undefined) throw new Error('and TLS_KEY_FILE go together')
   return { cert: readFileSync(cert), key: readFileSync(key) }
-}
-
-function readPolicies ({ ROOMS_FILE: file, HISTORY_SIZE: size, HISTORY_TTL_SECONDS: ttlSeconds }: Static<typeof Environment>): RoomPolicies {
-  if (file === undefined) return new RoomPolicies({ size, ttlSeconds })
-  const rules: unknown = JSON.parse(readFileSync(file, 'utf8'))
-  const validate = new Ajv({ allErrors: true }).compile<PolicyRule[]>(RoomsFile)
-  if (!validate(rules)) throw new Error(`has ${describeFaults(validate.errors ?? [])}`)
-  return new RoomPolicies({ size, ttlSeconds }, rules)
-}
-
-/** The first fault of each property; the others follow from it. */
-function describeFaults (errors: ErrorObject[]): string {
-  const faults = new Map<string, string>()
-  for (const { instancePath, message, params } of errors) {
-    const property = instancePath.split('/').slice(0, 3).join('/')
-    const what = typeof params.additionalProperty === 'string' ? ` (${params.additionalProperty})` : ''
-    if (!faults.has(property)) faults.set(property, `${instancePath === '' ? 'something that' : instancePath} ${message}${what}`)
-  }
-  return [...faults.values()].join(', ')
 }
 
 function readRedis (settings: Static<typeof Environment>, faults: string[]): RedisSettings | undefined {

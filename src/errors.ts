@@ -51,39 +51,15 @@ export class RoomcastError extends Error {
   }
 }
 
-/** Problem details for HTTP APIs (RFC 9457, section 3), with our `code`, `retryable` and `retryAfterMs` as extensions. */
-export interface Problem {
-  type: string
-  title: string
-  status: number
-  detail: string
-  code: ErrorCode
-  retryable: boolean
-  retryAfterMs?: number
-}
-
-/** The problem document of an error. */
-export function toProblem (error: RoomcastError): Problem {
-  return {
-    type: `urn:roomcast:error:${error.code}`,
-    title: ERRORS[error.code].title,
-    status: error.status,
-    detail: error.message,
-    code: error.code,
-    retryable: error.retryable,
-    ...(error.retryAfterMs !== undefined && { retryAfterMs: error.retryAfterMs })
-  }
-}
-
-/** What a caller may see of anything thrown: our own errors as they are, everything else as `internal` without a word of it. */
+/** The error that a caller may see: a `RoomcastError` as it is, any other error as `internal` without its text. */
 export function toRoomcastError (error: unknown): RoomcastError {
   return error instanceof RoomcastError ? error : new RoomcastError('internal', 'An unexpected error occurred; it has been logged')
 }
 
-/** What a client that is refused while the node goes down should wait, ms: another instance is there by then. */
+/** The wait of a client that is refused during a graceful shutdown, ms: another instance is ready by then. */
 const GOING_DOWN_RETRY_MS = 1_000
 
-/** The refusal of a connection while the node goes down. */
+/** The refusal of a connection during a graceful shutdown. */
 export function goingDown (): RoomcastError {
   return new RoomcastError('draining', 'This instance is going down', GOING_DOWN_RETRY_MS)
 }

@@ -1,12 +1,13 @@
 import type { Writable } from 'node:stream'
 import Fastify, { type FastifyInstance } from 'fastify'
-import { handleError, handleNotFound } from '../plugins/errors.ts'
+import { handleError, handleNotFound } from './problem.ts'
 import roomcast from './app.ts'
 import type { Config } from './config.ts'
-import { RoomcastError, toProblem } from './errors.ts'
+import { RoomcastError } from './errors.ts'
+import { toProblem } from './problem.ts'
 import { serializeError, serializeRequest } from './log.ts'
-import { WebSocketOrRequest } from './other-upgrades.ts'
-import { writeProblem } from './refusal.ts'
+import { WebSocketOrRequest } from './connections/upgrade-request.ts'
+import { writeProblem } from './problem.ts'
 
 /** Proxies keep idle connections for up to a minute; a server that closes earlier makes them answer 502, ms. */
 const KEEP_ALIVE_MS = 75_000

@@ -3,7 +3,7 @@ import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'tap'
-import { type Config, InvalidConfig, normaliseOrigin, readConfig as read } from '../src/config.ts'
+import { type Config, InvalidConfig, readConfig as read } from '../src/config.ts'
 import { call, startService } from './support/service.ts'
 import { SECRET } from './support/token.ts'
 import { connect, refusal } from './support/websocket-client.ts'
@@ -140,11 +140,11 @@ test('a key is pinned to the algorithms that fit it, and JWT_ALGORITHMS leaves s
   t.end()
 })
 
-test('an origin has one spelling, and what is none is refused', (t) => {
-  t.equal(normaliseOrigin('HTTPS://App.Example.COM:443'), 'https://app.example.com')
-  t.equal(normaliseOrigin('http://localhost:5173'), 'http://localhost:5173')
-  for (const origin of ['null', '', 'example.com', 'https://a.example/path', 'https://u@a.example', 'https://a.example?x', 'file:///x', 'data:,x']) t.equal(normaliseOrigin(origin), undefined, origin)
+test('allowed origins are read in their normal form, and other texts are refused', (t) => {
   t.strictSame(readConfig({ ALLOWED_ORIGINS: ' https://A.example , http://b.example:80 ' }).allowedOrigins, new Set(['https://a.example', 'http://b.example']))
+  for (const text of ['null', 'example.com', 'https://a.example/path', 'https://u@a.example', 'https://a.example?x', 'file:///x', 'data:x']) {
+    t.match(faultsOf({ ALLOWED_ORIGINS: text }), /ALLOWED_ORIGINS has .*, which is not an origin/, text)
+  }
   t.match(faultsOf({ ALLOWED_ORIGINS: '*,https://a.example' }), /ALLOWED_ORIGINS has \* and others/)
   t.match(faultsOf({ JWT_COOKIE: 'token' }), /JWT_COOKIE needs ALLOWED_ORIGINS/)
   t.end()

@@ -117,19 +117,19 @@ test('decorators, errors, bodies and hooks of the application stay as they are',
   const seen: string[] = []
   const host = await startHost(t, {
     before: (app) => {
-      for (const name of ['config', 'hub', 'broker', 'shutdown', 'upgrades', 'authentication']) app.decorate(name, `the application's ${name}`)
+      for (const name of ['config', 'hub', 'broker', 'shutdown', 'limits', 'connections', 'continuity', 'memberships', 'authentication']) app.decorate(name, `the application's ${name}`)
       app.decorateRequest('identity', null)
       app.setErrorHandler(async (error: Error, _request, reply) => await reply.code(418).send({ mine: error.message }))
       app.addContentTypeParser('text/plain', { parseAs: 'string' }, (_request, body, done) => { done(null, `mine: ${String(body)}`) })
       app.addHook('onSend', async (request) => { seen.push(request.url) })
     },
     after: (app) => {
-      app.get('/decorators', async () => ['config', 'hub', 'broker', 'shutdown', 'upgrades', 'authentication'].map((name) => app[name as 'prefix']))
+      app.get('/decorators', async () => ['config', 'hub', 'broker', 'shutdown', 'limits', 'connections', 'continuity', 'memberships', 'authentication'].map((name) => app[name as 'prefix']))
       app.get('/throws', async () => { throw new Error('oops') })
       app.post('/body', async ({ body }) => ({ body }))
     }
   })
-  t.strictSame((await call(host, 'GET', '/decorators')).body, ['config', 'hub', 'broker', 'shutdown', 'upgrades', 'authentication'].map((name) => `the application's ${name}`))
+  t.strictSame((await call(host, 'GET', '/decorators')).body, ['config', 'hub', 'broker', 'shutdown', 'limits', 'connections', 'continuity', 'memberships', 'authentication'].map((name) => `the application's ${name}`))
   t.match(await call(host, 'GET', '/throws'), { status: 418, body: { mine: 'oops' } })
   t.match(await call(host, 'POST', '/body', { body: 'text', headers: { 'content-type': 'text/plain' } }), { body: { body: 'mine: text' } })
   t.match(await call(host, 'POST', '/body', { body: '{"a":1}', headers: { 'content-type': 'application/json' } }), { body: { body: { a: 1 } } })
@@ -144,7 +144,7 @@ test('the application publishes by app.rooms, also from plugins that depend on R
   const host = await startHost(t, {
     after: (app) => {
       t.ok(app.rooms, 'at once')
-      app.post('/publish', async () => await app.rooms.publish(app.rooms.server, 'lobby', { kind: 'data', event: 'e', data: { a: 1 } }))
+      app.post('/publish', async () => await app.rooms.publish('lobby', { event: 'e', data: { a: 1 } }))
     }
   })
   const client = await connect(host.realtime)

@@ -45,7 +45,7 @@ test('the package has what it promises and nothing else, and works where it is i
       const app = Fastify()
       await app.register(roomcast, { prefix: '/realtime', config: readConfig({ JWT_SECRET: 'a secret' }) })
       await app.ready()
-      const { position } = await app.rooms.publish(app.rooms.server, 'lobby', { kind: 'text', text: 'hi' })
+      const { position } = await app.rooms.publish('lobby', { text: 'hi' })
       await app.close()
       console.log(JSON.stringify({ offset: position.offset, errors: [typeof InvalidConfig, typeof RoomcastError] }))
     `)
@@ -71,14 +71,14 @@ test('the package has what it promises and nothing else, and works where it is i
       export async function build (): Promise<FastifyInstance> {
         const app = Fastify()
         await app.register(roomcast, options)
-        const content: Content = { kind: 'data', event: 'shipped', data: { id: 1 } }
-        const published: Published = await app.rooms.publish(app.rooms.server, 'lobby', content, { key: 'k' })
+        const content: Content = { event: 'shipped', data: { id: 1 } }
+        const published: Published = await app.rooms.publish('lobby', content, { key: 'k' })
         const offset: number | undefined = published.position?.offset
         if (offset === undefined) throw new RoomcastError('internal')
         const open: number = app.roomcast.hub.connections.size
         if (open > 0) await app.roomcast.shutdown.drain()
         // @ts-expect-error there is no such content
-        await app.rooms.publish(app.rooms.server, 'lobby', { kind: 'none' })
+        await app.rooms.publish('lobby', { kind: 'none' })
         return app
       }
     `)

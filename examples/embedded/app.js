@@ -23,7 +23,7 @@ export async function buildShop (options = {}) {
   // An order is told to everything that its customer has open, on whichever instance.
   app.post('/orders/:id/ship', { onRequest: async (request) => { await request.jwtVerify() } }, async (request) => {
     const { id } = request.params
-    const { position } = await app.rooms.publish(app.rooms.server, `orders:${request.user.sub}`, { kind: 'data', event: 'shipped', data: { id } })
+    const { position } = await app.rooms.publish(`orders:${request.user.sub}`, { event: 'shipped', data: { id } })
     return { id, ...position }
   })
 

@@ -23,7 +23,7 @@ export function readMessage (request: FastifyRequest): Posted {
   if (typeof body === 'string' || Buffer.isBuffer(body)) {
     const { event, exclude } = request.query as { event?: string, exclude?: string }
     const named = event === undefined ? {} : { event }
-    return { content: typeof body === 'string' ? { kind: 'text', text: body, ...named } : { kind: 'binary', bytes: body, ...named }, exclude }
+    return { content: typeof body === 'string' ? { text: body, ...named } : { bytes: body, ...named }, exclude }
   }
   // A request without a body has no content type, and so no schema that it could fail.
   if (body === undefined || body === null) throw new RoomcastError('invalid_request', 'The request has no body')
@@ -36,7 +36,7 @@ export function readJsonMessage (message: JsonMessage): Posted {
   const named = event === undefined ? {} : { event }
   const hasData = Object.hasOwn(message, 'data')
   if (hasData === (text !== undefined)) throw new RoomcastError('invalid_request', 'A message has exactly one of "text" and "data"')
-  if (text !== undefined) return { content: { kind: 'text', text, ...named }, exclude }
+  if (text !== undefined) return { content: { text, ...named }, exclude }
   if (isDeeperThan(data, MAX_JSON_DEPTH)) throw new RoomcastError('too_deep', `data is nested more than ${MAX_JSON_DEPTH} deep`)
-  return { content: { kind: 'data', data, ...named }, exclude }
+  return { content: { data, ...named }, exclude }
 }

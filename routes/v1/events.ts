@@ -3,11 +3,11 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest, FastifySchema } from 'fastify'
 import { Type } from 'typebox'
 import { RoomcastError } from '../../src/errors.ts'
-import { EventStreams } from '../../src/event-streams.ts'
-import type { Position } from '../../src/protocol/envelope.ts'
-import { isAlias, isRoomName, ORIGIN_PATTERN, ROOM_RULE, SUBPROTOCOL } from '../../src/protocol/names.ts'
+import type { Position } from '../../src/protocol/position.ts'
+import { isAlias, isRoomName, ORIGIN_PATTERN, ROOM_RULE } from '../../src/protocol/names.ts'
+import { SUBPROTOCOL } from '../../src/protocol/subprotocol.ts'
 import { NO_POSITION, parsePosition } from '../../src/protocol/position.ts'
-import type { Identity } from '../../src/rooms/identity.ts'
+import type { Identity } from '../../src/auth/identity.ts'
 import { problems, RoomParams } from './schemas.ts'
 
 /** Rooms of one stream: their positions have to fit in a header. */
@@ -32,13 +32,12 @@ const common = {
 
 /** `GET /v1/rooms/:room/events` and `GET /v1/events`: server-sent events. */
 const route: FastifyPluginAsyncTypebox = async (app) => {
-  const { config, hub, entrance, admission } = app
+  const { config, eventStreams, limits } = app
   const { MAX_ROOMS_PER_CONNECTION } = config
-  const streams = new EventStreams({ hub, entrance, onError: (err) => { app.log.error({ err }, 'event stream failed') } })
   const options = {
     exposeHeadRoute: false, // It would open a stream.
     config: { tokenInQuery: true },
-    onRequest: async (request: FastifyRequest) => { await admission.checkRate(request) }
+    onRequest: async (request: FastifyRequest) => { await limits.checkRate(request) }
   }
 
   app.get('/v1/rooms/:room/events', {
@@ -72,19 +71,21 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
   }
 
   function open (request: FastifyRequest, reply: FastifyReply, names: string[], { since, origin, protocol }: { since?: string, origin?: string, protocol?: string }): void {
-    const identity = request.roomcastIdentity as Identity
+    const { roomcastIdentity: identity } = request
     const rooms = [...new Set(names)].sort()
     if (rooms.length > MAX_ROOMS) throw new RoomcastError('invalid_request', `An event stream has at most ${MAX_ROOMS} rooms`)
-    // Who speaks our protocol is told of each room by itself.
+    // A client of our protocol gets an answer for each room.
     if (protocol === undefined) checkRooms(identity, rooms.filter((room) => !isAlias(room)))
     const positions = readPositions(request, rooms, since)
-    // Of neither of these it would be told when the client is gone.
+    // Neither of these would tell when the client disconnects.
     if (reply.raw.socket === null) throw new RoomcastError('invalid_request', 'An event stream cannot wait for the answer to another request')
     if (reply.raw.destroyed) {
       void reply.hijack()
       return
     }
-    admission.checkStream(request, reply, identity.user)
+    limits.checkCapacity(identity.user)
+    limits.checkOrigin(request.headers.origin)
+    limits.countAddress(() => request.ip, reply.raw)
 
     const headers = {
       ...reply.getHeaders() as OutgoingHttpHeaders, // Of CORS, among others.
@@ -96,7 +97,7 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
     void reply.hijack()
     reply.raw.writeHead(200, headers)
     reply.raw.flushHeaders()
-    streams.open(reply.raw, identity, { rooms, since: positions, origin, welcome: protocol !== undefined })
+    eventStreams.open(reply.raw, identity, { rooms, since: positions, origin, welcome: protocol !== undefined })
   }
 }
 

@@ -1,10 +1,24 @@
-import type { FastifyPluginAsync } from 'fastify'
+import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
+import type { Credentials } from '../../src/auth/authentication.ts'
+import type { Identity } from '../../src/auth/identity.ts'
+import { readProtocols } from '../../src/protocol/subprotocol.ts'
 import broadcast from './broadcast.ts'
 import events from './events.ts'
 import messages from './messages.ts'
 import rooms from './rooms/index.ts'
 import roomMessages from './rooms/messages.ts'
 import userMessages from './users/messages.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The caller of a REST route. The application is unlikely to use this name. */
+    roomcastIdentity: Identity
+  }
+  interface FastifyContextConfig {
+    /** Whether `?token=` is accepted: a browser's `EventSource` cannot set headers. */
+    tokenInQuery?: boolean
+  }
+}
 
 /** `/v1`: the REST API. Every route needs a token. */
 const routes: FastifyPluginAsync = async (app) => {
@@ -13,8 +27,10 @@ const routes: FastifyPluginAsync = async (app) => {
     // 0 turns the limit off; Fastify wants a number.
     route.bodyLimit ??= MAX_MESSAGE_BYTES > 0 ? MAX_MESSAGE_BYTES : Number.MAX_SAFE_INTEGER
   })
-  app.addHook('onRequest', async (request, reply) => {
-    await app.authentication.required(request, reply)
+  app.decorateRequest('roomcastIdentity')
+  app.addHook('onRequest', (request, _reply, done) => {
+    request.roomcastIdentity = app.authentication.identify(credentialsOf(request))
+    done()
   })
   await app.register(roomMessages)
   await app.register(messages)
@@ -25,3 +41,14 @@ const routes: FastifyPluginAsync = async (app) => {
 }
 
 export default routes
+
+function credentialsOf ({ raw: { method = 'GET', rawHeaders, headers }, query, routeOptions }: FastifyRequest): Credentials {
+  return {
+    method,
+    origin: headers.origin,
+    rawHeaders,
+    protocols: readProtocols(headers['sec-websocket-protocol']),
+    query: routeOptions.config.tokenInQuery === true ? (query as { token?: string | string[] }).token : undefined,
+    cookie: headers.cookie
+  }
+}

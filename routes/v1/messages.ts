@@ -1,10 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Ajv } from 'ajv'
 import { type Static, Type } from 'typebox'
-import { type Problem, RoomcastError, toProblem, toRoomcastError } from '../../src/errors.ts'
+import { RoomcastError, toRoomcastError } from '../../src/errors.ts'
+import { type Problem, toProblem } from '../../src/problem.ts'
 import { Key } from '../../src/protocol/frames.ts'
 import { isRoomName, ROOM_RULE } from '../../src/protocol/names.ts'
-import type { Identity } from '../../src/rooms/identity.ts'
 import { readJsonMessage, type Posted } from './content.ts'
 import { toPublishedBody } from './publishing.ts'
 import { JsonMessage, ProblemSchema, problems, PublishedSchema, Room } from './schemas.ts'
@@ -50,12 +50,12 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
     }
   }, async (request, reply) => {
     const { messages } = request.body
-    const identity = request.roomcastIdentity as Identity
+    const rooms = app.rooms.as(request.roomcastIdentity)
     const results = await Promise.all(messages.map(async (message): Promise<Result> => {
       try {
         const { room, key, posted } = readItem(message, MAX_MESSAGE_BYTES)
         // No await before this one: the publishes are made in the order of the items.
-        const published = await app.rooms.publish(identity, room, posted.content, { key, exclude: posted.exclude })
+        const published = await rooms.publish(room, posted.content, { key, exclude: posted.exclude })
         return { ...toPublishedBody(room, published), ...(published.replayed && { replayed: true }) }
       } catch (error) {
         if (!(error instanceof RoomcastError)) request.log.error({ err: error }, 'publish failed')
@@ -79,14 +79,14 @@ function readItem (item: unknown, maxBytes: number): { room: string, key: string
   let posted: Posted
   if (base64 === undefined) posted = readJsonMessage({ ...json, ...(event !== undefined && { event }), ...(exclude !== undefined && { exclude }) })
   else if (json.text !== undefined || Object.hasOwn(json, 'data')) throw new RoomcastError('invalid_request', 'A message has exactly one of "text", "data" and "base64"')
-  else posted = { content: { kind: 'binary', bytes: decodeBase64(base64), ...(event !== undefined && { event }) }, exclude }
+  else posted = { content: { bytes: decodeBase64(base64), ...(event !== undefined && { event }) }, exclude }
   if (maxBytes > 0 && sizeOf(posted) > maxBytes) throw new RoomcastError('message_too_large', `A message may have ${maxBytes} bytes`)
   return { room: json.room, key, posted }
 }
 
 function sizeOf ({ content }: Posted): number {
-  if (content.kind === 'binary') return content.bytes.length
-  return Buffer.byteLength(content.kind === 'text' ? content.text : JSON.stringify(content.data))
+  if (content.bytes !== undefined) return content.bytes.length
+  return Buffer.byteLength(content.text ?? JSON.stringify(content.data))
 }
 
 function decodeBase64 (text: string): Buffer {

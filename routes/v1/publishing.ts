@@ -1,7 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Static } from 'typebox'
 import type { Published } from '../../src/broker/broker.ts'
-import type { Identity } from '../../src/rooms/identity.ts'
 import type { Rooms } from '../../src/rooms/rooms.ts'
 import { readMessage } from './content.ts'
 import type { PublishedSchema } from './schemas.ts'
@@ -15,7 +14,7 @@ export function toPublishedBody (room: string, { position, time, audience }: Pub
 export async function publishRequest (rooms: Rooms, room: string, request: FastifyRequest, reply: FastifyReply): Promise<Static<typeof PublishedSchema>> {
   const { content, exclude } = readMessage(request)
   const key = request.headers['idempotency-key'] as string | undefined
-  const published = await rooms.publish(request.roomcastIdentity as Identity, room, content, { key, exclude })
+  const published = await rooms.as(request.roomcastIdentity).publish(room, content, { key, exclude })
   // draft-ietf-httpapi-idempotency-key-header leaves it open how a replay is told; this name is what others use.
   if (published.replayed) void reply.header('idempotent-replayed', 'true')
   void reply.code(201)

@@ -1,4 +1,5 @@
-import type { Envelope, NoticeEnvelope, Position } from '../protocol/envelope.ts'
+import type { Envelope, NoticeEnvelope } from '../protocol/envelope.ts'
+import type { Position } from '../protocol/position.ts'
 import type { EncodedContent } from '../protocol/message.ts'
 
 /** What is put into a room. */

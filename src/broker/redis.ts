@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { RoomcastError } from '../errors.ts'
-import type { Envelope, NoticeEnvelope, Position } from '../protocol/envelope.ts'
+import type { Envelope, NoticeEnvelope } from '../protocol/envelope.ts'
+import type { Position } from '../protocol/position.ts'
 import { RedisKeys } from '../redis/keys.ts'
 import { HEARTBEAT, RedisNodes } from '../redis/nodes.ts'
 import type { Argument, Script } from '../redis/request.ts'

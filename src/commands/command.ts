@@ -1,15 +1,18 @@
+import type { Identity } from '../auth/identity.ts'
 import { RoomcastError } from '../errors.ts'
 import type { Connection } from '../hub/connection.ts'
-import type { Membership } from '../hub/room.ts'
+import type { Membership } from '../hub/members.ts'
 import { isAutomatic, USER_ALIAS, userRoom } from '../protocol/names.ts'
-import type { Identity } from '../rooms/identity.ts'
+import type { Memberships } from '../rooms/membership.ts'
 import type { Rooms } from '../rooms/rooms.ts'
 
-/** What a command works with. */
+/** The parts that a command works with. */
 export interface CommandContext {
   readonly connection: Connection
   readonly identity: Identity
+  /** The rooms as the connection's user may use them. */
   readonly rooms: Rooms
+  readonly memberships: Memberships
 }
 
 /** Handles one type of client frame: sends its answers itself, and throws `RoomcastError` for a refusal. */
@@ -18,13 +21,13 @@ export type Handle<Frame> = (context: CommandContext, frame: Frame, bytes?: Buff
 /** A type of client frame. */
 export interface Command<Frame> {
   handle: Handle<Frame>
-  /** Which allowance it draws on. */
+  /** The allowance that the frame is charged to. */
   allowance: 'messages' | 'control'
   /** Whether the frames behind it wait until it is done. */
   holds: boolean
 }
 
-/** The room that frames without one are for: the latest joined of the rooms still joined. */
+/** The room of a frame that names none: the most recently joined room that the connection is still in. */
 export function latestRoom (connection: Connection): string {
   let latest: string | undefined
   for (const name of connection.memberships.keys()) if (!isAutomatic(name)) latest = name
@@ -32,7 +35,7 @@ export function latestRoom (connection: Connection): string {
   return latest
 }
 
-/** What a connection's frames call a room, looked up among its memberships. */
+/** The membership in a room, by the name that the client's frames use. */
 export function membershipIn (connection: Connection, name: string): Membership | undefined {
   return connection.memberships.get(name === USER_ALIAS ? userRoom(connection.user) : name)
 }

@@ -5,8 +5,8 @@ import { type Command, membershipIn } from './command.ts'
 export const history: Command<ClientFrames['history']> = {
   allowance: 'messages',
   holds: false,
-  async handle ({ connection, identity, rooms }, { room: name, id, after, before, epoch, limit }) {
-    const { room, page } = await rooms.history(identity, name, { after, before, epoch, limit, connection })
+  async handle ({ connection, rooms }, { room: name, id, after, before, epoch, limit }) {
+    const { room, page } = await rooms.history(name, { after, before, epoch, limit, connection })
     const { position, recovered, messages, next } = page
     const head = JSON.stringify({ type: 'history', id, room, ...position, recovered, next })
     const list = messages.map((message) => encodeHistoryMessage(room, message)).join()

@@ -1,21 +1,22 @@
-import { type ErrorCode, ERRORS, RoomcastError, toRoomcastError } from '../errors.ts'
+import { RoomcastError, toRoomcastError } from '../errors.ts'
 import type { Connection } from '../hub/connection.ts'
 import { decodeFrame } from '../protocol/codec.ts'
 import type { ClientFrame, ClientFrames, FrameId } from '../protocol/frames.ts'
-import type { Identity } from '../rooms/identity.ts'
+import type { Identity } from '../auth/identity.ts'
+import type { Memberships } from '../rooms/membership.ts'
 import type { Rooms } from '../rooms/rooms.ts'
 import { Allowance } from './allowance.ts'
 import type { Command, CommandContext } from './command.ts'
 import { COMMANDS } from './index.ts'
 
-/** Frames that may wait or be under way before no more are read from the socket. */
+/** Frames that may wait or be in progress before the socket is paused. */
 const MAX_WAITING = 64
-/** This many texts in a row that are not JSON objects end the connection. */
+/** This many texts in a row that are not JSON objects close the connection. */
 const MAX_MALFORMED = 10
-/** Joins and pings may come this much more often than messages: a client that comes back joins all its rooms at once. */
+/** Joins and pings may arrive this many times as often as messages: a client that reconnects joins all its rooms at once. */
 const CONTROL_FACTOR = 10
 
-/** Where frames come from. */
+/** The socket that frames are read from. */
 export interface Source {
   pause (): void
   resume (): void
@@ -25,11 +26,12 @@ export interface InboxOptions {
   connection: Connection
   identity: Identity
   rooms: Rooms
+  memberships: Memberships
   source: Source
   /** Messages a second; 0 is no limit. */
   messageRate: number
   messageBurst: number
-  /** Told what is our fault. */
+  /** Receives internal errors. */
   onError: (error: unknown) => void
 }
 
@@ -39,25 +41,26 @@ interface Item {
   bytes: Buffer | undefined
 }
 
-/** A publish whose binary frame comes next. A refused one has no frame: its payload is thrown away. */
+/** A publish whose binary frame comes next. A refused one has no frame: its payload is dropped. */
 interface Announced {
   frame: ClientFrames['publish'] | undefined
 }
 
 /**
- * What one client sends, handled in the order in which it arrives. A frame that holds makes the ones behind it
- * wait; when too many wait, the socket is not read.
+ * The frames of one client, handled in the order of their arrival. A frame that holds makes the frames behind it
+ * wait; while too many wait, the socket is paused.
  */
 export class Inbox implements CommandContext {
   readonly connection: Connection
   readonly identity: Identity
   readonly rooms: Rooms
+  readonly memberships: Memberships
   readonly #source: Source
   readonly #onError: (error: unknown) => void
   readonly #allowances: Record<Command<never>['allowance'], Allowance>
   readonly #waiting: Item[] = []
-  /** Frames under way that hold nothing up. */
-  #underWay = 0
+  /** Frames in progress that hold no other frame. */
+  #inProgress = 0
   #held = false
   #paused = false
   #announced: Announced | undefined
@@ -67,6 +70,7 @@ export class Inbox implements CommandContext {
     this.connection = options.connection
     this.identity = options.identity
     this.rooms = options.rooms
+    this.memberships = options.memberships
     this.#source = options.source
     this.#onError = options.onError
     this.#allowances = {
@@ -84,12 +88,12 @@ export class Inbox implements CommandContext {
     else this.#receiveText(data.toString())
   }
 
-  /** Takes a ping or a pong of the protocol, which draw on the same allowance as ours. */
-  sign (): void {
+  /** Receives a ping or a pong of WebSocket, which is charged like a `ping` frame. */
+  heartbeat (): void {
     if (this.#allowances.control.take() === 'abused') this.connection.close('rateLimited')
   }
 
-  /** Lets nothing through until the work is done; its failure is told to the client. */
+  /** Holds the frames behind some work until it is done; the client is told about its failure. */
   hold (work: Promise<void>, id?: FrameId): void {
     this.#held = true
     const release = () => {
@@ -102,17 +106,12 @@ export class Inbox implements CommandContext {
     })
   }
 
-  /** A refusal that the client is told of. */
-  refuse (code: ErrorCode, text: string, id: FrameId | undefined, retryAfterMs?: number): void {
-    this.connection.send({ type: 'error', code, text, retryable: ERRORS[code].retryable, retryAfterMs, id })
-  }
-
   #receiveText (json: string): void {
     const decoded = decodeFrame(json)
     if (!decoded.ok) {
       if (decoded.announcesBinary) this.#announced = { frame: undefined }
       if (!this.#allow('messages', decoded.id)) return
-      this.refuse(decoded.code, decoded.text, decoded.id)
+      this.connection.sendError({ code: decoded.code, message: decoded.text, retryAfterMs: undefined }, decoded.id)
       this.#malformed = decoded.malformed ? this.#malformed + 1 : 0
       if (this.#malformed >= MAX_MALFORMED) this.connection.close('protocolError')
       return
@@ -140,14 +139,14 @@ export class Inbox implements CommandContext {
     const outcome = allowance.take()
     if (outcome === 'granted') return true
     if (outcome === 'abused') this.connection.close('rateLimited')
-    else this.refuse('rate_limited', 'Too many frames', id, allowance.retryAfterMs)
+    else this.connection.sendError({ code: 'rate_limited', message: 'Too many frames', retryAfterMs: allowance.retryAfterMs }, id)
     return false
   }
 
   #take (item: Item): void {
     if (this.#held) this.#waiting.push(item)
     else this.#handle(item)
-    if (!this.#paused && this.#waiting.length + this.#underWay >= MAX_WAITING) {
+    if (!this.#paused && this.#waiting.length + this.#inProgress >= MAX_WAITING) {
       this.#paused = true
       this.#source.pause()
     }
@@ -160,7 +159,7 @@ export class Inbox implements CommandContext {
       this.hold(work, frame.id)
       return
     }
-    this.#underWay++
+    this.#inProgress++
     work.then(this.#onDone, (error: unknown) => {
       this.#fail(error, frame.id)
       this.#onDone()
@@ -168,7 +167,7 @@ export class Inbox implements CommandContext {
   }
 
   readonly #onDone = (): void => {
-    this.#underWay--
+    this.#inProgress--
     this.#resume()
   }
 
@@ -178,14 +177,13 @@ export class Inbox implements CommandContext {
   }
 
   #resume (): void {
-    if (!this.#paused || this.#waiting.length + this.#underWay > MAX_WAITING / 2) return
+    if (!this.#paused || this.#waiting.length + this.#inProgress > MAX_WAITING / 2) return
     this.#paused = false
     this.#source.resume()
   }
 
   #fail (error: unknown, id: FrameId | undefined): void {
     if (!(error instanceof RoomcastError)) this.#onError(error)
-    const { code, message, retryAfterMs } = toRoomcastError(error)
-    this.refuse(code, message, id, retryAfterMs)
+    this.connection.sendError(toRoomcastError(error), id)
   }
 }

@@ -4,7 +4,7 @@ import type { Command } from './command.ts'
 export const leave: Command<ClientFrames['leave']> = {
   allowance: 'control',
   holds: true,
-  async handle ({ connection, identity, rooms }, { room, id }) {
-    await rooms.leave(connection, identity, room, (room) => { connection.send({ type: 'left', room, id }) })
+  async handle ({ connection, identity, memberships }, { room, id }) {
+    await memberships.leave(connection, identity, room, (room) => { connection.send({ type: 'left', room, id }) })
   }
 }

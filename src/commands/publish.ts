@@ -9,8 +9,8 @@ export const publish: Command<ClientFrames['publish']> = {
   async handle (context, frame, bytes) {
     const { event, key, echo, id } = frame
     let content: Content
-    if (bytes !== undefined) content = { kind: 'binary', bytes, event }
-    else if ('data' in frame) content = { kind: 'data', data: frame.data, event }
+    if (bytes !== undefined) content = { bytes, event }
+    else if ('data' in frame) content = { data: frame.data, event }
     else throw new RoomcastError('invalid_frame', 'Invalid publish frame: it needs "data", or "binary" and a binary frame behind it')
     if (bytes !== undefined && 'data' in frame) throw new RoomcastError('invalid_frame', 'Invalid publish frame: it has both "data" and "binary"')
     await send(context, frame.room, content, { key, echo, id })
@@ -21,7 +21,7 @@ export const chat: Command<ClientFrames['chat']> = {
   allowance: 'messages',
   holds: false,
   async handle (context, { room, text, id }) {
-    await send(context, room, { kind: 'text', text }, { id })
+    await send(context, room, { text }, { id })
   }
 }
 
@@ -32,9 +32,9 @@ interface SendOptions {
 }
 
 /** Publishes, and acknowledges a frame that has an id: behind the message itself, where the sender gets it. */
-async function send ({ connection, identity, rooms }: CommandContext, room: string | undefined, content: Content, { id, key, echo }: SendOptions): Promise<void> {
+async function send ({ connection, rooms }: CommandContext, room: string | undefined, content: Content, { id, key, echo }: SendOptions): Promise<void> {
   const name = room ?? latestRoom(connection)
-  const published = await rooms.publish(identity, name, content, {
+  const published = await rooms.publish(name, content, {
     key,
     exclude: echo === false ? connection.origin : undefined,
     connection

@@ -1,9 +1,10 @@
+import { ERRORS, type RoomcastError } from '../errors.ts'
 import type { CloseReason } from '../protocol/close-codes.ts'
 import { encodeFrame } from '../protocol/codec.ts'
-import type { ServerFrame } from '../protocol/frames.ts'
+import type { FrameId, ServerFrame } from '../protocol/frames.ts'
 import type { Batch } from '../transport/batch.ts'
 import type { Transport } from '../transport/transport.ts'
-import type { Membership } from './room.ts'
+import type { Membership } from './members.ts'
 
 /** A slow consumer gets this long to take its close frame, ms; behind a full queue it rarely does. */
 const SLOW_CONSUMER_GRACE_MS = 2_000
@@ -79,6 +80,11 @@ export class Connection {
   /** Sends a frame that concerns no room. Frames about a room go through `Room.run`, in its order. */
   send (frame: ServerFrame): void {
     this.sendJson(frame.type, encodeFrame(frame))
+  }
+
+  /** Sends the refusal of a frame, or of a room of the URL. */
+  sendError ({ code, message, retryAfterMs }: Pick<RoomcastError, 'code' | 'message' | 'retryAfterMs'>, id?: FrameId): void {
+    this.send({ type: 'error', code, text: message, retryable: ERRORS[code].retryable, retryAfterMs, id })
   }
 
   /** The same with a frame that is JSON already. */

@@ -2,18 +2,28 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Connection } from './connection.ts'
 import type { Hub } from './hub.ts'
 
-/** How often some of the connections are closed during the window, ms. */
+/** Time between steps of the drain, ms; each step closes a part of the connections. */
 const STEP_MS = 50
-/** Clients come back after half a second and up to this long, ms, each at its own time. */
+/** Clients reconnect after this time and up to the spread later, ms, each at its own time. */
 const RETURN_MIN_MS = 500
 const RETURN_SPREAD_MS = 2_000
 
+/** The graceful shutdown of the service. */
+export interface Shutdown {
+  /** Whether load balancers should send no more traffic. */
+  readonly leaving: boolean
+  /** Whether new connections are refused. */
+  readonly draining: boolean
+  /** Closes the connections gradually, over `DRAIN_WINDOW_MS`; the application's `close()` follows. */
+  drain: () => Promise<void>
+}
+
 /**
- * Tells every connection of the node that the server goes down, and closes them evenly over a window. Resolves when
- * all sockets are gone, the last ones by force.
+ * Tells every connection of the instance about the shutdown, and closes the connections evenly over a window. Resolves when
+ * all sockets are closed, the last ones by force.
  *
- * @param windowMs time over which they are closed
- * @param graceMs after the window, time for clients to answer their close frame
+ * @param windowMs time over which connections are closed
+ * @param graceMs time after the window for clients to answer their close frame
  */
 export async function drain (hub: Hub, windowMs: number, graceMs: number): Promise<void> {
   const connections = [...hub.connections]
@@ -22,7 +32,7 @@ export async function drain (hub: Hub, windowMs: number, graceMs: number): Promi
     connection.send({ type: 'shutdown', text: 'Server restarting', retryAfterMs: Math.round(RETURN_MIN_MS + Math.random() * spread) })
   }
   await closeEvenly(connections, windowMs)
-  for (const connection of hub.connections) connection.close('goingDown') // Who came meanwhile.
+  for (const connection of hub.connections) connection.close('goingDown') // Connections opened meanwhile.
   await Promise.race([hub.emptied(), sleep(graceMs, undefined, { ref: false })])
   for (const connection of hub.connections) connection.terminate()
 }

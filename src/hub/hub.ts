@@ -1,14 +1,15 @@
+import { Backlog } from './backlog.ts'
 import type { Connection } from './connection.ts'
-import { type Backlog, Room } from './room.ts'
+import { Room, type RoomHost } from './room.ts'
 
 /**
- * Deliveries that one turn of the event loop makes, about 8 ms: heartbeats, new connections and publishes are
- * served between turns, and what is delivered meanwhile joins the next batch.
+ * Deliveries in one turn of the event loop, about 8 ms: heartbeats, new connections and publishes are
+ * served between turns, and messages that are delivered meanwhile join the next batch.
  */
 const TURN_BUDGET = 2048
 
 /**
- * This node's connections and the rooms they are in. Envelopes go to their rooms; frames leave at the end of
+ * This instance's connections and their rooms. Envelopes go to their rooms; frames leave at the end of
  * the event-loop turn, so that messages of one turn leave together. It does no I/O of its own.
  */
 export class Hub {
@@ -16,21 +17,30 @@ export class Hub {
   readonly connections = new Set<Connection>()
   /** Counts the heartbeat's sweeps. */
   tick = 0
-  /** What was delivered to this node and waits for its turn. */
-  readonly backlog: Backlog = { bytes: 0 }
+  readonly backlog = new Backlog()
   readonly #rooms = new Map<string, Room>()
   /** Open connections by user. */
   readonly #users = new Map<string, number>()
-  readonly #schedule = this.#enqueue.bind(this)
+  readonly #host: RoomHost
   readonly #turn = this.#takeTurn.bind(this)
   /** Rooms with something in their queue, in the order of their turns. */
   #due: Room[] = []
   readonly #isDue = new Set<Room>()
-  /** Who waits for the last connection to go. */
+  /** Resolved when the last connection is gone. */
   readonly #waiting: (() => void)[] = []
+  #onDropped: (room: Room) => void = () => {}
   #scheduled = false
   #slot = 0
 
+  constructor () {
+    this.#host = {
+      backlog: this.backlog,
+      schedule: (room) => { this.#enqueue(room) },
+      onIdle: (room) => { this.#drop(room) }
+    }
+  }
+
+  /** Adds a connection that has just been opened. */
   add (connection: Connection): void {
     connection.heard = this.tick
     connection.slot = this.#slot++
@@ -52,31 +62,37 @@ export class Hub {
     if (this.connections.size > 0) await new Promise<void>((resolve) => { this.#waiting.push(resolve) })
   }
 
-  /** How many connections a user has on this node. */
+  /** The number of a user's connections on this instance. */
   connectionsOf (user: string): number {
     return this.#users.get(user) ?? 0
   }
 
-  /** A room that has members, or joins under way. */
+  /** A room that has members or is held. */
   room (name: string): Room | undefined {
     return this.#rooms.get(name)
   }
 
-  /** The room's own, made if need be. */
+  /** Makes a room. Hold it at once: a room without members and holds is dropped. */
   open (name: string): Room {
-    const room = new Room(name, this.#schedule, this.backlog)
+    const room = new Room(name, this.#host)
     this.#rooms.set(name, room)
     return room
   }
 
-  /** Drops a room without members; says whether it was. */
-  drop (room: Room): boolean {
-    if (room.size > 0 || room.joining > 0 || this.#rooms.get(room.name) !== room) return false
-    return this.#rooms.delete(room.name)
+  /** Calls a listener for each room that is dropped, because it has neither members nor holds any more. */
+  whenDropped (listener: (room: Room) => void): void {
+    this.#onDropped = listener
   }
 
+  /** The number of rooms that have members or are held. */
   get roomCount (): number {
     return this.#rooms.size
+  }
+
+  #drop (room: Room): void {
+    if (this.#rooms.get(room.name) !== room) return
+    this.#rooms.delete(room.name)
+    this.#onDropped(room)
   }
 
   #enqueue (room: Room): void {
@@ -94,13 +110,14 @@ export class Hub {
     this.#due = []
     let budget = TURN_BUDGET
     let at = 0
-    for (; at < due.length && budget > 0; at++) {
-      const room = due[at] as Room
+    for (; budget > 0; at++) {
+      const room = due[at]
+      if (room === undefined) break
       budget -= room.advance(budget)
       this.#isDue.delete(room)
       if (room.waiting) this.#enqueue(room)
     }
-    // Who had no turn comes before who had one.
+    // Rooms without a turn come before rooms that had one.
     if (at < due.length) {
       this.#due = due.slice(at).concat(this.#due)
       if (!this.#scheduled) {

@@ -1,117 +1,135 @@
+import type { MessageEnvelope, NoticeEnvelope } from '../protocol/envelope.ts'
 import { roomLabel } from '../protocol/names.ts'
-import type { MessageEnvelope, NoticeEnvelope, Position } from '../protocol/envelope.ts'
-import type { EncodedContent, Placed } from '../protocol/message.ts'
+import type { Position } from '../protocol/position.ts'
 import { Batch, RoomFrame } from '../transport/batch.ts'
+import type { Backlog } from './backlog.ts'
 import type { Connection } from './connection.ts'
+import { Members, type Membership } from './members.ts'
+import { type Delivered, ReplayBuffer } from './replay-buffer.ts'
 
-/** A batch is closed at this size, bytes: what is written to a member at once. */
+/** A batch is closed at this size, bytes: one write to a member. */
 const BATCH_BYTES = 256 * 1024
-/** A delivery of this many bytes costs a turn as much again as a small one: copying it into the kernel is what takes the time. */
+/** A delivery of this many bytes costs a turn as much again as a small one: the copy into the kernel dominates. */
 const COST_BYTES = 8 * 1024
-
-/** The latest messages are recalled up to these bounds, while somebody needs them. */
-const RECALLED_MESSAGES = 300
-const RECALLED_BYTES = 512 * 1024
-
-/** A message that was delivered to a room. */
-export interface Delivered {
-  offset: number
-  frame: RoomFrame
-  /** The origin whose connections did not get it. */
-  exclude: string | undefined
-}
-
-/** A connection in a room. */
-export interface Membership {
-  readonly room: Room
-  readonly connection: Connection
-  /** What the member may do here, as bits; the hub only keeps it. */
-  readonly actions: number
-  /** Where it stands among the members. */
-  index: number
-}
 
 /** Frames that were delivered in one turn of the event loop and leave together. */
 interface Gathered {
   frames: RoomFrame[]
   bytes: number
-  /** Origins and users some of its frames are not for; and for which frames that holds. */
+  /** Origins and users that do not receive some of the frames, with the indexes of those frames. */
   exceptions?: Map<string, Set<number>>
-  /** The room's position when the batch is out. */
+  /** The room's position once the batch is written. */
   position: Position | undefined
-  /** To be run when it is out. */
+  /** Steps to run once the batch is written. */
   after?: (() => void)[]
 }
 
 type Step = Gathered | (() => void)
 
-/** Bytes that wait for their turn, in all rooms of the node. */
-export interface Backlog {
-  bytes: number
+/** The hub, as a room sees it. */
+export interface RoomHost {
+  readonly backlog: Backlog
+  /** Asks for a turn: the room has something in its queue. */
+  schedule (room: Room): void
+  /** The room has neither members nor holds any more. */
+  onIdle (room: Room): void
 }
 
 /**
- * The members that a room has on this node, and what is on its way to them.
+ * A room on this instance: its members, and the frames on their way to them.
  *
- * One queue holds what happens to them, in order: batches of frames, and steps that change the membership or
- * answer one member about the room. A batch for a big room is written over several turns; while it is, removals
- * leave a hole and everything else waits behind it. So nobody sees a message twice, or a newer one first.
+ * One queue keeps the order of all that happens to the members: batches of frames, and steps that change the membership or
+ * answer one member about the room. A batch for a big room is written over several turns; meanwhile a removal leaves a free
+ * slot, and the rest of the queue waits. So no member receives a message twice, or a newer one first.
  */
 export class Room {
   readonly name: string
   /** The room's name in frames. */
   readonly label: string
-  /** Joins under way: the room is not dropped while there are any. */
-  joining = 0
-  /** Resolves when the broker has confirmed the subscription; undefined from then on. */
-  opening: Promise<void> | undefined
-  readonly #schedule: (room: Room) => void
-  readonly #backlog: Backlog
-  readonly #members: (Membership | undefined)[] = []
+  readonly #host: RoomHost
+  readonly #members = new Members()
+  readonly #replay = new ReplayBuffer()
   readonly #queue: Step[] = []
-  #size = 0
-  /** How many want the latest messages to be recalled, and those messages. */
-  #recalling = 0
-  #recalled: Delivered[] = []
-  #recalledBytes = 0
+  #holds = 0
+  #opening: Promise<void> | undefined
   /** Of the latest message delivered to the room. */
   #taken: Position | undefined
   /** Of the latest message written to the members. */
   #written: Position | undefined
-  /** The batch being written, and the member it goes to next. */
+  /** The batch being written, and the slot of the next member. */
   #batch: Batch | undefined
   #next = 0
 
-  constructor (name: string, schedule: (room: Room) => void, backlog: Backlog) {
+  constructor (name: string, host: RoomHost) {
     this.name = name
     this.label = roomLabel(name)
-    this.#schedule = schedule
-    this.#backlog = backlog
+    this.#host = host
   }
 
-  /** Connections in the room, on this node. */
+  /** Connections in the room, on this instance. */
   get size (): number {
-    return this.#size
+    return this.#members.size
   }
 
-  /** What the members have been sent so far; undefined in rooms without history. */
+  /** How many callers hold the room. */
+  get holds (): number {
+    return this.#holds
+  }
+
+  /** Resolves when the broker has confirmed the subscription; undefined from then on. */
+  get opening (): Promise<void> | undefined {
+    return this.#opening
+  }
+
+  /** The position up to which the members have been sent the messages; undefined in rooms without history. */
   get position (): Position | undefined {
     return this.#written
   }
 
-  /** Of the latest message that was delivered to the room; undefined until there was one, or a position was adopted. */
+  /** The position of the latest message delivered to the room; undefined before the first one, unless a position was adopted. */
   get delivered (): Position | undefined {
     return this.#taken
   }
 
-  /** Takes over the position that was read after the subscription was confirmed. */
+  /** Whether something is in the queue. */
+  get waiting (): boolean {
+    return this.#queue.length > 0
+  }
+
+  /** The messages recorded since `record`; see `ReplayBuffer`. */
+  get recorded (): readonly Delivered[] {
+    return this.#replay.messages
+  }
+
+  /** Keeps the room although it has no members, until the returned function is called. */
+  hold (): () => void {
+    this.#holds++
+    return () => {
+      this.#holds--
+      this.#checkIdle()
+    }
+  }
+
+  /**
+   * Opens the room with its subscription.
+   *
+   * @param subscription resolves with the position read after the broker has confirmed the subscription
+   */
+  open (subscription: Promise<Position | undefined>): void {
+    this.#opening = subscription.then((position) => {
+      this.adopt(position)
+      this.#opening = undefined
+    })
+  }
+
+  /** Adopts the position that was read after the subscription was confirmed. */
   adopt (position: Position | undefined): void {
     if (position === undefined || (this.#taken?.epoch === position.epoch && this.#taken.offset >= position.offset)) return
     this.#taken = position
     this.#written = position
   }
 
-  /** Takes an envelope for delivery; drops what the room has had. That nothing is missing before it is the caller's business. */
+  /** Delivers an envelope to the members; drops a duplicate. The caller has checked that there is no gap before it. */
   deliver (envelope: MessageEnvelope | NoticeEnvelope): void {
     if (envelope.kind === 'notice') {
       this.#append(RoomFrame.ofNotice(this.label, envelope.frame), envelope.exceptUser === undefined ? undefined : userKey(envelope.exceptUser))
@@ -123,50 +141,32 @@ export class Room {
       this.#taken = position
     }
     const { fields, bytes, time, exclude } = envelope
-    const frame = this.frame({ fields, bytes, time, offset: position?.offset }, position?.epoch)
-    if (this.#recalling > 0 && position !== undefined) this.#recall({ offset: position.offset, frame, exclude })
+    const frame = RoomFrame.ofMessage(this.label, { fields, bytes, time, offset: position?.offset }, position?.epoch)
+    if (this.#replay.recording && position !== undefined) this.#replay.add({ offset: position.offset, frame, exclude })
     this.#append(frame, exclude === undefined ? undefined : originKey(exclude))
   }
 
-  /** The frame of a message, as members of this room get it. */
-  frame (message: EncodedContent & Placed, epoch: string | undefined): RoomFrame {
-    return RoomFrame.ofMessage(this.label, message, epoch)
+  /** Records the messages delivered from here on, until the returned function is called. */
+  record (): () => void {
+    return this.#replay.record()
   }
 
-  /** Frames that somebody gets together. */
-  batch (frames: RoomFrame[]): Batch {
-    return new Batch(frames)
-  }
-
-  /** Has the room recall the latest messages that are delivered from here on, until the function it returns is called. */
-  recall (): () => void {
-    this.#recalling++
-    return () => {
-      if (--this.#recalling === 0) this.#forget()
-    }
-  }
-
-  /** The latest messages, ascending: all that were delivered since `recall`, or as many of them as there is room for. */
-  get recalled (): readonly Delivered[] {
-    return this.#recalled
-  }
-
-  /** Continuity was lost: tells the members, who go on from another position. */
+  /** Tells the members about an unrecoverable gap, and goes on from another position. */
   reset (position: Position, reason: 'epoch' | 'history'): void {
     this.#taken = position
-    this.#forget() // They do not lead to where the room is now.
+    this.#replay.clear() // The recorded messages do not lead to this position.
     this.#append(RoomFrame.ofReset({ type: 'reset', room: this.label, ...position, reason }, position), undefined)
   }
 
-  /** Runs a step behind everything that was delivered before: at once when nothing is waiting. */
+  /** Runs a step behind everything that was delivered before: at once if the queue is empty. */
   run (step: () => void): void {
     if (this.#queue.length === 0) step()
     else this.#queue.push(step)
   }
 
   /**
-   * Runs a step when everything that was delivered before is out, like `run`; but what is delivered after it may
-   * overtake it, so that it does not split a batch.
+   * Runs a step once everything that was delivered before is written, like `run`. Later deliveries may
+   * overtake the step, so that it does not split a batch.
    */
   after (step: () => void): void {
     const last = this.#queue.at(-1)
@@ -176,37 +176,25 @@ export class Room {
 
   /** Adds a member; only within `run`. */
   add (connection: Connection, actions: number): Membership {
-    const membership = { room: this, connection, actions, index: this.#members.length }
-    this.#members.push(membership)
-    this.#size++
+    const membership = this.#members.add(this, connection, actions)
     connection.memberships.set(this.name, membership)
     return membership
   }
 
-  /** Removes a member, at any time: from here on it gets nothing more of the room. */
+  /** Removes a member, at any time: from here on it receives no frame of the room. */
   remove (membership: Membership): void {
-    if (this.#members[membership.index] !== membership) return
+    if (!this.#members.remove(membership, this.#batch !== undefined)) return
     membership.connection.memberships.delete(this.name)
-    this.#size--
-    if (this.#batch !== undefined) {
-      this.#members[membership.index] = undefined
-      return
-    }
-    const last = this.#members.pop() as Membership
-    if (last !== membership) {
-      this.#members[membership.index] = last
-      last.index = membership.index
-    }
+    this.#checkIdle()
   }
 
   /**
-   * Works through the queue until it is empty or has cost more than `budget` (one for a small delivery).
-   * Returns what it cost; something is left when `waiting` says so.
+   * Works through the queue until it is empty or the budget is spent (1 for a small delivery).
+   * Returns the cost; `waiting` says whether something is left.
    */
   advance (budget: number): number {
     let cost = 0
-    while (this.#queue.length > 0 && cost < budget) {
-      const step = this.#queue[0] as Step
+    for (let step = this.#queue[0]; step !== undefined && cost < budget; step = this.#queue[0]) {
       if (typeof step === 'function') {
         this.#queue.shift()
         step()
@@ -215,37 +203,25 @@ export class Room {
       }
       cost += this.#write(step, budget - cost)
       if (this.#batch !== undefined) continue
-      this.#queue.shift() // Before its steps: what they deliver is not part of it any more.
+      this.#queue.shift() // Before its steps: their deliveries are not part of the batch any more.
       if (step.after !== undefined) for (const after of step.after) after()
     }
     return cost
   }
 
-  get waiting (): boolean {
-    return this.#queue.length > 0
-  }
-
-  #recall (delivered: Delivered): void {
-    this.#recalled.push(delivered)
-    this.#recalledBytes += delivered.frame.bytes
-    while (this.#recalled.length > RECALLED_MESSAGES || this.#recalledBytes > RECALLED_BYTES) {
-      this.#recalledBytes -= (this.#recalled.shift() as Delivered).frame.bytes
-    }
-  }
-
-  #forget (): void {
-    this.#recalled = []
-    this.#recalledBytes = 0
+  #checkIdle (): void {
+    if (this.#members.size === 0 && this.#holds === 0) this.#host.onIdle(this)
   }
 
   #append (frame: RoomFrame, exception: string | undefined): void {
-    if (this.#members.length === 0 && this.#queue.length === 0) {
+    if (this.#members.slots.length === 0 && this.#queue.length === 0) {
       this.#written = this.#taken
       return
     }
     let gathered = this.#queue.at(-1)
-    // The head may be half written; what comes now is not part of it.
-    if (gathered === undefined || typeof gathered === 'function' || gathered.bytes >= BATCH_BYTES || (this.#batch !== undefined && this.#queue.length === 1)) {
+    // The head may be half written; this frame is not part of it.
+    const isBeingWritten = this.#batch !== undefined && this.#queue.length === 1
+    if (gathered === undefined || typeof gathered === 'function' || gathered.bytes >= BATCH_BYTES || isBeingWritten) {
       gathered = { frames: [], bytes: 0, position: undefined }
       this.#queue.push(gathered)
     }
@@ -258,53 +234,43 @@ export class Room {
     gathered.frames.push(frame)
     gathered.bytes += frame.bytes
     gathered.position = this.#taken
-    this.#backlog.bytes += frame.bytes
-    this.#schedule(this)
+    this.#host.backlog.add(frame.bytes)
+    this.#host.schedule(this)
   }
 
-  /** Writes what was gathered to the members from where it stopped, as far as the budget goes; `#batch` is gone when it is done. */
+  /** Writes a batch to the members from where it stopped, as far as the budget goes; `#batch` is undefined once it is done. */
   #write (gathered: Gathered, budget: number): number {
     if (this.#batch === undefined) {
       this.#batch = new Batch(gathered.frames)
       this.#next = 0
     }
     const batch = this.#batch
-    const members = this.#members
+    const { slots } = this.#members
     const price = 1 + Math.floor(batch.bytes / COST_BYTES)
     const from = this.#next
-    const to = Math.min(members.length, from + Math.ceil(budget / price))
+    const to = Math.min(slots.length, from + Math.ceil(budget / price))
     if (gathered.exceptions === undefined) {
-      for (let i = from; i < to; i++) members[i]?.connection.write(batch)
+      for (let i = from; i < to; i++) slots[i]?.connection.write(batch)
     } else {
       for (let i = from; i < to; i++) {
-        const connection = members[i]?.connection
+        const connection = slots[i]?.connection
         if (connection !== undefined) writeExcept(connection, batch, gathered.exceptions)
       }
     }
     this.#next = to
-    if (to >= members.length) this.#finish(gathered)
+    if (to >= slots.length) this.#finish(gathered)
     return (to - from) * price
   }
 
   #finish (gathered: Gathered): void {
     this.#batch = undefined
     this.#written = gathered.position
-    this.#backlog.bytes -= gathered.bytes
-    if (this.#size !== this.#members.length) this.#closeGaps()
-  }
-
-  #closeGaps (): void {
-    let at = 0
-    for (const membership of this.#members) {
-      if (membership === undefined) continue
-      membership.index = at
-      this.#members[at++] = membership
-    }
-    this.#members.length = at
+    this.#host.backlog.subtract(gathered.bytes)
+    this.#members.closeFreeSlots()
   }
 }
 
-/** Writes a batch to a connection without the frames that are not for it. */
+/** Writes a batch to a connection without the frames that exclude it. */
 function writeExcept (connection: Connection, batch: Batch, exceptions: Map<string, Set<number>>): void {
   const byOrigin = exceptions.get(originKey(connection.origin))
   const byUser = exceptions.get(userKey(connection.user))

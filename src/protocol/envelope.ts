@@ -1,13 +1,5 @@
 import type { EncodedContent } from './message.ts'
-
-/**
- * A place in a room's order. Offsets count from 1 without gaps within an epoch; another epoch is another order,
- * and positions of different epochs cannot be compared. An epoch is an opaque string.
- */
-export interface Position {
-  epoch: string
-  offset: number
-}
+import type { Position } from './position.ts'
 
 /** A published message on its way to the members of its room. */
 export interface MessageEnvelope extends EncodedContent {

@@ -1,15 +1,16 @@
-import type { Event } from './frames.ts'
 import type { Static } from 'typebox'
+import type { Event } from './frames.ts'
 
-/** What somebody publishes: a text, any JSON, or bytes. */
-export type Content =
-  | { kind: 'text', text: string, event?: Static<typeof Event> }
-  | { kind: 'data', data: unknown, event?: Static<typeof Event> }
-  | { kind: 'binary', bytes: Buffer, event?: Static<typeof Event> }
+/** A message to publish: exactly one of a text, any JSON and bytes; and, if wanted, a name for the event that it reports. */
+export type Content = { event?: Static<typeof Event> | undefined } & (
+  | { text: string, data?: undefined, bytes?: undefined }
+  | { data: unknown, text?: undefined, bytes?: undefined }
+  | { bytes: Uint8Array, text?: undefined, data?: undefined }
+)
 
 /**
  * A message's content in the form in which it travels and is kept: encoded once, when it is published.
- * `fields` are the members of the JSON object that the publisher decided (`"from":"ada","text":"hi"`, no braces);
+ * `fields` are the publisher's members of the JSON object (`"from":"ada","text":"hi"`, no braces);
  * `bytes` is the payload of a binary message.
  */
 export interface EncodedContent {
@@ -17,7 +18,7 @@ export interface EncodedContent {
   bytes?: Buffer | undefined
 }
 
-/** What the broker adds when it puts a message into a room. */
+/** A message's place in its room, given by the broker. */
 export interface Placed {
   /** Absent in rooms without history. */
   offset?: number | undefined
@@ -25,32 +26,33 @@ export interface Placed {
   time: number
 }
 
-/** Encodes what `from` publishes. */
+/** Encodes the content of a message from `from`. */
 export function encodeContent (from: string, content: Content): EncodedContent {
   let fields = `"from":${JSON.stringify(from)}`
   if (content.event !== undefined) fields += `,"event":${JSON.stringify(content.event)}`
-  if (content.kind === 'text') fields += `,"text":${JSON.stringify(content.text)}`
-  else if (content.kind === 'data') fields += `,"data":${JSON.stringify(content.data) ?? 'null'}` // As undefined is in an array.
-  return { fields: keep(fields), bytes: content.kind === 'binary' ? keep(content.bytes) : undefined }
+  if (content.bytes !== undefined) return { fields: keep(fields), bytes: keep(content.bytes) }
+  if (content.text !== undefined) fields += `,"text":${JSON.stringify(content.text)}`
+  else fields += `,"data":${JSON.stringify(content.data) ?? 'null'}` // As in an array: a `toJSON` may return undefined.
+  return { fields: keep(fields), bytes: undefined }
 }
 
 /** Up to this size, bytes, a copy comes out of Node's pool. */
 const POOLED_BYTES = 128
 
 /**
- * A copy that keeps little else alive for as long as history keeps it. What came in may be a slice of a large read
- * buffer, and Node's pool gives 8 KB to many: all of it stays while one slice does.
+ * A copy that keeps little other memory alive for as long as history keeps it. The original may be a slice of a large read
+ * buffer, and Node's pool shares 8 KB among many buffers: the whole of it stays while one slice does.
  */
-function keep (content: string | Buffer): Buffer {
-  const size = Buffer.byteLength(content)
+function keep (content: string | Uint8Array): Buffer {
+  const size = typeof content === 'string' ? Buffer.byteLength(content) : content.length
   const copy = size <= POOLED_BYTES ? Buffer.allocUnsafe(size) : Buffer.allocUnsafeSlow(size)
   if (typeof content === 'string') copy.write(content)
-  else content.copy(copy)
+  else copy.set(content)
   return copy
 }
 
 /**
- * What stands before `fields` in the JSON of a message. Room names are ASCII, except that a user's own room
+ * The part of a message's JSON before `fields`. Room names are ASCII, except that a user's own room
  * is written by its alias; so the prefix is ASCII and its length is its size in bytes.
  */
 export function messagePrefix (label: string, { offset, time }: Placed): string {
@@ -59,7 +61,7 @@ export function messagePrefix (label: string, { offset, time }: Placed): string 
     : `{"type":"message","room":"${label}","offset":${offset},"time":${time},`
 }
 
-/** The JSON of a message as it stands in a history page: binary payloads as base64. */
+/** The JSON of a message on a history page: binary payloads as base64. */
 export function encodeHistoryMessage (label: string, message: EncodedContent & Placed): string {
   const json = messagePrefix(label, message) + message.fields.toString()
   return message.bytes === undefined ? `${json}}` : `${json},"base64":"${message.bytes.toString('base64')}"}`

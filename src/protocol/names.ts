@@ -16,6 +16,9 @@ export const ALL_ROOM = '@all'
 /** What a user's own room is called in frames; its real name is `userRoom(user)`. */
 export const USER_ALIAS = '@user'
 
+/** The rooms that every connection joins by itself, as clients call them. */
+export const AUTOMATIC_ROOMS: readonly string[] = [USER_ALIAS, ALL_ROOM]
+
 const ROOM = new RegExp(ROOM_PATTERN)
 const ORIGIN = new RegExp(ORIGIN_PATTERN)
 // eslint-disable-next-line no-control-regex
@@ -59,6 +62,3 @@ export function isAutomatic (room: string): boolean {
 export function roomLabel (room: string): string {
   return room.startsWith(`${USER_ALIAS}:`) ? USER_ALIAS : room
 }
-
-/** The subprotocol of clients that want a `welcome`. */
-export const SUBPROTOCOL = 'roomcast.v1'

@@ -1,4 +1,11 @@
-import type { Position } from './envelope.ts'
+/**
+ * A place in a room's order. Offsets count from 1 without gaps within an epoch; another epoch is another order,
+ * and positions of different epochs cannot be compared. An epoch is an opaque string.
+ */
+export interface Position {
+  epoch: string
+  offset: number
+}
 
 /** Stands for a position that is not known: no room has this epoch. */
 export const NO_POSITION: Position = { epoch: '0', offset: 0 }

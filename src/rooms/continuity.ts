@@ -2,136 +2,136 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Broker, StoredMessage } from '../broker/broker.ts'
 import type { Hub } from '../hub/hub.ts'
 import type { Room } from '../hub/room.ts'
-import type { Envelope, MessageEnvelope, Position } from '../protocol/envelope.ts'
+import type { Envelope, MessageEnvelope } from '../protocol/envelope.ts'
+import type { Position } from '../protocol/position.ts'
 import type { HistoryReads } from './history-reads.ts'
 
-/** What arrives while a hole is filled is held up to these bounds; beyond them it is dropped, and read from history. */
+/** Bounds of the messages held while a gap is filled; beyond them messages are dropped and read from history. */
 const MAX_HELD_MESSAGES = 1_000
 const MAX_HELD_BYTES = 4 * 1024 * 1024
-/** A read of history has at most this many messages. */
-const PAGE_MESSAGES = 500
-const PAGE_BYTES = 1024 * 1024
-/** Until a hole is tried again that could not be filled because the broker was away, ms. */
+/** Bounds of one read of history. */
+const READ_MESSAGES = 500
+const READ_BYTES = 1024 * 1024
+/** Time before a gap is filled again after the broker was unavailable, ms. */
 const RETRY_MS = 500
 
+/** The parts that continuity is made with. */
 export interface ContinuityOptions {
   hub: Hub
   broker: Broker
   reads: HistoryReads
-  /** Called when a room is done with, which may be empty by now. */
-  release: (room: Room) => void
   onError: (error: unknown) => void
 }
 
-/** A hole in what was delivered to a room, being filled. */
-interface Hole {
-  /** Resolves when it is filled, or declared. */
+/** A gap in the messages that a room received, while it is being filled. */
+interface Gap {
+  /** Resolves when the gap is filled, or declared by a `reset`. */
   filled: Promise<void>
   held: MessageEnvelope[]
   heldBytes: number
-  /** Something came that was not held. */
+  /** Whether a message was dropped for the bounds. */
   overflowed: boolean
 }
 
 /**
- * Stands between the broker, which on a bad day loses and repeats messages, and the members of a room, who see one
- * unbroken order. Each message is checked against the position that was delivered before it: the next one goes
- * on, one that was there before is dropped, and when one is missing, everything waits until history has filled the hole.
- * Where history cannot, and where the room began again under another epoch, the members are told by a `reset`.
+ * Stands between the broker, which may lose and repeat messages, and the members of a room, who see one unbroken order. Each
+ * message is compared with the last delivered position: the next one is delivered, a duplicate is dropped, and after a gap all
+ * messages are held until history has filled it. If history cannot fill the gap, or the room has a new epoch, the members get
+ * a `reset`.
  */
 export class Continuity {
-  /** Since the start: holes found, holes filled, resets, and messages that came when the room had them already. */
-  readonly counts = { holes: 0, filled: 0, resets: 0, duplicates: 0 }
+  /** Counts since the start of gaps found, pages that filled them, resets, and dropped duplicates. */
+  readonly counts = { gaps: 0, filled: 0, resets: 0, duplicates: 0 }
   readonly #hub: Hub
   readonly #broker: Broker
   readonly #reads: HistoryReads
-  readonly #release: (room: Room) => void
   readonly #onError: (error: unknown) => void
-  readonly #holes = new Map<Room, Hole>()
+  readonly #gaps = new Map<Room, Gap>()
 
-  constructor ({ hub, broker, reads, release, onError }: ContinuityOptions) {
+  constructor ({ hub, broker, reads, onError }: ContinuityOptions) {
     this.#hub = hub
     this.#broker = broker
     this.#reads = reads
-    this.#release = release
     this.#onError = onError
   }
 
-  /** Takes what the broker delivers. */
+  /** Receives an envelope from the broker. */
   receive (envelope: Envelope): void {
     const room = this.#hub.room(envelope.room)
     if (room === undefined) return
-    if (envelope.kind === 'notice' || (envelope.kind === 'message' && envelope.position === undefined)) {
-      room.deliver(envelope)
-      return
-    }
-    const position = envelope.position as Position
+    if (envelope.kind === 'position') this.check(room, envelope.position)
+    else if (envelope.kind === 'notice' || envelope.position === undefined) room.deliver(envelope)
+    else this.#receiveMessage(room, envelope, envelope.position)
+  }
+
+  /** Fills the gap, if there is one, between a room's messages and a position that the broker knows. */
+  check (room: Room, position: Position): void {
     const { delivered } = room
-    if (envelope.kind === 'position') {
-      // A room that is being filled reads where it stands anyway; one without members yet is about to adopt a position.
-      if (this.#holes.has(room) || room.opening !== undefined || delivered === undefined) return
-      if (delivered.epoch !== position.epoch || delivered.offset !== position.offset) this.#open(room)
-      return
-    }
-    const hole = this.#holes.get(room)
-    if (hole !== undefined) this.#hold(hole, envelope)
+    // A room that is being filled reads its position anyway; one without members yet is about to adopt a position.
+    if (this.#gaps.has(room) || room.opening !== undefined || delivered === undefined) return
+    if (delivered.epoch !== position.epoch || delivered.offset !== position.offset) this.#open(room)
+  }
+
+  /** Resolves when every known gap of a room is filled. */
+  async whole (room: Room): Promise<void> {
+    await this.#gaps.get(room)?.filled
+  }
+
+  /** Delivers messages of the history that the room has not received yet; says whether it could: not while a gap is open. */
+  deliverPage (room: Room, epoch: string, messages: StoredMessage[]): boolean {
+    if (this.#gaps.has(room)) return false
+    this.#deliver(room, epoch, messages)
+    return true
+  }
+
+  #receiveMessage (room: Room, envelope: MessageEnvelope, position: Position): void {
+    const { delivered } = room
+    const gap = this.#gaps.get(room)
+    if (gap !== undefined) this.#hold(gap, envelope)
     else if (room.opening !== undefined || delivered === undefined || isNext(delivered, position)) room.deliver(envelope)
     else if (delivered.epoch === position.epoch && position.offset <= delivered.offset) this.counts.duplicates++
     else this.#hold(this.#open(room), envelope)
   }
 
-  /** Resolves when a room has nothing missing that is known of. */
-  async whole (room: Room): Promise<void> {
-    await this.#holes.get(room)?.filled
-  }
-
-  /** Delivers what history has and the room has not got yet; says whether it could: not while a hole is open. */
-  deliverPage (room: Room, epoch: string, messages: StoredMessage[]): boolean {
-    if (this.#holes.has(room)) return false
-    this.#deliver(room, epoch, messages)
-    return true
-  }
-
-  #open (room: Room): Hole {
-    const hole: Hole = { filled: Promise.resolve(), held: [], heldBytes: 0, overflowed: false }
-    this.#holes.set(room, hole)
-    this.counts.holes++
-    // Its members may go, and others come, while it is filled.
-    room.joining++
-    hole.filled = this.#fill(room, hole).catch(this.#onError).finally(() => {
-      room.joining--
-      this.#holes.delete(room)
-      this.#release(room)
+  #open (room: Room): Gap {
+    const gap: Gap = { filled: Promise.resolve(), held: [], heldBytes: 0, overflowed: false }
+    this.#gaps.set(room, gap)
+    this.counts.gaps++
+    // Membership may change while the gap is being filled.
+    const release = room.hold()
+    gap.filled = this.#fill(room, gap).catch(this.#onError).finally(() => {
+      this.#gaps.delete(room)
+      release()
     })
-    return hole
+    return gap
   }
 
-  #hold (hole: Hole, envelope: MessageEnvelope): void {
+  #hold (gap: Gap, envelope: MessageEnvelope): void {
     const bytes = envelope.fields.length + (envelope.bytes?.length ?? 0)
-    if (hole.held.length >= MAX_HELD_MESSAGES || hole.heldBytes + bytes > MAX_HELD_BYTES) {
-      hole.overflowed = true
+    if (gap.held.length >= MAX_HELD_MESSAGES || gap.heldBytes + bytes > MAX_HELD_BYTES) {
+      gap.overflowed = true
       return
     }
-    hole.held.push(envelope)
-    hole.heldBytes += bytes
+    gap.held.push(envelope)
+    gap.heldBytes += bytes
   }
 
-  async #fill (room: Room, hole: Hole): Promise<void> {
-    while (room.size > 0 || room.joining > 1) {
-      hole.overflowed = false
-      const before = hole.held.length
+  async #fill (room: Room, gap: Gap): Promise<void> {
+    while (room.size > 0 || room.holds > 1) { // One hold is this gap's own.
+      gap.overflowed = false
+      const before = gap.held.length
       const caughtUp = await this.#read(room).catch(async () => {
         await sleep(RETRY_MS, undefined, { ref: false })
         return false
       })
-      if (caughtUp && this.#deliverHeld(room, hole, before) && !hole.overflowed) return
+      if (caughtUp && this.#deliverHeld(room, gap, before) && !gap.overflowed) return
     }
   }
 
-  /** Brings a room as far as history does, by a page; says whether that is all. */
+  /** Delivers a page of history to a room; says whether that was the last one. */
   async #read (room: Room): Promise<boolean> {
     const delivered = room.delivered as Position
-    const page = await this.#reads.read(room.name, { after: delivered.offset, epoch: delivered.epoch, limit: PAGE_MESSAGES, maxBytes: PAGE_BYTES })
+    const page = await this.#reads.read(room.name, { after: delivered.offset, epoch: delivered.epoch, limit: READ_MESSAGES, maxBytes: READ_BYTES })
     const top = page.position
     if (top === undefined) return true
     if (top.epoch !== delivered.epoch) {
@@ -152,9 +152,9 @@ export class Continuity {
     return page.next === undefined
   }
 
-  /** Goes on in another epoch: from its beginning, if all of it fits on a page. */
+  /** Goes on in another epoch: from its beginning, if a page holds all of it. */
   async #beginAgain (room: Room, { epoch }: Position): Promise<void> {
-    const page = await this.#reads.read(room.name, { after: 0, epoch, limit: PAGE_MESSAGES, maxBytes: PAGE_BYTES })
+    const page = await this.#reads.read(room.name, { after: 0, epoch, limit: READ_MESSAGES, maxBytes: READ_BYTES })
     const top = page.position as Position
     const whole = top.epoch === epoch && page.recovered && page.next === undefined
     this.#reset(room, whole ? { epoch, offset: 0 } : top, 'epoch')
@@ -168,20 +168,20 @@ export class Continuity {
   }
 
   /**
-   * Delivers what was held, as far as it goes on from what is delivered; says whether nothing is missing.
+   * Delivers the held messages that continue the delivered ones; says whether no gap is left.
    *
-   * @param known how many of them came before history was read: what they have of other epochs is over
+   * @param known the number of messages held before history was read: those of other epochs among them are obsolete
    */
-  #deliverHeld (room: Room, hole: Hole, known: number): boolean {
-    const { held } = hole
-    hole.held = []
-    hole.heldBytes = 0
+  #deliverHeld (room: Room, gap: Gap, known: number): boolean {
+    const { held } = gap
+    gap.held = []
+    gap.heldBytes = 0
     for (const [i, envelope] of held.entries()) {
       const position = envelope.position as Position
       const delivered = room.delivered as Position
       if (isNext(delivered, position)) room.deliver(envelope)
       else if (position.epoch === delivered.epoch ? position.offset > delivered.offset : i >= known) {
-        for (const rest of held.slice(i)) this.#hold(hole, rest)
+        for (const rest of held.slice(i)) this.#hold(gap, rest)
         return false
       }
     }

@@ -1,32 +1,40 @@
 import type { Broker, HistoryPage, HistoryQuery } from '../broker/broker.ts'
 import { RoomcastError } from '../errors.ts'
 
-/** Reads under way at once: many come back at once, and publishes are to get through between them. */
-const MAX_UNDER_WAY = 16
-/** A read that has not begun by then is given up, ms: the ones before it are not answered either. */
+/** Messages on a page of history for a client, at most. */
+export const PAGE_MESSAGES = 300
+/** Bytes of messages on such a page where send queues have no limit. */
+const PAGE_BYTES = 512 * 1024
+/** Concurrent reads: many clients reconnect at once, and publishes must get through between their reads. */
+const MAX_CONCURRENT = 16
+/** A read that has not begun by then is given up, ms: the reads before it are not answered either. */
 const PATIENCE_MS = 2_000
 
-/** A read that has not begun, for everybody who asked for the same. */
+/** A read that has not begun, shared by all callers of an identical read. */
 interface Waiting {
   readonly page: Promise<HistoryPage>
   readonly begin: () => void
 }
 
 /**
- * All reads of history that this node makes. Equal ones are made once, as long as that has not begun: who asks
- * gets what history holds at that moment or later, never what it held before.
+ * All reads of history by this instance. Identical reads are shared until they begin: a caller gets the history of the
+ * moment of its call or later, never an earlier one.
  */
 export class HistoryReads {
+  /** Bytes of messages on a page of history for a client, at most. */
+  readonly pageBytes: number
   readonly #broker: Broker
-  /** In the order in which they were asked for. */
+  /** In the order of the calls. */
   readonly #waiting = new Map<string, Waiting>()
-  readonly #underWay = new Set<string>()
+  readonly #running = new Set<string>()
 
-  constructor (broker: Broker) {
+  /** @param pageBytes bytes of messages on a page for a client: half a send queue, so that a page never makes a slow consumer */
+  constructor (broker: Broker, pageBytes = PAGE_BYTES) {
     this.#broker = broker
+    this.pageBytes = pageBytes
   }
 
-  /** See `Broker.history`; `unavailable` also when too many are waiting for too long. */
+  /** Reads a page, see `Broker.history`; throws `unavailable` also if the read does not begin in time. */
   async read (room: string, query: HistoryQuery): Promise<HistoryPage> {
     const key = JSON.stringify([room, query.after, query.before, query.epoch, query.limit, query.maxBytes])
     let waiting = this.#waiting.get(key)
@@ -43,12 +51,12 @@ export class HistoryReads {
     const page = new Promise<HistoryPage>((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#waiting.delete(key)
-        reject(new RoomcastError('unavailable', 'Too much history is being read; try again', PATIENCE_MS))
+        reject(new RoomcastError('unavailable', 'Too much history is being read; retry', PATIENCE_MS))
       }, PATIENCE_MS)
       begin = () => {
         clearTimeout(timer)
         this.#broker.history(room, query).then(resolve, reject).finally(() => {
-          this.#underWay.delete(key)
+          this.#running.delete(key)
           this.#beginNext()
         })
       }
@@ -58,10 +66,10 @@ export class HistoryReads {
 
   #beginNext (): void {
     for (const [key, { begin }] of this.#waiting) {
-      if (this.#underWay.size >= MAX_UNDER_WAY) return
-      if (this.#underWay.has(key)) continue // It began before this one was asked for.
+      if (this.#running.size >= MAX_CONCURRENT) return
+      if (this.#running.has(key)) continue // That read began before this call.
       this.#waiting.delete(key)
-      this.#underWay.add(key)
+      this.#running.add(key)
       begin()
     }
   }

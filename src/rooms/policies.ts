@@ -1,5 +1,5 @@
 import type { HistoryPolicy } from '../broker/broker.ts'
-import { InvalidPattern, matches, type Pattern, parsePattern, quote, splitName } from './pattern.ts'
+import { InvalidPattern, matches, type Pattern, parsePattern, quote, splitName } from '../protocol/room-pattern.ts'
 
 /** How a room is kept. */
 export interface RoomPolicy {

@@ -1,8 +1,8 @@
 import { encodeFrame } from '../protocol/codec.ts'
-import type { Position } from '../protocol/envelope.ts'
+import type { Position } from '../protocol/position.ts'
 import type { ServerFrames } from '../protocol/frames.ts'
 import { type EncodedContent, encodeHistoryMessage, type Placed } from '../protocol/message.ts'
-import { messageFrame, textFrame } from './websocket.ts'
+import { messageFrame, textFrame } from './websocket-frame.ts'
 
 /**
  * A frame for all members of a room. It is built once for each encoding, whatever their number: for WebSockets at

@@ -1,9 +1,10 @@
 import type { ServerResponse } from 'node:http'
 import { CLOSE_CODES, type CloseReason } from '../protocol/close-codes.ts'
-import type { Position } from '../protocol/envelope.ts'
+import type { Position } from '../protocol/position.ts'
 import type { ServerFrames } from '../protocol/frames.ts'
 import { formatPosition, NO_POSITION } from '../protocol/position.ts'
 import type { Batch, RoomFrame } from './batch.ts'
+import { drained } from './drained.ts'
 import type { Transport } from './transport.ts'
 
 /** A comment: what keeps an idle stream open, and shows a client that it is there (HTML, section 9.2.7). */
@@ -70,15 +71,7 @@ export class EventStreamTransport implements Transport {
   }
 
   async drained (): Promise<void> {
-    const response = this.#response
-    if (response.destroyed || !response.writableNeedDrain) return
-    await new Promise<void>((resolve) => {
-      const done = (): void => {
-        response.off('drain', done).off('close', done)
-        resolve()
-      }
-      response.on('drain', done).on('close', done)
-    })
+    await drained(this.#response)
   }
 
   /** An event stream has no close codes; its last event says what a WebSocket's would. */

@@ -3,7 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { test, type Test } from 'tap'
 import type { Broker, HistoryOf, HistoryPage, HistoryQuery, Publication, Published, StoredMessage } from '../../src/broker/broker.ts'
 import { RoomcastError } from '../../src/errors.ts'
-import type { Envelope, MessageEnvelope, Position } from '../../src/protocol/envelope.ts'
+import type { Envelope, MessageEnvelope } from '../../src/protocol/envelope.ts'
+import type { Position } from '../../src/protocol/position.ts'
 import { historyOf } from './history-of.ts'
 
 /** What a broker is made with. */

@@ -35,16 +35,21 @@ export const BUGS = {
   }],
   /** Who comes back is given what history held before the room was subscribed. */
   'read-before-subscribing': [{
-    file: 'src/rooms/rooms.js',
-    find: 'const room = this.#enter(roomName);',
-    replace: `const page = since === undefined ? undefined : await this.#broker.history(roomName, { after: since.offset, epoch: since.epoch, limit: 300, maxBytes: 500_000 });
-        const room = this.#enter(roomName);`
+    file: 'src/rooms/membership.js',
+    find: 'const room = this.#open(roomName);',
+    replace: `const { Batch, RoomFrame } = await import('../transport/batch.js');
+        const page = since === undefined ? undefined : await broker.history(roomName, { after: since.offset, epoch: since.epoch, limit: 300, maxBytes: 500_000 });
+        const room = this.#open(roomName);`
   }, {
-    file: 'src/rooms/rooms.js',
-    find: 'await Promise.all([elsewhere, this.#recovery.read(room, connection, since)])',
-    replace: `[await elsewhere, () => page.recovered && page.next === undefined && room.position?.epoch === since.epoch
-                    ? { recovered: true, count: page.messages.length, batches: page.messages.length === 0 ? [] : [room.batch(page.messages.map((message) => room.frame(message, since.epoch)))] }
-                    : { recovered: false, count: 0, batches: [] }]`
+    file: 'src/rooms/membership.js',
+    find: 'resume = resumes.begin(room, connection, since);',
+    replace: `resume = {
+                    read: async () => {},
+                    end: () => {},
+                    result: () => page.recovered && page.next === undefined && room.position?.epoch === since.epoch
+                        ? { recovered: true, count: page.messages.length, batches: page.messages.length === 0 ? [] : [new Batch(page.messages.map((message) => RoomFrame.ofMessage(room.label, message, since.epoch)))] }
+                        : { recovered: false, count: 0, batches: [] }
+                };`
   }]
 } as const satisfies Record<string, readonly Patch[]>
 

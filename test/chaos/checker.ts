@@ -1,4 +1,4 @@
-import type { Position } from '../../src/protocol/envelope.ts'
+import type { Position } from '../../src/protocol/position.ts'
 import type { Final, MessageId, Publish, Records, Sight, View } from './records.ts'
 
 /** Something that must not be, and the records that show it. */

@@ -7,7 +7,7 @@ import type { FastifyInstance } from 'fastify'
  */
 
 /** What an instance has counted since its start. */
-export type Counts = Record<'holes' | 'filled' | 'resets' | 'duplicates' | 'probeFailures', number>
+export type Counts = Record<'gaps' | 'filled' | 'resets' | 'duplicates' | 'probeFailures', number>
 
 /** How often it tells, ms: what was counted after the last time is lost with an instance that is killed. */
 const INTERVAL_MS = 200
@@ -18,7 +18,7 @@ subscribe('fastify.initialization', (message) => { root ??= (message as { fastif
 
 setInterval(() => {
   if (root?.hasDecorator('roomcast') !== true) return
-  const { rooms, broker } = root.roomcast
-  const counts: Counts = { ...rooms.continuity.counts, probeFailures: broker.counts.probeFailures }
+  const { continuity, broker } = root.roomcast
+  const counts: Counts = { ...continuity.counts, probeFailures: broker.counts.probeFailures }
   process.send?.(counts, undefined, undefined, () => {})
 }, INTERVAL_MS).unref()

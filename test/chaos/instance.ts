@@ -21,7 +21,7 @@ export interface InstanceOptions {
 export class Instance {
   readonly port: number
   /** Of all its processes, added up. */
-  readonly counts: Counts = { holes: 0, filled: 0, resets: 0, duplicates: 0, probeFailures: 0 }
+  readonly counts: Counts = { gaps: 0, filled: 0, resets: 0, duplicates: 0, probeFailures: 0 }
   readonly #options: InstanceOptions
   #process: ChildProcess | undefined
   /** Somebody has ended it, or it has not listened yet: then Redis may be away, and it is right to give up. */

@@ -1,4 +1,4 @@
-import type { Position } from '../../src/protocol/envelope.ts'
+import type { Position } from '../../src/protocol/position.ts'
 
 /** A message by its publisher and that one's count: `3:17`. */
 export type MessageId = string

@@ -8,7 +8,7 @@ export function describeResult (result: Result): string {
     ['acknowledged', `${acknowledged}, in ${attempts} attempts`],
     ['delivered', String(delivered)],
     ['resumes', `${resumes}, of which ${recovered} recovered and ${resumes - recovered} were told that they are not`],
-    ['holes', `${counts.holes} found, ${counts.filled} pages filled in`],
+    ['gaps', `${counts.gaps} found, ${counts.filled} pages filled in`],
     ['resets', String(counts.resets)],
     ['duplicates dropped', String(counts.duplicates)],
     ['probe failures', String(counts.probeFailures)],

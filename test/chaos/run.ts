@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import type { Position } from '../../src/protocol/envelope.ts'
-import { PAGE_MESSAGES } from '../../src/rooms/recovery.ts'
+import type { Position } from '../../src/protocol/position.ts'
+import { PAGE_MESSAGES } from '../../src/rooms/history-reads.ts'
 import { obtainRedis } from '../support/debian.ts'
 import { findFreePort } from '../support/free-port.ts'
 import { makeToken, SECRET } from '../support/token.ts'
@@ -192,7 +192,7 @@ async function readRoom (urls: string[], room: string): Promise<Final | undefine
 }
 
 function addUp (all: Counts[]): Counts {
-  const total: Counts = { holes: 0, filled: 0, resets: 0, duplicates: 0, probeFailures: 0 }
+  const total: Counts = { gaps: 0, filled: 0, resets: 0, duplicates: 0, probeFailures: 0 }
   for (const counts of all) for (const [name, count] of Object.entries(counts)) total[name as keyof Counts] += count
   return total
 }

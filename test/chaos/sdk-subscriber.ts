@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Room } from '../../client/node.ts'
-import type { Position } from '../../src/protocol/envelope.ts'
+import type { Position } from '../../src/protocol/position.ts'
 import { connectSdk, type SdkClient } from './sdk.ts'
 import type { MessageId, View } from './records.ts'
 import type { Listener, SubscriberOptions } from './subscriber.ts'

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { WebSocket } from 'ws'
-import type { Position } from '../../src/protocol/envelope.ts'
+import type { Position } from '../../src/protocol/position.ts'
 import { makeToken } from '../support/token.ts'
 import type { Frame } from '../support/websocket-client.ts'
 import type { Random } from './random.ts'

@@ -205,7 +205,7 @@ for (const transport of TRANSPORTS) {
       t.strictSame(seen.filter((one) => typeof one === 'number'), Array.from({ length: 100 }, (_, i) => i))
       t.notOk(seen.some((one) => String(one).startsWith('reset') || one === 'recovered false'))
       t.ok(seen.includes('recovered true'))
-      const { page: { position } } = await service.app.rooms.history(service.app.rooms.server, 'cuts')
+      const { page: { position } } = await service.app.rooms.history('cuts')
       t.equal(position?.offset, 110, 'and there are no others')
     })
 
@@ -416,7 +416,7 @@ test('where upgrades do not get through it is an event stream, until they do; an
   const offsets = (await Promise.all(publishes)).map(({ offset = 0 }) => offset)
   t.strictSame(offsets, offsets.toSorted((a, b) => a - b))
   t.equal(new Set(offsets).size, offsets.length)
-  const { page: { position } } = await service.app.rooms.history(service.app.rooms.server, 'lobby')
+  const { page: { position } } = await service.app.rooms.history('lobby')
   await until(() => room.position?.offset === position?.offset)
   t.strictSame(seen.filter((one) => typeof one === 'number'), offsets.map((_, i) => i))
   t.notOk(seen.some((one) => String(one).startsWith('reset') || one === 'recovered false'))

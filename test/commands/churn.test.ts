@@ -17,7 +17,7 @@ function resources (): { timers: number, sockets: number } {
 
 test('2,000 connections that come and go, cleanly or not, leave nothing behind', async (t) => {
   const service = await startService(t, { LOG_LEVEL: 'silent', MESSAGE_RATE: '0' })
-  const { hub, upgrades } = service.app.roomcast
+  const { hub, pendingUpgrades } = service.app.roomcast
   await close(await connect(service))
   await hub.emptied()
   const before = resources()
@@ -41,7 +41,7 @@ test('2,000 connections that come and go, cleanly or not, leave nothing behind',
     }))
   }
   await hub.emptied()
-  await until(() => hub.connections.size === 0 && hub.roomCount === 0 && upgrades.size === 0, 'connections, rooms and upgrades to be gone')
+  await until(() => hub.connections.size === 0 && hub.roomCount === 0 && pendingUpgrades.size === 0, 'connections, rooms and pendingUpgrades to be gone')
   await until(() => resources().timers <= before.timers, 'the timers to be gone')
   await until(() => resources().sockets <= before.sockets, 'the sockets to be gone')
   t.equal(hub.connectionsOf('user-1'), 0)

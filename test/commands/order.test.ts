@@ -306,7 +306,7 @@ test('nobody sees a message twice, a newer one first or a hole, while members of
     // A batch that takes several turns to write: 400 members times the price of its bytes.
     const burst = 1 + random(50)
     for (let i = 0; i < burst; i++) {
-      void app.rooms.publish(app.rooms.server, 'big', { kind: 'text', text: filler })
+      void app.rooms.publish('big', { text: filler })
       published++
     }
     for (let i = 0; i < 40; i++) {
@@ -354,7 +354,7 @@ test('the answer to history comes behind the live messages that are on its page'
     asker.send({ type: 'history', room: 'big', limit: 1, id: 'before' })
     last.send({ type: 'history', room: 'big', limit: 1, id: 'before' })
     await turn()
-    for (let i = 0; i < 60; i++) void service.app.rooms.publish(service.app.rooms.server, 'big', { kind: 'text', text })
+    for (let i = 0; i < 60; i++) void service.app.rooms.publish('big', { text })
     await turn()
     for (const client of [asker, last]) client.send({ type: 'history', room: 'big', limit: 300, id: 'after' })
     for (const client of [asker, last]) {

@@ -36,31 +36,35 @@ test('emptied resolves for everybody who waits when the last connection is gone,
   t.equal(resolved, 2)
 })
 
-test('a room is dropped when nobody is in it and nobody is coming', async (t) => {
+test('a room is dropped, once, when it has neither members nor holds', async (t) => {
   const hub = new Hub()
+  const dropped: string[] = []
+  hub.whenDropped(({ name }) => { dropped.push(name) })
   const room = hub.open('room')
+  const [release, releaseToo] = [room.hold(), room.hold()]
   t.equal(hub.room('room'), room)
   t.equal(hub.roomCount, 1)
   const { membership } = join(room)
-  t.equal(hub.drop(room), false)
+  release()
   room.remove(membership)
-  room.joining++
-  t.equal(hub.drop(room), false)
-  room.joining--
-  t.equal(hub.drop(room), true)
+  t.equal(hub.room('room'), room, 'it is still held')
+  t.equal(room.holds, 1)
+  releaseToo()
   t.equal(hub.room('room'), undefined)
-  t.equal(hub.drop(room), false, 'it is gone already')
-  deliver(hub, message('room', 1)) // Nobody is there: nothing happens.
+  room.hold()()
+  t.strictSame(dropped, ['room'])
+  deliver(hub, message('room', 1)) // The room has no members.
   t.equal(hub.backlog.bytes, 0)
 })
 
-test('dropping a room again does not take a new one of its name', async (t) => {
+test('releasing a dropped room does not drop a new one of its name', async (t) => {
   const hub = new Hub()
   const old = hub.open('room')
-  hub.drop(old)
+  old.hold()()
   const room = hub.open('room')
   const { transport } = join(room)
-  t.equal(hub.drop(old), false)
+  old.hold()()
+  t.equal(hub.room('room'), room)
   deliver(hub, message('room', 1))
   await turn()
   t.strictSame(transport.words, ['1'])
@@ -72,7 +76,7 @@ test('messages on their way to a room that is dropped do not reach the one that 
   const { membership } = join(old)
   deliver(hub, message('room', 1))
   old.remove(membership)
-  t.ok(hub.drop(old))
+  t.equal(hub.room('room'), undefined)
   const { transport } = join(hub.open('room'))
   deliver(hub, message('room', 2))
   await turn()

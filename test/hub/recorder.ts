@@ -1,11 +1,12 @@
 import { Connection, type ConnectionOptions } from '../../src/hub/connection.ts'
 import type { Hub } from '../../src/hub/hub.ts'
-import type { Membership, Room } from '../../src/hub/room.ts'
+import type { Room } from '../../src/hub/room.ts'
+import type { Membership } from '../../src/hub/members.ts'
 import type { CloseReason } from '../../src/protocol/close-codes.ts'
 import type { MessageEnvelope, NoticeEnvelope } from '../../src/protocol/envelope.ts'
 import type { Batch } from '../../src/transport/batch.ts'
 import type { Transport } from '../../src/transport/transport.ts'
-import { PING, textFrame } from '../../src/transport/websocket.ts'
+import { PING, textFrame } from '../../src/transport/websocket-frame.ts'
 
 /** A WebSocket frame of a server: not masked, not fragmented. */
 export interface WireFrame {

@@ -1,5 +1,5 @@
 import { test } from 'tap'
-import { InvalidPattern } from '../../src/rooms/pattern.ts'
+import { InvalidPattern } from '../../src/protocol/room-pattern.ts'
 import { RoomPolicies } from '../../src/rooms/policies.ts'
 import { call, type Service, startService } from '../support/service.ts'
 import { makeToken } from '../support/token.ts'
@@ -62,7 +62,7 @@ test('where only the server publishes, connections are refused, and REST and the
   for (const frame of [{ type: 'chat', text: 'x' }, { type: 'publish', data: 1 }]) t.match(await client.ask({ ...frame, room: 'news' }), { type: 'error', code: 'forbidden', retryable: false })
   t.match(await client.ask({ type: 'chat', room: 'other', text: 'x' }), { type: 'ack' })
   t.match(await call(service, 'POST', '/v1/rooms/news/messages', { body: { text: 'a' } }), { status: 201, body: { offset: 1 } })
-  await service.app.rooms.publish(service.app.rooms.server, 'news', { kind: 'text', text: 'b' })
+  await service.app.rooms.publish('news', { text: 'b' })
   t.strictSame((await textsIn(client)).filter((text) => text === 'a' || text === 'b'), ['a', 'b'])
 })
 

@@ -188,7 +188,7 @@ test('a hook of the application that never answers gets the client a 503, and th
   }))
   t.equal(held.length, 2)
   for (const resolve of held) resolve() // They answer after all: nobody is there any more.
-  await until(() => service.app.roomcast.upgrades.size === 0, 'no upgrade is under way')
+  await until(() => service.app.roomcast.pendingUpgrades.size === 0, 'no upgrade is under way')
   t.equal(service.app.roomcast.hub.connections.size, 0)
   t.ok(await answersPing(await connect(service)), 'the next one is served')
 })
@@ -200,11 +200,11 @@ test('a client that goes away while a hook of the application makes it wait leav
   })
   const ws = new WebSocket(`ws://127.0.0.1:${service.port}/ws?slow&token=${makeToken()}`)
   ws.on('error', () => {})
-  await until(() => service.app.roomcast.upgrades.size === 1)
+  await until(() => service.app.roomcast.pendingUpgrades.size === 1)
   ws.terminate()
   release()
   t.ok(await answersPing(await connect(service)), 'the next one is served')
-  await until(() => service.app.roomcast.upgrades.size === 0 && service.app.roomcast.hub.connections.size === 1, 'the other one is gone')
+  await until(() => service.app.roomcast.pendingUpgrades.size === 0 && service.app.roomcast.hub.connections.size === 1, 'the other one is gone')
 })
 
 test('a room in the URL with a name that no room can have is refused before the upgrade', async (t) => {
@@ -335,7 +335,7 @@ test('1,000 refused upgrades leave nothing behind', async (t) => {
       await closed
     }))
   }
-  await until(() => service.app.roomcast.upgrades.size === 0, 'no upgrade is under way')
+  await until(() => service.app.roomcast.pendingUpgrades.size === 0, 'no upgrade is under way')
   const connections = await new Promise<number>((resolve) => { service.app.server.getConnections((_error, count) => { resolve(count) }) })
   t.equal(connections, 0)
   const client = await connect(service)

@@ -131,7 +131,7 @@ if (program !== undefined) {
     await checkNothingLost(t, publisher, journals)
     t.strictSame([...publisher.answers.keys()], ['201'])
     t.strictSame(journals.map(({ resets }) => resets.length), [0, 0])
-    t.ok(services.some(({ app }) => app.rooms.continuity.counts.filled > 0), 'and there were holes to fill')
+    t.ok(services.some(({ app }) => app.roomcast.continuity.counts.filled > 0), 'and there were holes to fill')
   })
 
   test('a durable Redis that is killed under load and comes back has lost nothing', async (t) => {
@@ -263,7 +263,7 @@ if (program !== undefined) {
     t.strictSame(other.app.roomcast.broker.counts, { foreign: 0, probeFailures: 0 })
     await call(other, 'POST', '/v1/rooms/lobby/messages', { body: { text: 'heard' } })
     t.match(await client.next('message'), { text: 'heard', offset: 2 })
-    t.match(deaf.app.rooms.continuity.counts, { resets: 0 })
+    t.match(deaf.app.roomcast.continuity.counts, { resets: 0 })
   })
 
   test('a publish whose answer was lost is one message, by whatever door it comes again', async (t) => {

@@ -169,5 +169,5 @@ test('connections that the drain has closed leave nothing behind', async (t) => 
   t.ok(clients.every(({ ws }) => ws.readyState >= (ws.constructor as typeof WebSocket).CLOSING))
   t.equal(service.app.roomcast.hub.connections.size, 0)
   t.equal(service.app.roomcast.hub.roomCount, 0)
-  t.equal(service.app.roomcast.upgrades.size, 0)
+  t.equal(service.app.roomcast.pendingUpgrades.size, 0)
 })

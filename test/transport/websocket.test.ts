@@ -1,7 +1,8 @@
 import { Duplex } from 'node:stream'
 import { test } from 'tap'
 import * as ws from 'ws'
-import { messageFrame, PING, textFrame, WebSocketTransport } from '../../src/transport/websocket.ts'
+import { WebSocketTransport } from '../../src/transport/websocket.ts'
+import { messageFrame, PING, textFrame } from '../../src/transport/websocket-frame.ts'
 import { parseWire } from '../hub/recorder.ts'
 
 /** The lengths at which the header changes (RFC 6455, section 5.2). */

@@ -1,6 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import type { Identity } from '../../../src/rooms/identity.ts'
 import { problems, RoomListSchema, RoomParams, RoomSchema } from '../schemas.ts'
 
 /** `/v1/rooms`: which rooms there are, and how they stand. */
@@ -17,7 +16,7 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
       }),
       response: { 200: RoomListSchema, ...problems }
     }
-  }, async (request) => await app.rooms.list(request.roomcastIdentity as Identity, request.query))
+  }, async (request) => await app.rooms.as(request.roomcastIdentity).list(request.query))
 
   app.get('/v1/rooms/:room', {
     schema: {
@@ -28,7 +27,7 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
       response: { 200: RoomSchema, ...problems }
     }
   }, async (request) => {
-    const { room, position, audience } = await app.rooms.describe(request.roomcastIdentity as Identity, request.params.room)
+    const { room, position, audience } = await app.rooms.as(request.roomcastIdentity).describe(request.params.room)
     return { room, ...position, audience }
   })
 }

@@ -1,7 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { encodeHistoryMessage } from '../../../src/protocol/message.ts'
-import type { Identity } from '../../../src/rooms/identity.ts'
 import { publishRequest } from '../publishing.ts'
 import { HistorySchema, IdempotencyHeaders, MessageBody, MessageQuery, problems, PublishedSchema, RoomParams } from '../schemas.ts'
 
@@ -37,7 +36,7 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
       response: { 200: HistorySchema, ...problems }
     }
   }, async (request, reply) => {
-    const { room, page } = await app.rooms.history(request.roomcastIdentity as Identity, request.params.room, request.query)
+    const { room, page } = await app.rooms.as(request.roomcastIdentity).history(request.params.room, request.query)
     const { position, recovered, messages, next } = page
     // Written out of the bytes that are kept, which the serializer would have to parse first.
     const head = JSON.stringify({ room, ...position, recovered, next })
@@ -55,7 +54,7 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
       response: { 204: Type.Null({ description: 'Forgotten.' }), ...problems }
     }
   }, async (request, reply) => {
-    await app.rooms.forget(request.roomcastIdentity as Identity, request.params.room)
+    await app.rooms.as(request.roomcastIdentity).forget(request.params.room)
     return await reply.code(204).send(null)
   })
 }

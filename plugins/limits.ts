@@ -1,0 +1,36 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import { type CountConnection, Limits } from '../src/connections/limits.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    limits: Limits
+  }
+}
+
+/** The time that `UPGRADES_PER_MINUTE` is for, ms. */
+const MINUTE_MS = 60_000
+
+/** `fastify.limits`: the limits of new connections. */
+export default fp(async (app) => {
+  const { config, hub, shutdown } = app
+  app.decorate('limits', new Limits({
+    hub,
+    allowedOrigins: config.allowedOrigins,
+    maxConnections: config.MAX_CONNECTIONS,
+    maxConnectionsPerUser: config.MAX_CONNECTIONS_PER_USER,
+    maxConnectionsPerAddress: config.MAX_CONNECTIONS_PER_ADDRESS,
+    countConnection: config.UPGRADES_PER_MINUTE > 0 ? await countPerMinute(app, config.UPGRADES_PER_MINUTE) : undefined,
+    isDraining: () => shutdown.draining
+  }))
+}, { name: 'roomcast-limits', dependencies: ['roomcast-config', 'roomcast-hub', 'roomcast-shutdown'] })
+
+async function countPerMinute (app: FastifyInstance, max: number): Promise<CountConnection> {
+  const { default: rateLimit } = await import('@fastify/rate-limit') // Rarely needed, and slow to load.
+  await app.register(rateLimit, { global: false })
+  const rateOf = app.createRateLimit({ max, timeWindow: MINUTE_MS })
+  return async (client) => {
+    const rate = await rateOf(client as FastifyRequest)
+    return !rate.isAllowed && rate.isExceeded ? rate.ttl : undefined
+  }
+}

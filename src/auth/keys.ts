@@ -1,0 +1,72 @@
+import { createPublicKey, type KeyObject } from 'node:crypto'
+
+/** A signature algorithm of tokens (RFC 7518, section 3.1; RFC 8037, section 3.1). */
+export type Algorithm = 'HS256' | 'HS384' | 'HS512' | 'RS256' | 'RS384' | 'RS512' | 'PS256' | 'PS384' | 'PS512' | 'ES256' | 'ES384' | 'ES512' | 'EdDSA'
+
+/** A key that verifies tokens, and the algorithms to which it is pinned. */
+export interface VerificationKey {
+  name: 'secret' | 'previous' | 'public'
+  /** The secret, or a public key as PEM. */
+  key: string
+  algorithms: Algorithm[]
+}
+
+/** The settings about keys. */
+export interface KeySettings {
+  secret: string | undefined
+  previousSecret: string | undefined
+  publicKey: string | undefined
+  /** The names of the accepted algorithms; empty for those that fit each key. */
+  algorithms: string[]
+  /** Whether a short secret is refused. */
+  production: boolean
+}
+
+const HS: readonly Algorithm[] = ['HS256', 'HS384', 'HS512']
+const RSA: readonly Algorithm[] = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512']
+const CURVES: Readonly<Record<string, Algorithm>> = { prime256v1: 'ES256', secp384r1: 'ES384', secp521r1: 'ES512' }
+const KNOWN: readonly string[] = [...HS, ...RSA, ...Object.values(CURVES), 'EdDSA']
+
+/** The shortest secret in production (RFC 7518, section 3.2), bytes. */
+const MIN_SECRET_BYTES = 32
+
+/** Reads the keys that verify tokens; adds a text to `faults` for each unusable setting. */
+export function readKeys (settings: KeySettings, faults: string[]): VerificationKey[] {
+  const { algorithms: wanted, production } = settings
+  for (const algorithm of wanted) if (!KNOWN.includes(algorithm)) faults.push(`JWT_ALGORITHMS has ${algorithm}, which is none of ${KNOWN.join(', ')}`)
+
+  const keys: VerificationKey[] = []
+  const add = (name: VerificationKey['name'], variable: string, key: string, usable: readonly Algorithm[], standard: readonly Algorithm[]): void => {
+    const algorithms = wanted.length === 0 ? standard : usable.filter((algorithm) => wanted.includes(algorithm))
+    if (algorithms.length === 0) faults.push(`JWT_ALGORITHMS has none that fits ${variable} (${usable.join(', ')})`)
+    else keys.push({ name, key, algorithms: [...algorithms] })
+  }
+  const addSecret = (name: VerificationKey['name'], variable: string, secret: string | undefined): void => {
+    if (secret === undefined) return
+    if (production && Buffer.byteLength(secret) < MIN_SECRET_BYTES) faults.push(`${variable} must have at least ${MIN_SECRET_BYTES} bytes in production`)
+    else add(name, variable, secret, HS, ['HS256'])
+  }
+  addSecret('secret', 'JWT_SECRET', settings.secret)
+  addSecret('previous', 'JWT_SECRET_PREVIOUS', settings.previousSecret)
+  if (settings.publicKey !== undefined) {
+    const pem = settings.publicKey.replaceAll('\\n', '\n')
+    const algorithms = publicKeyAlgorithms(pem)
+    if (algorithms === undefined) faults.push('JWT_PUBLIC_KEY must be an RSA, EC (P-256, P-384, P-521) or Ed25519 public key in PEM')
+    else add('public', 'JWT_PUBLIC_KEY', pem, algorithms, algorithms)
+  }
+  return keys
+}
+
+function publicKeyAlgorithms (pem: string): readonly Algorithm[] | undefined {
+  if (pem.includes('PRIVATE KEY')) return undefined
+  let key: KeyObject
+  try {
+    key = createPublicKey(pem)
+  } catch {
+    return undefined
+  }
+  if (key.asymmetricKeyType === 'rsa') return RSA
+  if (key.asymmetricKeyType === 'ed25519') return ['EdDSA']
+  const curve = CURVES[key.asymmetricKeyDetails?.namedCurve ?? '']
+  return curve === undefined ? undefined : [curve]
+}

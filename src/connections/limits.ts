@@ -1,0 +1,84 @@
+import type { Writable } from 'node:stream'
+import { type AllowedOrigins, isOriginAllowed } from '../auth/origins.ts'
+import { goingDown, RoomcastError } from '../errors.ts'
+import type { Hub } from '../hub/hub.ts'
+
+/** The wait of a client that was refused because a limit is reached, ms. */
+const FULL_RETRY_MS = 5_000
+
+/** The client of a new connection, as far as the rate of its address needs it. */
+export interface Client {
+  readonly ip: string
+}
+
+/** Counts a new connection of an address; resolves with the wait, ms, if the address is above its rate. */
+export type CountConnection = (client: Client) => Promise<number | undefined>
+
+/** Settings of the limits; 0 is no limit. */
+export interface LimitsOptions {
+  hub: Hub
+  allowedOrigins: AllowedOrigins
+  maxConnections: number
+  maxConnectionsPerUser: number
+  maxConnectionsPerAddress: number
+  /** Undefined without a rate of new connections. */
+  countConnection: CountConnection | undefined
+  /** Whether new connections are refused, for a graceful shutdown. */
+  isDraining: () => boolean
+}
+
+/** Decides whether a connection may be opened: for WebSockets and event streams alike. Methods throw `RoomcastError`. */
+export class Limits {
+  readonly #options: LimitsOptions
+  readonly #addresses = new Map<string, number>()
+
+  constructor (options: LimitsOptions) {
+    this.#options = options
+  }
+
+  /** Checks the rate of new connections from an address. */
+  async checkRate (client: Client): Promise<void> {
+    const retryAfterMs = await this.#options.countConnection?.(client)
+    if (retryAfterMs !== undefined) throw new RoomcastError('rate_limited', 'Too many new connections from this address', retryAfterMs)
+  }
+
+  /** Checks the page that opens a connection, by its `Origin` header. */
+  checkOrigin (origin: string | undefined): void {
+    if (origin !== undefined && !isOriginAllowed(this.#options.allowedOrigins, origin)) throw new RoomcastError('origin_forbidden')
+  }
+
+  /**
+   * Checks the state of the instance, and the user's connections once the user is known. A WebSocket checks it twice:
+   * hooks of the application run between the request and the 101, and may take their time.
+   */
+  checkCapacity (user?: string): void {
+    const { hub, maxConnections, maxConnectionsPerUser, isDraining } = this.#options
+    if (isDraining()) throw goingDown()
+    if (maxConnections > 0 && hub.connections.size >= maxConnections) {
+      throw new RoomcastError('overloaded', 'This instance takes no more connections', FULL_RETRY_MS)
+    }
+    if (user !== undefined && maxConnectionsPerUser > 0 && hub.connectionsOf(user) >= maxConnectionsPerUser) {
+      throw new RoomcastError('connection_limit', 'Too many connections of this user', FULL_RETRY_MS)
+    }
+  }
+
+  /**
+   * Counts a connection of an address.
+   *
+   * @param addressOf reads the address; not called without a limit, for it asks the kernel
+   * @param stream closes with the connection
+   */
+  countAddress (addressOf: () => string, stream: Writable): void {
+    const { maxConnectionsPerAddress: limit } = this.#options
+    if (limit === 0) return
+    const address = addressOf()
+    const count = this.#addresses.get(address) ?? 0
+    if (count >= limit) throw new RoomcastError('connection_limit', 'Too many connections from this address', FULL_RETRY_MS)
+    this.#addresses.set(address, count + 1)
+    stream.once('close', () => {
+      const rest = (this.#addresses.get(address) ?? 1) - 1
+      if (rest === 0) this.#addresses.delete(address)
+      else this.#addresses.set(address, rest)
+    })
+  }
+}

@@ -1,0 +1,120 @@
+import type { Duplex } from 'node:stream'
+import type { WebSocket, WebSocketServer } from 'ws'
+import type { Identity } from '../auth/identity.ts'
+import { Inbox } from '../commands/inbox.ts'
+import { type ErrorCode, RoomcastError, toRoomcastError } from '../errors.ts'
+import type { Connection } from '../hub/connection.ts'
+import type { Hub } from '../hub/hub.ts'
+import { CLOSE_CODES, type CloseReason } from '../protocol/close-codes.ts'
+import { AUTOMATIC_ROOMS } from '../protocol/names.ts'
+import { SUBPROTOCOL } from '../protocol/subprotocol.ts'
+import { joinedFrame } from '../rooms/joined.ts'
+import type { Memberships } from '../rooms/membership.ts'
+import type { Rooms } from '../rooms/rooms.ts'
+import { WebSocketTransport } from '../transport/websocket.ts'
+import { setLimits } from '../transport/ws-internals.ts'
+import type { Connections } from './connections.ts'
+import type { Handshake } from './handshake.ts'
+
+/** The parts and settings that WebSocket connections are made with. */
+export interface WebSocketsOptions {
+  hub: Hub
+  rooms: Rooms
+  memberships: Memberships
+  connections: Connections
+  /** Size of a message; 0 is no limit. */
+  maxMessageBytes: number
+  /** Messages a second from one connection; 0 is no limit. */
+  messageRate: number
+  messageBurst: number
+  /** Receives internal errors. */
+  onError: (error: unknown) => void
+}
+
+/** The listeners of a socket find its inbox on it: they are the same functions for all sockets. */
+const kInbox = Symbol('roomcast.inbox')
+type Attached = WebSocket & { [kInbox]: Inbox }
+
+/** The close codes of refusals after the 101, where there is no status any more. */
+const CLOSE_REASONS: Partial<Record<ErrorCode, CloseReason>> = {
+  unauthorized: 'unauthorized',
+  draining: 'goingDown',
+  overloaded: 'overloaded',
+  connection_limit: 'connectionLimit'
+}
+
+/** Makes connections of WebSockets, and passes their frames to the commands. */
+export class WebSockets {
+  readonly #options: WebSocketsOptions
+  readonly #onMessage: (this: WebSocket, data: Buffer, isBinary: boolean) => void
+  readonly #onHeartbeat: (this: WebSocket) => void
+  readonly #onClose: (this: WebSocket) => void
+
+  constructor (options: WebSocketsOptions) {
+    const { hub, connections, onError } = options
+    this.#options = options
+    this.#onMessage = function (data, isBinary) {
+      const inbox = (this as Attached)[kInbox]
+      inbox.connection.heard = hub.tick
+      // An exception in a listener would end the process.
+      try {
+        inbox.receive(data, isBinary)
+      } catch (error) {
+        onError(error)
+        inbox.connection.close('internal')
+      }
+    }
+    this.#onHeartbeat = function () {
+      const inbox = (this as Attached)[kInbox]
+      inbox.connection.heard = hub.tick
+      inbox.heartbeat()
+    }
+    this.#onClose = function () { connections.closed((this as Attached)[kInbox].connection) }
+  }
+
+  /**
+   * Takes a socket over from ws and its server, before anything is read from it, and releases the request and the response,
+   * which the socket and the plugin's error listener would keep for its lifetime.
+   */
+  adopt (ws: WebSocket, server: WebSocketServer, socket: Duplex): void {
+    setLimits(ws, this.#options.maxMessageBytes)
+    // The server would close the socket without a reason when the application closes; and a listener would wait for its end.
+    server.clients?.delete(ws)
+    ws.removeAllListeners('close')
+    const { _httpMessage: response } = socket as unknown as { _httpMessage?: { detachSocket (socket: Duplex): void } | null }
+    response?.detachSocket(socket)
+    ws.removeAllListeners('error').on('error', ignore)
+  }
+
+  /** Closes a socket whose connection is refused after the 101. */
+  refuse (ws: WebSocket, { code }: RoomcastError): void {
+    const { code: closeCode, reason } = CLOSE_CODES[CLOSE_REASONS[code] ?? 'internal']
+    ws.close(closeCode, reason)
+  }
+
+  /** Opens a connection; synchronously, because after an await the first message would be lost. */
+  open (ws: WebSocket, socket: Duplex, identity: Identity, handshake: Handshake): void {
+    const { rooms, memberships, connections, messageRate, messageBurst, onError } = this.#options
+    const connection = connections.open(new WebSocketTransport(ws, socket), identity, handshake.origin)
+    const inbox = new Inbox({ connection, identity, rooms: rooms.as(identity), memberships, source: ws, messageRate, messageBurst, onError })
+    ;(ws as Attached)[kInbox] = inbox
+    ws.on('message', this.#onMessage).on('ping', this.#onHeartbeat).on('pong', this.#onHeartbeat).on('close', this.#onClose)
+    inbox.hold(this.#enter(connection, identity, handshake, ws.protocol === SUBPROTOCOL))
+  }
+
+  /** Joins the automatic rooms, and the rooms of the URL. */
+  async #enter (connection: Connection, identity: Identity, { rooms, since }: Handshake, welcome: boolean): Promise<void> {
+    const { connections, memberships, onError } = this.#options
+    await connections.enter(connection, identity, AUTOMATIC_ROOMS, welcome)
+    for (const name of rooms) {
+      if (connection.ended) return
+      await memberships.join(connection, identity, name, (joined) => { connection.send(joinedFrame(joined)) }, { since }).catch((error: unknown) => {
+        if (!(error instanceof RoomcastError)) onError(error)
+        connection.sendError(toRoomcastError(error))
+      })
+    }
+  }
+}
+
+// ws has closed the connection with the right code for what the client did wrong.
+function ignore (): void {}

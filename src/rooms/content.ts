@@ -1,0 +1,23 @@
+import { RoomcastError } from '../errors.ts'
+import type { Content } from '../protocol/message.ts'
+
+/**
+ * Checks the shape of a content; throws `invalid_request`. REST and frames have their schemas; this is for the application,
+ * whose values no schema has seen.
+ */
+export function checkContent (content: Content): void {
+  if (typeof content !== 'object' || content === null) throw invalid('A message is an object with exactly one of "text", "data" and "bytes"')
+  const { text, data, bytes, event, kind } = content as { text?: unknown, data?: unknown, bytes?: unknown, event?: unknown, kind?: unknown }
+  if (kind !== undefined) throw invalid('A message has no "kind"; pass { text }, { data, event? } or { bytes, event? }')
+  if (Number(text !== undefined) + Number(data !== undefined) + Number(bytes !== undefined) !== 1) {
+    throw invalid('A message has exactly one of "text", "data" and "bytes"')
+  }
+  if (text !== undefined && typeof text !== 'string') throw invalid('"text" must be a string')
+  if (bytes !== undefined && !(bytes instanceof Uint8Array)) throw invalid('"bytes" must be a Uint8Array')
+  if (event !== undefined && typeof event !== 'string') throw invalid('"event" must be a string')
+  if (typeof data === 'function' || typeof data === 'symbol') throw invalid('"data" must be JSON')
+}
+
+function invalid (text: string): RoomcastError {
+  return new RoomcastError('invalid_request', text)
+}

@@ -1,0 +1,191 @@
+import { ACTIONS } from '../auth/grants.ts'
+import type { Identity } from '../auth/identity.ts'
+import type { Broker } from '../broker/broker.ts'
+import { RoomcastError } from '../errors.ts'
+import type { Connection } from '../hub/connection.ts'
+import type { Hub } from '../hub/hub.ts'
+import type { Room } from '../hub/room.ts'
+import type { Membership } from '../hub/members.ts'
+import type { Presence } from '../presence/presence.ts'
+import { AUTOMATIC_ROOMS, isAutomatic } from '../protocol/names.ts'
+import type { Position } from '../protocol/position.ts'
+import type { Joined, OnJoined } from './joined.ts'
+import { Notices } from './notices.ts'
+import type { RoomPolicies } from './policies.ts'
+import { forbidden, notJoined } from './refusals.ts'
+import type { Resume, Resumes } from './resume.ts'
+import { isOwnRoom, resolveName } from './room-name.ts'
+
+/** The parts that memberships are made with. */
+export interface MembershipsOptions {
+  hub: Hub
+  broker: Broker
+  presence: Presence
+  policies: RoomPolicies
+  resumes: Resumes
+  /** Rooms one connection may join; 0 is no limit. */
+  maxRoomsPerConnection: number
+  /** Receives errors of work whose caller does not wait for it. */
+  onError: (error: unknown) => void
+}
+
+/** Options of a join. */
+export interface JoinOptions {
+  /** The position up to which the client has the messages of the room. */
+  since?: Position | undefined
+}
+
+/** A connection about to become a member. */
+interface Candidate {
+  connection: Connection
+  room: Room
+  actions: number
+  /** Connections in the room on other instances. */
+  elsewhere: number
+  resume: Resume | undefined
+  answer: OnJoined
+}
+
+/** The memberships of this instance's connections: they begin and end here and nowhere else. Methods throw `RoomcastError`. */
+export class Memberships {
+  readonly #options: MembershipsOptions
+  readonly #notices: Notices
+  readonly #maxRooms: number
+  #announcesLeaves = true
+
+  constructor (options: MembershipsOptions) {
+    const { broker, presence, maxRoomsPerConnection, onError } = options
+    this.#options = options
+    this.#notices = new Notices(broker, onError)
+    this.#maxRooms = maxRoomsPerConnection > 0 ? maxRoomsPerConnection + AUTOMATIC_ROOMS.length : Infinity
+    options.hub.whenDropped((room) => { broker.unsubscribe(room.name).catch(onError) })
+    presence.listen((room, user, members) => { this.#notices.send(room, 'left', user, members) })
+  }
+
+  /**
+   * Makes a connection a member. A connection that is a member stays one, and the room becomes its most recently joined room.
+   *
+   * With `since`, the missed messages follow the answer, before newer ones; or none follow, and the answer says so.
+   */
+  async join (connection: Connection, by: Identity, name: string, answer: OnJoined, { since }: JoinOptions = {}): Promise<void> {
+    const { broker, resumes } = this.#options
+    const roomName = resolveName(by, name)
+    const automatic = isAutomatic(roomName)
+    const actions = by.grants.actionsIn(roomName)
+    if (automatic ? !isOwnRoom(by, roomName) : (actions & ACTIONS.join) === 0) throw forbidden('join', name)
+    if (!connection.memberships.has(roomName) && connection.memberships.size >= this.#maxRooms) {
+      throw new RoomcastError('room_limit', `A connection may join ${this.#maxRooms - AUTOMATIC_ROOMS.length} rooms`)
+    }
+    const room = this.#open(roomName)
+    const release = room.hold()
+    let resume: Resume | undefined
+    try {
+      if (room.opening !== undefined) await room.opening
+      if (since !== undefined) {
+        await connection.drained()
+        resume = resumes.begin(room, connection, since)
+      }
+      const count = automatic ? 0 : broker.elsewhere(roomName) // Automatic rooms do not tell their audience.
+      // A first join waits for nothing that is known already: a promise for each is felt when all clients reconnect at once.
+      const [elsewhere] = resume !== undefined
+        ? await Promise.all([count, resume.read()])
+        : [typeof count === 'number' ? count : await count]
+      const candidate: Candidate = { connection, room, actions, elsewhere, resume, answer }
+      if (room.waiting) await this.#admitInTurn(candidate)
+      else this.#admit(candidate)
+    } finally {
+      resume?.end()
+      release()
+    }
+  }
+
+  /** Ends a membership; `answer` is called in the room's order, and no message of the room follows it. */
+  async leave (connection: Connection, by: Identity, name: string, answer: (room: string) => void): Promise<void> {
+    const membership = connection.memberships.get(resolveName(by, name))
+    if (membership === undefined) throw notJoined(name)
+    const { room } = membership
+    if (isAutomatic(room.name)) throw new RoomcastError('forbidden', `${name} cannot be left`)
+    await new Promise<void>((resolve) => {
+      room.run(() => {
+        resolve()
+        if (connection.ended) return
+        this.#remove(membership)
+        answer(room.label)
+      })
+    })
+  }
+
+  /** Ends all memberships of a connection that has ended. */
+  disconnect (connection: Connection): void {
+    for (const membership of [...connection.memberships.values()]) this.#remove(membership)
+  }
+
+  /** From here on members leave without a notice, for a graceful shutdown: they reconnect elsewhere, or another instance announces them. */
+  stopAnnouncing (): void {
+    this.#announcesLeaves = false
+  }
+
+  /** The room, subscribed or being subscribed. */
+  #open (name: string): Room {
+    const { hub, broker } = this.#options
+    const known = hub.room(name)
+    if (known !== undefined) return known
+    const room = hub.open(name)
+    room.open(broker.subscribe(name))
+    return room
+  }
+
+  /** Admits a member behind everything that waits for its turn in the room. */
+  async #admitInTurn (candidate: Candidate): Promise<void> {
+    await new Promise<void>((resolve) => {
+      candidate.room.run(() => {
+        resolve()
+        this.#admit(candidate)
+      })
+    })
+  }
+
+  #admit ({ connection, room, actions, elsewhere, resume, answer }: Candidate): void {
+    if (connection.ended) return
+    this.#add(connection, room, actions)
+    const joined: Joined = { room: room.label, position: room.position, audience: room.size + elsewhere }
+    if (resume === undefined) {
+      answer(joined)
+      return
+    }
+    const { recovered, count, batches } = resume.result()
+    answer({ ...joined, recovered, ...(recovered && { missed: count }) })
+    for (const batch of batches) connection.write(batch)
+  }
+
+  #add (connection: Connection, room: Room, actions: number): void {
+    const present = connection.memberships.get(room.name)
+    if (present !== undefined) {
+      connection.memberships.delete(room.name) // Moves it to the end: the most recently joined.
+      connection.memberships.set(room.name, present)
+      return
+    }
+    const { broker, presence, onError } = this.#options
+    room.add(connection, actions)
+    broker.occupy(room.name, room.size)
+    if (!this.#hasPresence(room.name)) return
+    presence.enter(room.name, connection.user)
+      .then((members) => { this.#notices.send(room.name, 'joined', connection.user, members) })
+      .catch(onError)
+  }
+
+  #remove (membership: Membership): void {
+    const { broker, presence, onError } = this.#options
+    const { room, connection } = membership
+    room.remove(membership)
+    broker.occupy(room.name, room.size)
+    if (!this.#hasPresence(room.name) || !this.#announcesLeaves) return
+    presence.leave(room.name, connection.user)
+      .then((members) => { this.#notices.send(room.name, 'left', connection.user, members) })
+      .catch(onError)
+  }
+
+  #hasPresence (room: string): boolean {
+    return !isAutomatic(room) && this.#options.policies.of(room).presence
+  }
+}

@@ -1,0 +1,83 @@
+import { test, type Test } from 'tap'
+import type { Content } from '../../src/app.ts'
+import { RoomcastError } from '../../src/errors.ts'
+import { type Service, startService } from '../support/service.ts'
+import { connect } from '../support/websocket-client.ts'
+
+async function codeOf (work: Promise<unknown> | (() => unknown)): Promise<unknown> {
+  try {
+    await (typeof work === 'function' ? work() : work)
+    return undefined
+  } catch (error) {
+    return error instanceof RoomcastError ? error.code : error
+  }
+}
+
+async function messagesIn ({ app }: Service, room: string): Promise<unknown[]> {
+  const { page: { messages } } = await app.rooms.history(room)
+  return messages.map(({ fields, bytes }) => ({ ...JSON.parse(`{${fields.toString()}}`) as object, ...(bytes !== undefined && { bytes: bytes.toString() }) }))
+}
+
+async function refuses (t: Test, service: Service, content: unknown, text: RegExp): Promise<void> {
+  const error = await service.app.rooms.publish('lobby', content as Content).catch((error: unknown) => error)
+  t.match(error, { name: 'RoomcastError', code: 'invalid_request', message: text }, JSON.stringify(content))
+}
+
+test('the application publishes in the shapes of REST', async (t) => {
+  const service = await startService(t)
+  const { rooms } = service.app
+  await rooms.publish('lobby', { text: 'hi' })
+  await rooms.publish('lobby', { data: { id: 7 }, event: 'order.created' })
+  await rooms.publish('lobby', { bytes: new Uint8Array([104, 105]), event: 'blob' })
+  t.strictSame(await messagesIn(service, 'lobby'), [
+    { from: 'server', text: 'hi' },
+    { from: 'server', event: 'order.created', data: { id: 7 } },
+    { from: 'server', event: 'blob', bytes: 'hi' }
+  ])
+})
+
+test('a content of another shape is refused, and nothing of it is in the room', async (t) => {
+  const service = await startService(t)
+  await refuses(t, service, { kind: 'text', text: 'hi' }, /has no "kind"; pass \{ text \}/)
+  await refuses(t, service, { kind: 'data', data: 1 }, /has no "kind"/)
+  for (const content of [undefined, null, 'hi', 7]) await refuses(t, service, content, /is an object/)
+  for (const content of [{}, { text: undefined }, { text: 'a', data: 1 }, { text: 'a', bytes: new Uint8Array() }, { data: undefined }, []]) await refuses(t, service, content, /exactly one of/)
+  await refuses(t, service, { text: 7 }, /"text" must be a string/)
+  await refuses(t, service, { bytes: 'aGk=' }, /"bytes" must be a Uint8Array/)
+  await refuses(t, service, { text: 'a', event: 7 }, /"event" must be a string/)
+  await refuses(t, service, { data: () => {} }, /"data" must be JSON/)
+  t.strictSame(await messagesIn(service, 'lobby'), [])
+})
+
+test('the application acts for a user whom it names in plain values', async (t) => {
+  const service = await startService(t)
+  const { rooms } = service.app
+  const ada = rooms.as({ user: 'ada', grants: { 'orders:{sub}': ['publish', 'history'], '@user:bob': ['publish'] } })
+  t.match(await ada.publish('orders:ada', { text: 'mine' }), { position: { offset: 1 } })
+  t.strictSame(await messagesIn(service, 'orders:ada'), [{ from: 'ada', text: 'mine' }])
+  t.match(await ada.publish('@user:bob', { text: 'for bob' }), { audience: 0 })
+  t.equal(await codeOf(ada.publish('orders:bob', { text: 'x' })), 'forbidden')
+  t.equal(await codeOf(ada.forget('orders:ada')), 'forbidden')
+  t.equal(await codeOf(ada.describe('elsewhere')), 'forbidden')
+  t.match(await ada.describe('orders:ada'), { room: 'orders:ada', audience: 0 })
+  await connect(service, { query: 'room=orders:ada&room=orders:bob' })
+  t.strictSame((await ada.list()).rooms, [{ room: 'orders:ada', audience: 1 }])
+  t.equal((await rooms.list()).rooms.length, 2, 'the application sees all rooms')
+})
+
+test('keys of one user are not those of another, or of the application', async (t) => {
+  const { rooms } = (await startService(t)).app
+  const everything = { '**': ['*'] }
+  const [ada, bob] = [rooms.as({ user: 'ada', grants: everything }), rooms.as({ user: 'bob', grants: everything })]
+  for (const [caller, offset] of [[ada, 1], [bob, 2], [rooms, 3], [ada, 1], [rooms.as({ user: 'ada', grants: everything }), 1]] as const) {
+    t.match(await caller.publish('lobby', { text: 'same' }, { key: 'k' }), { position: { offset } })
+  }
+})
+
+test('a user or grants that no token could have are refused', async (t) => {
+  const { rooms } = (await startService(t)).app
+  for (const user of ['', 'a\nb', 'x'.repeat(256), 7, undefined]) t.equal(await codeOf(() => rooms.as({ user: user as string, grants: {} })), 'invalid_request', String(user))
+  for (const grants of [undefined, null, [], { lobby: 'join' }, { lobby: ['fly'] }, { 'a*': ['join'] }]) {
+    t.equal(await codeOf(() => rooms.as({ user: 'ada', grants: grants as never })), 'invalid_request', JSON.stringify(grants))
+  }
+})
