@@ -59,10 +59,14 @@ export class Connections {
     return connection
   }
 
-  /** The socket of a connection is closed. */
-  closed (connection: Connection): void {
+  /**
+   * The socket of a connection is closed.
+   *
+   * @param code the close code that the client sent; undefined on event streams
+   */
+  closed (connection: Connection, code?: number): void {
     connection.end()
-    this.#options.hub.remove(connection)
+    this.#options.hub.remove(connection, code)
   }
 
   /**

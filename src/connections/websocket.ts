@@ -43,12 +43,19 @@ const CLOSE_REASONS: Partial<Record<ErrorCode, CloseReason>> = {
   connection_limit: 'connectionLimit'
 }
 
+/** The close codes that ws sends for a client's faults (RFC 6455, section 7.4.1), by the code of its error; 1002 for all others. */
+const WS_FAULTS: Readonly<Record<string, CloseReason>> = {
+  WS_ERR_INVALID_UTF8: 'invalidUtf8',
+  WS_ERR_TOO_MANY_BUFFERED_PARTS: 'unfinishedMessage',
+  WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: 'tooBig'
+}
+
 /** Makes connections of WebSockets, and passes their frames to the commands. */
 export class WebSockets {
   readonly #options: WebSocketsOptions
   readonly #onMessage: (this: WebSocket, data: Buffer, isBinary: boolean) => void
   readonly #onHeartbeat: (this: WebSocket) => void
-  readonly #onClose: (this: WebSocket) => void
+  readonly #onClose: (this: WebSocket, code: number) => void
 
   constructor (options: WebSocketsOptions) {
     const { hub, connections, onError } = options
@@ -69,7 +76,7 @@ export class WebSockets {
       inbox.connection.heard = hub.tick
       inbox.heartbeat()
     }
-    this.#onClose = function () { connections.closed((this as Attached)[kInbox].connection) }
+    this.#onClose = function (code) { connections.closed((this as Attached)[kInbox].connection, code) }
   }
 
   /**
@@ -83,7 +90,7 @@ export class WebSockets {
     ws.removeAllListeners('close')
     const { _httpMessage: response } = socket as unknown as { _httpMessage?: { detachSocket (socket: Duplex): void } | null }
     response?.detachSocket(socket)
-    ws.removeAllListeners('error').on('error', ignore)
+    ws.removeAllListeners('error').on('error', onError)
   }
 
   /** Closes a socket whose connection is refused after the 101. */
@@ -116,5 +123,9 @@ export class WebSockets {
   }
 }
 
-// ws has closed the connection with the right code for what the client did wrong.
-function ignore (): void {}
+/** A socket failed. For a frame that breaks the protocol, ws has sent the close code by then. */
+function onError (this: WebSocket, { code }: Error & { code?: string }): void {
+  const connection = (this as Partial<Attached>)[kInbox]?.connection
+  if (connection === undefined || code?.startsWith('WS_ERR_') !== true) return
+  connection.closeReason ??= WS_FAULTS[code] ?? 'malformedFrame'
+}

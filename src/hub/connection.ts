@@ -38,6 +38,8 @@ export class Connection {
   wasUnfinished = false
   /** By the room's real name, in the order in which they were joined. */
   readonly memberships = new Map<string, Membership>()
+  /** Why the server closed it; undefined while it is open, and if the client or the network ended it. */
+  closeReason: CloseReason | undefined
   readonly #transport: Transport
   readonly #maxQueueBytes: number
   readonly #onEnd: (connection: Connection) => void
@@ -51,6 +53,11 @@ export class Connection {
     this.#transport = options.transport
     this.#maxQueueBytes = options.maxQueueBytes > 0 ? options.maxQueueBytes : Infinity
     this.#onEnd = options.onEnd
+  }
+
+  /** How its frames leave. */
+  get transport (): Transport['kind'] {
+    return this.#transport.kind
   }
 
   /** Whether it takes no more frames. */
@@ -98,6 +105,7 @@ export class Connection {
 
   /** Ends it politely; nothing is delivered from here on. */
   close (reason: CloseReason): void {
+    if (!this.#ended) this.closeReason = reason
     this.end()
     if (this.#transport.open) this.#transport.close(reason)
   }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { events } from '../events/index.ts'
 import type { Connection } from './connection.ts'
 import type { Hub } from './hub.ts'
 
@@ -27,6 +28,7 @@ export interface Shutdown {
  */
 export async function drain (hub: Hub, windowMs: number, graceMs: number): Promise<void> {
   const connections = [...hub.connections]
+  if (events.drainBegan.wanted) events.drainBegan.publish({ instance: hub.instance, connections: connections.length })
   const spread = Math.max(windowMs, RETURN_SPREAD_MS)
   for (const connection of connections) {
     connection.send({ type: 'shutdown', text: 'Server restarting', retryAfterMs: Math.round(RETURN_MIN_MS + Math.random() * spread) })
@@ -34,6 +36,7 @@ export async function drain (hub: Hub, windowMs: number, graceMs: number): Promi
   await closeEvenly(connections, windowMs)
   for (const connection of hub.connections) connection.close('goingDown') // Connections opened meanwhile.
   await Promise.race([hub.emptied(), sleep(graceMs, undefined, { ref: false })])
+  if (events.drainEnded.wanted) events.drainEnded.publish({ instance: hub.instance, connections: hub.connections.size })
   for (const connection of hub.connections) connection.terminate()
 }
 

@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto'
+import { events } from '../events/index.ts'
 import { Backlog } from './backlog.ts'
 import type { Connection } from './connection.ts'
 import { Room, type RoomHost } from './room.ts'
@@ -13,6 +15,8 @@ const TURN_BUDGET = 2048
  * the event-loop turn, so that messages of one turn leave together. It does no I/O of its own.
  */
 export class Hub {
+  /** Names this instance in events. */
+  readonly instance = randomUUID()
   /** Every connection until its socket is closed. */
   readonly connections = new Set<Connection>()
   /** Counts the heartbeat's sweeps. */
@@ -34,6 +38,7 @@ export class Hub {
 
   constructor () {
     this.#host = {
+      instance: this.instance,
       backlog: this.backlog,
       schedule: (room) => { this.#enqueue(room) },
       onIdle: (room) => { this.#drop(room) }
@@ -46,14 +51,26 @@ export class Hub {
     connection.slot = this.#slot++
     this.connections.add(connection)
     this.#users.set(connection.user, this.connectionsOf(connection.user) + 1)
+    if (events.connectionOpened.wanted) {
+      const { id, user, origin, transport } = connection
+      events.connectionOpened.publish({ instance: this.instance, connection: id, user, origin, transport, connections: this.connections.size })
+    }
   }
 
-  /** Forgets a connection whose socket is closed. */
-  remove (connection: Connection): void {
+  /**
+   * Forgets a connection whose socket is closed.
+   *
+   * @param code the close code that the client sent; undefined on event streams
+   */
+  remove (connection: Connection, code?: number): void {
     if (!this.connections.delete(connection)) return
     const rest = this.connectionsOf(connection.user) - 1
     if (rest === 0) this.#users.delete(connection.user)
     else this.#users.set(connection.user, rest)
+    if (events.connectionClosed.wanted) {
+      const { id, user, closeReason } = connection
+      events.connectionClosed.publish({ instance: this.instance, connection: id, user, reason: closeReason, code, connections: this.connections.size })
+    }
     if (this.connections.size === 0) for (const resolve of this.#waiting.splice(0)) resolve()
   }
 

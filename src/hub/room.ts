@@ -1,9 +1,11 @@
+import { events, type RoomMembership } from '../events/index.ts'
 import type { MessageEnvelope, NoticeEnvelope } from '../protocol/envelope.ts'
 import { roomLabel } from '../protocol/names.ts'
 import type { Position } from '../protocol/position.ts'
 import { Batch, RoomFrame } from '../transport/batch.ts'
 import type { Backlog } from './backlog.ts'
 import type { Connection } from './connection.ts'
+import { type Exception, Exceptions, ofOrigin, ofUser } from './exceptions.ts'
 import { Members, type Membership } from './members.ts'
 import { type Delivered, ReplayBuffer } from './replay-buffer.ts'
 
@@ -16,8 +18,7 @@ const COST_BYTES = 8 * 1024
 interface Gathered {
   frames: RoomFrame[]
   bytes: number
-  /** Origins and users that do not receive some of the frames, with the indexes of those frames. */
-  exceptions?: Map<string, Set<number>>
+  exceptions?: Exceptions
   /** The room's position once the batch is written. */
   position: Position | undefined
   /** Steps to run once the batch is written. */
@@ -28,6 +29,8 @@ type Step = Gathered | (() => void)
 
 /** The hub, as a room sees it. */
 export interface RoomHost {
+  /** Names the instance in events. */
+  readonly instance: string
   readonly backlog: Backlog
   /** Asks for a turn: the room has something in its queue. */
   schedule (room: Room): void
@@ -132,7 +135,8 @@ export class Room {
   /** Delivers an envelope to the members; drops a duplicate. The caller has checked that there is no gap before it. */
   deliver (envelope: MessageEnvelope | NoticeEnvelope): void {
     if (envelope.kind === 'notice') {
-      this.#append(RoomFrame.ofNotice(this.label, envelope.frame), envelope.exceptUser === undefined ? undefined : userKey(envelope.exceptUser))
+      const { frame, exceptUser } = envelope
+      this.#append(RoomFrame.ofNotice(this.label, frame), exceptUser === undefined ? undefined : ofUser(exceptUser))
       return
     }
     const { position } = envelope
@@ -143,7 +147,7 @@ export class Room {
     const { fields, bytes, time, exclude } = envelope
     const frame = RoomFrame.ofMessage(this.label, { fields, bytes, time, offset: position?.offset }, position?.epoch)
     if (this.#replay.recording && position !== undefined) this.#replay.add({ offset: position.offset, frame, exclude })
-    this.#append(frame, exclude === undefined ? undefined : originKey(exclude))
+    this.#append(frame, exclude === undefined ? undefined : ofOrigin(exclude))
   }
 
   /** Records the messages delivered from here on, until the returned function is called. */
@@ -154,6 +158,7 @@ export class Room {
   /** Tells the members about an unrecoverable gap, and goes on from another position. */
   reset (position: Position, reason: 'epoch' | 'history'): void {
     this.#taken = position
+    if (events.roomReset.wanted) events.roomReset.publish({ instance: this.#host.instance, room: this.name, position, reason })
     this.#replay.clear() // The recorded messages do not lead to this position.
     this.#append(RoomFrame.ofReset({ type: 'reset', room: this.label, ...position, reason }, position), undefined)
   }
@@ -178,6 +183,8 @@ export class Room {
   add (connection: Connection, actions: number): Membership {
     const membership = this.#members.add(this, connection, actions)
     connection.memberships.set(this.name, membership)
+    if (events.roomJoined.wanted) events.roomJoined.publish(this.#describe(connection))
+    if (this.size === 1 && events.roomOccupied.wanted) events.roomOccupied.publish({ instance: this.#host.instance, room: this.name })
     return membership
   }
 
@@ -185,6 +192,8 @@ export class Room {
   remove (membership: Membership): void {
     if (!this.#members.remove(membership, this.#batch !== undefined)) return
     membership.connection.memberships.delete(this.name)
+    if (events.roomLeft.wanted) events.roomLeft.publish(this.#describe(membership.connection))
+    if (this.size === 0 && events.roomVacated.wanted) events.roomVacated.publish({ instance: this.#host.instance, room: this.name })
     this.#checkIdle()
   }
 
@@ -209,11 +218,15 @@ export class Room {
     return cost
   }
 
+  #describe ({ id, user }: Connection): RoomMembership {
+    return { instance: this.#host.instance, room: this.name, connection: id, user, members: this.size }
+  }
+
   #checkIdle (): void {
     if (this.#members.size === 0 && this.#holds === 0) this.#host.onIdle(this)
   }
 
-  #append (frame: RoomFrame, exception: string | undefined): void {
+  #append (frame: RoomFrame, exception: Exception | undefined): void {
     if (this.#members.slots.length === 0 && this.#queue.length === 0) {
       this.#written = this.#taken
       return
@@ -225,12 +238,7 @@ export class Room {
       gathered = { frames: [], bytes: 0, position: undefined }
       this.#queue.push(gathered)
     }
-    if (exception !== undefined) {
-      gathered.exceptions ??= new Map()
-      const indexes = gathered.exceptions.get(exception)
-      if (indexes === undefined) gathered.exceptions.set(exception, new Set([gathered.frames.length]))
-      else indexes.add(gathered.frames.length)
-    }
+    if (exception !== undefined) (gathered.exceptions ??= new Exceptions()).add(exception, gathered.frames.length)
     gathered.frames.push(frame)
     gathered.bytes += frame.bytes
     gathered.position = this.#taken
@@ -249,12 +257,13 @@ export class Room {
     const price = 1 + Math.floor(batch.bytes / COST_BYTES)
     const from = this.#next
     const to = Math.min(slots.length, from + Math.ceil(budget / price))
-    if (gathered.exceptions === undefined) {
+    const { exceptions } = gathered
+    if (exceptions === undefined) {
       for (let i = from; i < to; i++) slots[i]?.connection.write(batch)
     } else {
       for (let i = from; i < to; i++) {
         const connection = slots[i]?.connection
-        if (connection !== undefined) writeExcept(connection, batch, gathered.exceptions)
+        if (connection !== undefined) exceptions.write(batch, connection)
       }
     }
     this.#next = to
@@ -266,27 +275,11 @@ export class Room {
     this.#batch = undefined
     this.#written = gathered.position
     this.#host.backlog.subtract(gathered.bytes)
+    if (events.messageDelivered.wanted) {
+      const { frames, bytes, position } = gathered
+      const { instance } = this.#host
+      events.messageDelivered.publish({ instance, room: this.name, frames: frames.length, bytes, members: this.size, position })
+    }
     this.#members.closeFreeSlots()
   }
-}
-
-/** Writes a batch to a connection without the frames that exclude it. */
-function writeExcept (connection: Connection, batch: Batch, exceptions: Map<string, Set<number>>): void {
-  const byOrigin = exceptions.get(originKey(connection.origin))
-  const byUser = exceptions.get(userKey(connection.user))
-  if (byOrigin === undefined && byUser === undefined) {
-    connection.write(batch)
-    return
-  }
-  const rest = batch.frames.filter((_, index) => !byOrigin?.has(index) && !byUser?.has(index))
-  if (rest.length > 0) connection.write(new Batch(rest))
-}
-
-// One map holds both kinds of exception; an origin cannot contain the separator.
-function originKey (origin: string): string {
-  return `o:${origin}`
-}
-
-function userKey (user: string): string {
-  return `u:${user}`
 }

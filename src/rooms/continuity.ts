@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Broker, StoredMessage } from '../broker/broker.ts'
+import { events } from '../events/index.ts'
 import type { Hub } from '../hub/hub.ts'
 import type { Room } from '../hub/room.ts'
 import type { Envelope, MessageEnvelope } from '../protocol/envelope.ts'
@@ -97,6 +98,7 @@ export class Continuity {
     const gap: Gap = { filled: Promise.resolve(), held: [], heldBytes: 0, overflowed: false }
     this.#gaps.set(room, gap)
     this.counts.gaps++
+    if (events.gapFound.wanted && room.delivered !== undefined) events.gapFound.publish({ instance: this.#hub.instance, room: room.name, position: room.delivered })
     // Membership may change while the gap is being filled.
     const release = room.hold()
     gap.filled = this.#fill(room, gap).catch(this.#onError).finally(() => {
@@ -148,7 +150,10 @@ export class Continuity {
       return true
     }
     this.#deliver(room, top.epoch, page.messages)
-    if (page.messages.length > 0) this.counts.filled++
+    if (page.messages.length > 0) {
+      this.counts.filled++
+      if (events.gapFilled.wanted) events.gapFilled.publish({ instance: this.#hub.instance, room: room.name, position: delivered, messages: page.messages.length })
+    }
     return page.next === undefined
   }
 

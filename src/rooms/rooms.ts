@@ -2,6 +2,7 @@ import { ACTIONS } from '../auth/grants.ts'
 import { type Caller, type Identity, identityOf, SERVER } from '../auth/identity.ts'
 import type { Broker, HistoryPage, Occupancy, Published } from '../broker/broker.ts'
 import { RoomcastError } from '../errors.ts'
+import { events } from '../events/index.ts'
 import type { Connection } from '../hub/connection.ts'
 import type { Hub } from '../hub/hub.ts'
 import { type Content, encodeContent } from '../protocol/message.ts'
@@ -106,13 +107,19 @@ export class Rooms {
     if (hub.backlog.bytes > MAX_BACKLOG_BYTES) throw new RoomcastError('overloaded', 'More is being published than can be delivered', 1_000)
 
     const encoded = encodeContent(caller.user, content)
-    return await broker.publish({
+    const published = await broker.publish({
       room,
       fields: encoded.fields,
       bytes: encoded.bytes,
       exclude,
       idempotency: key === undefined ? undefined : idempotencyOf(caller, key, encoded)
     })
+    if (events.messagePublished.wanted) {
+      const { position, time, replayed } = published
+      const bytes = encoded.fields.length + (encoded.bytes?.length ?? 0)
+      events.messagePublished.publish({ instance: hub.instance, room, from: caller.user, connection: connection?.id, position, time, replayed, bytes })
+    }
+    return published
   }
 
   /** Reads a page of a room's history. */

@@ -33,6 +33,10 @@ export class EventStreamTransport implements Transport {
     this.#positions = new Map(rooms.map((room) => [room, undefined]))
   }
 
+  get kind () {
+    return 'events' as const
+  }
+
   get open (): boolean {
     return !this.#response.writableEnded && !this.#response.destroyed
   }

@@ -3,6 +3,7 @@ import type { Batch } from './batch.ts'
 
 /** How frames leave for one client. */
 export interface Transport {
+  readonly kind: 'websocket' | 'events'
   /** Whether frames are still taken. */
   readonly open: boolean
   /** Bytes that were written and that the kernel has not taken yet. */

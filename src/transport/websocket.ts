@@ -22,6 +22,10 @@ export class WebSocketTransport implements Transport {
     this.#socket = socket
   }
 
+  get kind () {
+    return 'websocket' as const
+  }
+
   get open (): boolean {
     return this.#ws.readyState === 1 // OPEN: no close frame was sent or received (RFC 6455, section 5.5.1: nothing after it)
   }

@@ -47,6 +47,7 @@ export function deliver (hub: Hub, envelope: MessageEnvelope | NoticeEnvelope): 
 
 /** A transport that keeps what is written to it. */
 export class RecordingTransport implements Transport {
+  readonly kind = 'websocket'
   open = true
   queued = 0
   unfinished = false

@@ -492,7 +492,7 @@ for (const seed of [1, 2, 3, 4]) {
       return Math.floor(state / 2 ** 32 * below)
     }
     const backlog = new Backlog()
-    const room = new Room('room', { backlog, schedule: () => {}, onIdle: () => {} })
+    const room = new Room('room', { instance: 'test', backlog, schedule: () => {}, onIdle: () => {} })
     const happened: Happening[] = []
     const gone: Model[] = []
     /** Everybody who is in the room, or has a step on its way to come in or go out. */
