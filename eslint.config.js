@@ -1,30 +1,18 @@
 import neostandard, { plugins } from 'neostandard'
+import { imports } from './eslint.imports.js'
 
-/** The core (folders of src/) and what each of them may import: docs/architecture.md, "Layers". */
-const layers = {
-  protocol: [],
-  transport: ['protocol'],
-  hub: ['protocol', 'transport'],
-  redis: ['protocol'],
-  broker: ['protocol', 'redis'],
-  presence: ['protocol', 'redis'],
-  rooms: ['protocol', 'hub', 'broker', 'presence'],
-  commands: ['protocol', 'transport', 'hub', 'rooms']
-}
-
-const folders = Object.keys(layers)
-const outside = ['fastify', 'fastify-plugin', '@fastify/*', 'pino', '**/plugins/**', '**/routes/**', '**/app.ts', '**/server.ts', '**/config.ts']
+const typescript = plugins['typescript-eslint'].plugin
 
 export default [
-  ...neostandard({ ts: true, ignores: ['dist/', '.tap/', 'node_modules/'] }),
+  ...neostandard({ ts: true, ignores: ['**/dist/', '.tap/', '**/node_modules/'] }),
   {
     files: ['**/*.ts'],
     languageOptions: { parserOptions: { projectService: true } },
-    plugins: { '@typescript-eslint': plugins['typescript-eslint'].plugin },
+    plugins: { '@typescript-eslint': typescript },
     rules: {
       '@typescript-eslint/no-floating-promises': 'error',
       '@typescript-eslint/no-misused-promises': ['error', { checksVoidReturn: { arguments: false, attributes: false, properties: false } }],
-      'no-void': ['error', { allowAsStatement: true }], // a reply is thenable: what is not awaited is said
+      'no-void': ['error', { allowAsStatement: true }], // A reply is thenable: a promise that nobody awaits is marked.
       '@typescript-eslint/no-explicit-any': 'error',
       '@typescript-eslint/consistent-type-imports': 'error'
     }
@@ -34,40 +22,36 @@ export default [
     files: ['test/**/*.ts'],
     rules: { '@typescript-eslint/no-floating-promises': ['error', { allowForKnownSafeCalls: [{ from: 'package', name: ['test', 'teardown', 'before', 'after'], package: 'tap' }] }] }
   },
-  ...folders.map((folder) => ({
-    files: [`src/${folder}/**/*.ts`],
-    rules: {
-      'no-restricted-imports': ['error', {
-        patterns: [
-          ...(folder === 'protocol' ? [{ group: ['../*'], message: 'protocol/ imports nothing of ours.' }] : []),
-          { group: outside, message: 'The core does not know Fastify, the plugins, the routes or the configuration.' },
-          {
-            group: folders.filter((other) => other !== folder && !layers[folder].includes(other)).map((other) => `../${other}/*`),
-            message: `src/${folder}/ may import ${layers[folder].join(', ') || 'nothing'}.`
-          }
-        ]
-      }]
-    }
-  })),
   {
-    // It runs in browsers. Of the service it takes types, and the table of close codes.
-    files: ['client/**/*.ts'],
+    files: ['src/**/*.ts', 'plugins/**/*.ts', 'routes/**/*.ts', 'client/**/*.ts', 'bench/**/*.ts'],
     rules: {
-      'no-restricted-imports': ['error', {
-        patterns: [
-          { group: ['**/plugins/**', '**/routes/**', '**/src/*.ts', ...folders.filter((folder) => folder !== 'protocol').map((folder) => `**/src/${folder}/*`)], message: 'client/ knows the protocol alone.' },
-          { group: ['node:*'], message: 'client/ runs in browsers.' }
-        ]
-      }],
-      'no-restricted-globals': ['error', ...['Buffer', 'process', 'global', 'setImmediate', 'require', '__dirname'].map((name) => ({ name, message: 'client/ runs in browsers.' }))]
+      'max-lines': ['error', 300],
+      'max-lines-per-function': ['error', 70],
+      '@stylistic/max-len': ['error', { code: 140, ignoreUrls: true }]
     }
   },
   {
-    files: ['routes/**/*.ts'],
+    files: ['client/**/*.ts'],
     rules: {
-      'no-restricted-imports': ['error', {
-        patterns: [{ group: ['**/src/broker/memory.ts', '**/src/broker/redis*.ts', '**/src/presence/memory.ts', '**/src/presence/redis.ts', '**/src/redis/*'], message: 'Routes reach the core through the decorators.' }]
+      'no-restricted-globals': ['error', ...['Buffer', 'process', 'global', 'setImmediate', 'require', '__dirname'].map((name) => ({ name, message: 'client/ runs in browsers.' }))]
+    }
+  },
+  ...imports.map(({ files, ignores = [], values, types = [], message }) => ({
+    files,
+    ignores,
+    plugins: { '@typescript-eslint': typescript },
+    rules: {
+      '@typescript-eslint/no-restricted-imports': ['error', {
+        patterns: [
+          { regex: allBut([...values, ...types]), message },
+          ...(types.length > 0 ? [{ regex: allBut(values), allowTypeImports: true, message: `${message} This import may only be a type.` }] : [])
+        ]
       }]
     }
-  }
+  }))
 ]
+
+/** Matches every import but those that one of the expressions matches as a whole. */
+function allBut (expressions) {
+  return `^(?!(?:${expressions.join('|')})$)`
+}

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import type { WebSocket } from 'ws'
+import type { Authentication } from '../src/auth/authentication.ts'
 import type { Identity } from '../src/auth/identity.ts'
 import { type Handshake, InvalidHandshake, narrowOffer, type Query, readHandshake } from '../src/connections/handshake.ts'
 import { RoomcastError } from '../src/errors.ts'
@@ -23,7 +24,7 @@ interface Upgrade {
 
 /** `GET /ws`: a WebSocket connection. */
 const route: FastifyPluginAsync = async (app) => {
-  const { authentication, config, limits, pendingUpgrades, webSockets } = app
+  const { config, limits, pendingUpgrades, webSockets } = app
   app.decorateRequest('roomcastUpgrade')
 
   app.route({
@@ -41,7 +42,7 @@ const route: FastifyPluginAsync = async (app) => {
     ],
     preValidation: (request, reply, done) => {
       const handshake = read(request, reply)
-      request.roomcastUpgrade = { handshake, identity: identify(request, handshake) }
+      request.roomcastUpgrade = { handshake, identity: identify(app.authentication, request, handshake) }
       narrowOffer(request.raw, handshake)
       done()
     },
@@ -62,25 +63,6 @@ const route: FastifyPluginAsync = async (app) => {
     limits.countAddress(() => request.ip, socket)
   }
 
-  function read (request: FastifyRequest, reply: FastifyReply): Handshake {
-    try {
-      return readHandshake(request.raw, request.query as Query)
-    } catch (error) {
-      if (error instanceof InvalidHandshake) void reply.header('sec-websocket-version', '13') // RFC 6455, section 4.4
-      throw error
-    }
-  }
-
-  /** 401 before the 101; but a browser cannot read that, so it gets the upgrade and close 4001. */
-  function identify ({ raw: { method = 'GET', rawHeaders, headers } }: FastifyRequest, { protocols, token }: Handshake): Upgrade['identity'] {
-    try {
-      return authentication.identify({ method, origin: headers.origin, rawHeaders, protocols, query: token, cookie: headers.cookie })
-    } catch (error) {
-      if (error instanceof RoomcastError && error.code === 'unauthorized' && headers.origin !== undefined) return error
-      throw error
-    }
-  }
-
   function connect (ws: WebSocket, { raw: { socket }, roomcastUpgrade: { handshake, identity } }: FastifyRequest): void {
     webSockets.adopt(ws, app.websocketServer, socket)
     pendingUpgrades.done(socket)
@@ -97,3 +79,23 @@ const route: FastifyPluginAsync = async (app) => {
 }
 
 export default route
+
+function read (request: FastifyRequest, reply: FastifyReply): Handshake {
+  try {
+    return readHandshake(request.raw, request.query as Query)
+  } catch (error) {
+    if (error instanceof InvalidHandshake) void reply.header('sec-websocket-version', '13') // RFC 6455, section 4.4
+    throw error
+  }
+}
+
+/** 401 before the 101; but a browser cannot read that, so it gets the upgrade and close 4001. */
+function identify (authentication: Authentication, { raw }: FastifyRequest, { protocols, token }: Handshake): Upgrade['identity'] {
+  const { method = 'GET', rawHeaders, headers } = raw
+  try {
+    return authentication.identify({ method, origin: headers.origin, rawHeaders, protocols, query: token, cookie: headers.cookie })
+  } catch (error) {
+    if (error instanceof RoomcastError && error.code === 'unauthorized' && headers.origin !== undefined) return error
+    throw error
+  }
+}

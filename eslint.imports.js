@@ -1,0 +1,110 @@
+/*
+ * What each folder, and each file at src/, may import: docs/architecture.md, "Layers". These are lists of the allowed
+ * imports; the linter refuses all others. Each entry is a regular expression for a whole specifier.
+ */
+
+const NODE = 'node:[a-z/_]+'
+/** A file of the same folder. */
+const HERE = '\\./[\\w-]+\\.ts'
+const literal = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
+
+/** The folders of src/, which never know Fastify or the settings: the folders and the packages that each may import. */
+const core = {
+  protocol: { folders: [], packages: ['ajv', 'typebox'], node: false },
+  events: { folders: [] },
+  auth: { folders: ['protocol'] },
+  transport: { folders: ['protocol'], types: ['ws'] },
+  redis: { folders: ['protocol'], packages: ['ioredis', 'cluster-key-slot'] },
+  hub: { folders: ['protocol', 'transport'] },
+  broker: { folders: ['protocol', 'redis'] },
+  presence: { folders: ['protocol', 'redis'] },
+  rooms: { folders: ['protocol', 'auth', 'transport', 'hub', 'broker', 'presence'], packages: ['ajv', 'typebox'] },
+  commands: { folders: ['protocol', 'auth', 'transport', 'hub', 'rooms'] },
+  connections: { folders: ['protocol', 'auth', 'transport', 'hub', 'rooms', 'commands'], types: ['ws'] }
+}
+
+/** The files at src/, which are the process and may know Fastify. */
+const root = {
+  errors: { node: false },
+  log: { types: ['fastify'] },
+  problem: { values: ['errors.ts', 'log.ts'], folders: ['protocol'], types: ['fastify'] },
+  config: { folders: ['auth', 'redis', 'rooms'], packages: ['ajv', 'env-schema', 'typebox'] },
+  app: { values: ['config.ts', 'errors.ts', 'log.ts', 'problem.ts'], folders: Object.keys(core), packages: ['fastify-plugin'], types: ['fastify'], beside: ['plugins', 'routes'] },
+  standalone: { values: ['app.ts', 'config.ts', 'errors.ts', 'log.ts', 'problem.ts'], folders: ['connections'], packages: ['fastify'] },
+  server: { values: ['config.ts', 'standalone.ts'], packages: ['close-with-grace'], types: ['fastify'], more: ['\\.\\./package\\.json'] },
+  'health-check': { values: ['config.ts'] }
+}
+
+const inFolders = (up, folders) => folders.map((folder) => `${literal(up)}${folder}/[\\w-]+\\.ts`)
+
+export const imports = [
+  {
+    files: ['src/*.ts'],
+    ignores: Object.keys(root).map((name) => `src/${name}.ts`),
+    values: [NODE],
+    message: 'Say in eslint.imports.js what this file may import.'
+  },
+  ...Object.entries(root).map(([name, { values = [], folders = [], packages = [], types = [], beside = [], more = [], node = true }]) => ({
+    files: [`src/${name}.ts`],
+    values: [
+      ...(node ? [NODE] : []),
+      ...values.map((file) => literal(`./${file}`)),
+      ...inFolders('./', folders),
+      ...beside.map((folder) => `\\.\\./${folder}/[\\w-]+(?:/[\\w-]+)*\\.ts`),
+      ...packages.map(literal),
+      ...more
+    ],
+    types: types.map(literal),
+    message: `src/${name}.ts may import ${[...values, ...folders.map((folder) => `${folder}/`), ...beside, ...packages, ...types].join(', ') || 'nothing'}.`
+  })),
+  ...Object.entries(core).map(([name, { folders, packages = [], types = [], node = true }]) => {
+    const isLeaf = name === 'protocol' || name === 'events'
+    return {
+      files: [`src/${name}/**/*.ts`],
+      values: [
+        ...(node ? [NODE] : []),
+        HERE,
+        ...(isLeaf ? [] : ['\\.\\./errors\\.ts', ...inFolders('../', ['events'])]),
+        ...inFolders('../', folders),
+        ...packages.map(literal)
+      ],
+      types: types.map(literal),
+      message: `src/${name}/ may import ${[...(isLeaf ? [] : ['errors.ts', 'events/']), ...folders.map((folder) => `${folder}/`), ...packages, ...types].join(', ') || 'nothing'}.`
+    }
+  }),
+  {
+    files: ['plugins/**/*.ts'],
+    values: [NODE, 'fastify-plugin', '@fastify/[\\w-]+', 'ajv', 'secure-json-parse', '\\.\\./src/(?:errors|log|problem)\\.ts', '\\.\\./package\\.json', ...inFolders('../src/', Object.keys(core))],
+    types: ['fastify', '\\.\\./src/config\\.ts'],
+    message: 'A plugin may import the core, errors.ts, log.ts, problem.ts and packages; no other plugin, and no route.'
+  },
+  {
+    files: ['routes/**/*.ts'],
+    values: [NODE, 'typebox', 'ajv', '(?:\\./|(?:\\.\\./)+)(?!src/|plugins/)[\\w-]+(?:/[\\w-]+)*\\.ts', '(?:\\.\\./)+src/(?:errors|problem)\\.ts', '(?:\\.\\./)+src/protocol/[\\w-]+\\.ts', '(?:\\.\\./)+src/connections/handshake\\.ts'],
+    types: ['fastify', 'ws', '@fastify/type-provider-typebox', `(?:\\.\\./)+src/(?:${Object.keys(core).join('|')})/[\\w-]+\\.ts`],
+    message: 'A route reaches the core through the decorators of fastify.'
+  },
+  {
+    // It runs in browsers. Of the service it takes types, and the table of close codes.
+    files: ['client/**/*.ts'],
+    ignores: ['client/node.ts', 'client/react/**', 'client/publisher/**'],
+    values: [HERE, '\\.\\./src/protocol/close-codes\\.ts'],
+    types: ['\\.\\./src/protocol/[\\w-]+\\.ts'],
+    message: 'client/ knows the protocol alone.'
+  },
+  {
+    files: ['client/node.ts'],
+    values: [HERE, 'ws', '\\.\\./src/protocol/close-codes\\.ts'],
+    message: 'client/node.ts adds the WebSocket of ws.'
+  },
+  {
+    files: ['client/react/**/*.ts'],
+    values: [HERE, 'react', '\\.\\./index\\.ts'],
+    message: 'The hooks know the client and React.'
+  },
+  {
+    files: ['client/publisher/**/*.ts'],
+    values: [HERE, '\\.\\./(?!client\\.ts|index\\.ts|connector\\.ts)[\\w-]+\\.ts'],
+    message: 'A publisher knows no connection.'
+  }
+]
