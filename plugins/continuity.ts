@@ -10,7 +10,12 @@ declare module 'fastify' {
 /** `fastify.continuity`: stands between the broker and the members, and fills gaps. */
 export default fp(async (app) => {
   const { broker, hub, historyReads } = app
-  const continuity = new Continuity({ hub, broker, reads: historyReads, onError: (err) => { app.log.error({ err }, 'a gap could not be filled') } })
+  const continuity = new Continuity({
+    hub,
+    broker,
+    reads: historyReads,
+    onError: (err) => { app.log.error({ err }, 'a gap could not be filled') }
+  })
   broker.listen((envelope) => { continuity.receive(envelope) })
   app.decorate('continuity', continuity)
 }, { name: 'roomcast-continuity', dependencies: ['roomcast-broker', 'roomcast-hub', 'roomcast-history-reads'] })

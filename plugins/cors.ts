@@ -7,7 +7,9 @@ export default fp(async (app) => {
   const { allowedOrigins, JWT_COOKIE } = app.config
   if (app.hasRequestDecorator('corsPreflightEnabled')) return // The application has CORS for everything, which includes us.
   await app.register(fastifyCors, {
-    origin: allowedOrigins === '*' ? '*' : (origin, done) => { done(null, origin !== undefined && isOriginAllowed(allowedOrigins, origin)) },
+    origin: allowedOrigins === '*'
+      ? '*'
+      : (origin, done) => { done(null, origin !== undefined && isOriginAllowed(allowedOrigins, origin)) },
     credentials: JWT_COOKIE !== undefined,
     methods: ['GET', 'HEAD', 'POST', 'DELETE'],
     allowedHeaders: ['Authorization', 'Content-Type', 'Idempotency-Key', 'Last-Event-ID'],

@@ -20,4 +20,7 @@ export default fp(async (app) => {
     maxRoomsPerConnection: config.MAX_ROOMS_PER_CONNECTION,
     onError: (err) => { app.log.error({ err }, 'a change of membership failed') }
   }))
-}, { name: 'roomcast-memberships', dependencies: ['roomcast-config', 'roomcast-broker', 'roomcast-presence', 'roomcast-hub', 'roomcast-history-reads', 'roomcast-continuity'] })
+}, {
+  name: 'roomcast-memberships',
+  dependencies: ['roomcast-config', 'roomcast-broker', 'roomcast-presence', 'roomcast-hub', 'roomcast-history-reads', 'roomcast-continuity']
+})

@@ -5,11 +5,21 @@ import packageJson from '../package.json' with { type: 'json' }
 
 /** OpenAPI of the REST routes: `/docs` to look at, `/openapi.json` for tools. */
 export default fp(async (app) => {
+  const { description, version } = packageJson
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
-      info: { title: 'Roomcast', description: packageJson.description, version: packageJson.version, license: { name: 'MIT', identifier: 'MIT' } },
-      components: { securitySchemes: { token: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'A JWT with `sub`, `exp` and, if wanted, `rooms` (grants).' } } },
+      info: { title: 'Roomcast', description, version, license: { name: 'MIT', identifier: 'MIT' } },
+      components: {
+        securitySchemes: {
+          token: {
+            type: 'http',
+            scheme: 'bearer',
+            bearerFormat: 'JWT',
+            description: 'A JWT with `sub`, `exp` and, if wanted, `rooms` (grants).'
+          }
+        }
+      },
       security: [{ token: [] }],
       tags: [
         { name: 'messages', description: 'Publishing and history' },

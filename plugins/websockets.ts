@@ -20,4 +20,7 @@ export default fp(async (app) => {
     messageBurst: config.MESSAGE_BURST,
     onError: (err) => { app.log.error({ err }, 'command failed') }
   }))
-}, { name: 'roomcast-websockets', dependencies: ['roomcast-config', 'roomcast-hub', 'roomcast-rooms', 'roomcast-memberships', 'roomcast-connections'] })
+}, {
+  name: 'roomcast-websockets',
+  dependencies: ['roomcast-config', 'roomcast-hub', 'roomcast-rooms', 'roomcast-memberships', 'roomcast-connections']
+})

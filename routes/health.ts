@@ -19,7 +19,10 @@ const route: FastifyPluginAsync = async (app) => {
       tags: ['health'],
       summary: 'Should this instance get traffic?',
       security: [],
-      response: { 200: status('Yes.', 'ready'), 503: status('No: it is going down (`leaving`), or Redis cannot be reached (`unavailable`).', 'leaving') }
+      response: {
+        200: status('Yes.', 'ready'),
+        503: status('No: it is shutting down (`leaving`), or Redis is unavailable (`unavailable`).', 'leaving')
+      }
     }
   }, async (_request, reply) => {
     if (app.shutdown.leaving) return await reply.code(503).send({ status: 'leaving' })

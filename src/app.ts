@@ -80,7 +80,8 @@ export interface RoomcastOptions {
  * The package's plugin. The application it is registered in gets `rooms` and `roomcast`, and WebSocket routes by
  * `@fastify/websocket` if it has none; everything else stays in a scope of its own, under `prefix`.
  */
-const roomcast: FastifyPluginAsync<RoomcastOptions> = async (app, { prefix = '', config: settings = readConfig(), health: hasHealth = true, docs = true }) => {
+const roomcast: FastifyPluginAsync<RoomcastOptions> = async (app, options) => {
+  const { prefix = '', config: settings = readConfig(), health: hasHealth = true, docs = true } = options
   if (settings.keys.length === 0) throw new InvalidConfig(['JWT_SECRET or JWT_PUBLIC_KEY is required'])
   await app.register(websocketServer)
   await app.register(async (scope) => {
@@ -113,7 +114,10 @@ const roomcast: FastifyPluginAsync<RoomcastOptions> = async (app, { prefix = '',
       await plain.register(v1)
       if (scope.prefix !== '') await plain.register(notFound)
     })
-  }, { prefix: normalisePrefix(prefix), logSerializers: { req: serializeRequest, err: serializeError } as never }) // the type wants strings, pino does not
+  }, {
+    prefix: normalisePrefix(prefix),
+    logSerializers: { req: serializeRequest, err: serializeError } as never // The type wants strings, pino does not.
+  })
 }
 
 function normalisePrefix (prefix: string): string {

@@ -14,40 +14,76 @@ import { readPolicies } from './rooms/read-policies.ts'
 
 const list = (description: string, initial = '') => Type.String({ description, default: initial })
 const text = (description: string) => Type.Optional(Type.String({ description, minLength: 1 }))
-const count = (description: string, initial: number) => Type.Integer({ description, default: initial, minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
+const count = (description: string, initial: number) =>
+  Type.Integer({ description, default: initial, minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
 
 /** The environment, key by key. `.env.example` and `docs/configuration.md` list the same; a test compares them. */
 export const ENVIRONMENT = {
   HOST: Type.String({ description: 'Address to listen on; 0.0.0.0 for every one.', default: '127.0.0.1', minLength: 1 }),
   PORT: Type.Integer({ description: 'Port to listen on; 0 takes a free one.', default: 3000, minimum: 0, maximum: 65535 }),
-  LOG_LEVEL: Type.String({ description: 'How much is logged: fatal, error, warn, info, debug, trace or silent.', default: 'info', enum: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] }),
-  TRUST_PROXY: Type.String({ description: 'Whose X-Forwarded-For is believed: true, false, a number of proxies, or addresses and networks, separated by commas.', default: 'false' }),
+  LOG_LEVEL: Type.String({
+    description: 'How much is logged: fatal, error, warn, info, debug, trace or silent.',
+    default: 'info',
+    enum: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
+  }),
+  TRUST_PROXY: Type.String({
+    description: 'Whose X-Forwarded-For is believed: true, false, a number of proxies, or addresses and networks, ' +
+      'separated by commas.',
+    default: 'false'
+  }),
   TLS_CERT_FILE: text('Certificate (PEM) to serve TLS with; goes with TLS_KEY_FILE.'),
   TLS_KEY_FILE: text('Key (PEM) of the certificate.'),
 
-  JWT_SECRET: text('Secret that HS256 tokens are signed with, at least 32 bytes in production; without any key, a development server on a loopback address makes one up.'),
+  JWT_SECRET: text(
+    'Secret that HS256 tokens are signed with, at least 32 bytes in production; without any key, a ' +
+    'development server on a loopback address makes one up.'
+  ),
   JWT_SECRET_PREVIOUS: text('The secret before, still accepted while it is being replaced.'),
   JWT_PUBLIC_KEY: text('Public key (PEM, line breaks may be written as \\n) that RS, PS, ES or EdDSA tokens are verified with.'),
   JWT_ALGORITHMS: list('Algorithms accepted, separated by commas; by default HS256 for a secret and those that fit the public key.'),
   JWT_ISSUER: text('The iss that tokens have to carry.'),
   JWT_AUDIENCE: text('The aud that tokens have to carry.'),
   JWT_COOKIE: text('Name of a cookie that the token may come in; needs ALLOWED_ORIGINS.'),
-  DEFAULT_GRANTS: Type.String({ description: 'Grants (JSON) of tokens without a rooms claim.', default: '{"**":["join","publish","history","members"]}' }),
-  MAX_TOKEN_LIFETIME_SECONDS: Type.Integer({ description: 'A connection lasts this long at the most, whatever its token says.', default: 30 * 86_400, minimum: 1, maximum: 10 * 366 * 86_400 }),
+  DEFAULT_GRANTS: Type.String({
+    description: 'Grants (JSON) of tokens without a rooms claim.',
+    default: '{"**":["join","publish","history","members"]}'
+  }),
+  MAX_TOKEN_LIFETIME_SECONDS: Type.Integer({
+    description: 'A connection lasts this long at the most, whatever its token says.',
+    default: 30 * 86_400,
+    minimum: 1,
+    maximum: 10 * 366 * 86_400
+  }),
   ALLOWED_ORIGINS: list('Origins that browsers may come from (also CORS), such as https://app.example.com, separated by commas; * is any.', '*'),
 
-  REDIS_URL: text('Redis (redis:// or rediss://), which connects the instances; without any Redis, an instance is alone and keeps everything in memory. Beside REDIS_SENTINELS or REDIS_CLUSTER it only gives user, password, database and TLS.'),
+  REDIS_URL: text(
+    'Redis (redis:// or rediss://), which connects the instances; without any Redis, an instance is alone and ' +
+    'keeps everything in memory. Beside REDIS_SENTINELS or REDIS_CLUSTER it only gives user, password, database and TLS.'
+  ),
   REDIS_SENTINELS: list('Sentinels (host:port, or redis:// with their user and password), separated by commas; goes with REDIS_SENTINEL_NAME.'),
   REDIS_SENTINEL_NAME: text('What the sentinels call the master.'),
   REDIS_CLUSTER: list('Some nodes of a Redis Cluster (host:port), separated by commas.'),
-  REDIS_PREFIX: Type.String({ description: 'In front of everything in Redis; instances with the same prefix belong together.', default: 'roomcast:', pattern: '^[^{}\\s]*$' }),
-  REDIS_DURABLE: Type.Boolean({ description: 'Redis never forgets what it has acknowledged (one Redis, appendfsync always, no failover): rooms go on after it was restarted, instead of starting new epochs.', default: false }),
+  REDIS_PREFIX: Type.String({
+    description: 'In front of everything in Redis; instances with the same prefix belong together.',
+    default: 'roomcast:',
+    pattern: '^[^{}\\s]*$'
+  }),
+  REDIS_DURABLE: Type.Boolean({
+    description: 'Redis never forgets what it has acknowledged (one Redis, appendfsync always, no failover): rooms go on ' +
+      'after it was restarted, instead of starting new epochs.',
+    default: false
+  }),
 
   HISTORY_SIZE: count('Messages remembered per room; 0 turns history off.', 1_000),
   HISTORY_TTL_SECONDS: count('How long a message is remembered; 0 turns history off.', 3_600),
   ROOMS_FILE: text('A JSON file with what is different in some rooms: history, presence, who publishes.'),
   MAX_HISTORY_BYTES: count('Bytes of history in all rooms together, in memory; 0 is no limit.', 256 * 1024 * 1024),
-  MAX_MESSAGE_BYTES: Type.Integer({ description: 'Size of a WebSocket message or a request body; a batch may be 16 times that; 0 is no limit.', default: 64 * 1024, minimum: 0, maximum: 1024 ** 3 }),
+  MAX_MESSAGE_BYTES: Type.Integer({
+    description: 'Size of a WebSocket message or a request body; a batch may be 16 times that; 0 is no limit.',
+    default: 64 * 1024,
+    minimum: 0,
+    maximum: 1024 ** 3
+  }),
   MAX_QUEUE_BYTES: count('Bytes that may wait for one connection before it is closed as a slow consumer; 0 is no limit.', 1024 * 1024),
   MAX_ROOMS_PER_CONNECTION: count('Rooms one connection may join; 0 is no limit.', 128),
   MAX_CONNECTIONS: count('Connections on this instance; 0 is no limit.', 0),
@@ -60,7 +96,12 @@ export const ENVIRONMENT = {
 
   DRAIN_DELAY_MS: count('After SIGTERM, time for load balancers to notice before connections are closed.', 0),
   DRAIN_WINDOW_MS: count('Time over which connections are closed.', 5_000),
-  DRAIN_DEADLINE_MS: Type.Integer({ description: 'Going down takes no longer than this; then the process exits with 1.', default: 30_000, minimum: 1, maximum: 3_600_000 })
+  DRAIN_DEADLINE_MS: Type.Integer({
+    description: 'Going down takes no longer than this; then the process exits with 1.',
+    default: 30_000,
+    minimum: 1,
+    maximum: 3_600_000
+  })
 } as const satisfies Record<string, TSchema>
 
 /** Settings of the contract that this version does not have yet: refused, so that nobody relies on them. */
@@ -68,7 +109,11 @@ const NOT_YET = ['JWKS_URL', 'API_KEYS']
 
 const Environment = Type.Object(ENVIRONMENT)
 
-type Settings = Omit<Static<typeof Environment>, 'JWT_ALGORITHMS' | 'ALLOWED_ORIGINS' | 'DEFAULT_GRANTS' | 'TRUST_PROXY' | 'REDIS_URL' | 'REDIS_SENTINELS' | 'REDIS_SENTINEL_NAME' | 'REDIS_CLUSTER' | 'REDIS_DURABLE' | 'ROOMS_FILE' | 'TLS_CERT_FILE' | 'TLS_KEY_FILE'>
+/** Settings that `Config` has in another form. */
+type Parsed =
+  | 'JWT_ALGORITHMS' | 'ALLOWED_ORIGINS' | 'DEFAULT_GRANTS' | 'TRUST_PROXY' | 'ROOMS_FILE' | 'TLS_CERT_FILE' | 'TLS_KEY_FILE'
+  | 'REDIS_URL' | 'REDIS_SENTINELS' | 'REDIS_SENTINEL_NAME' | 'REDIS_CLUSTER' | 'REDIS_DURABLE'
+type Settings = Omit<Static<typeof Environment>, Parsed>
 
 /** The settings, read and checked. */
 export interface Config extends Settings {
@@ -129,7 +174,8 @@ export function readConfig (environment?: Record<string, string | undefined>, { 
     settings.JWT_SECRET === undefined && settings.JWT_PUBLIC_KEY === undefined
   if (ephemeralSecret) keys.push({ name: 'secret', key: randomBytes(32).toString('base64url'), algorithms: ['HS256'] })
   else if (settings.JWT_SECRET === undefined && settings.JWT_PUBLIC_KEY === undefined) {
-    faults.push('JWT_SECRET or JWT_PUBLIC_KEY is required (only the service by itself, in development, on a loopback address, goes without)')
+    const exception = 'only the service by itself, in development, on a loopback address, goes without'
+    faults.push(`JWT_SECRET or JWT_PUBLIC_KEY is required (${exception})`)
   }
 
   const defaultGrants = read('DEFAULT_GRANTS', () => {
@@ -138,7 +184,9 @@ export function readConfig (environment?: Record<string, string | undefined>, { 
     return grants
   })
   const allowedOrigins = read('ALLOWED_ORIGINS', () => readOrigins(splitList(settings.ALLOWED_ORIGINS)))
-  if (settings.JWT_COOKIE !== undefined && allowedOrigins === '*') faults.push('JWT_COOKIE needs ALLOWED_ORIGINS: any page could use the cookie')
+  if (settings.JWT_COOKIE !== undefined && allowedOrigins === '*') {
+    faults.push('JWT_COOKIE needs ALLOWED_ORIGINS: any page could use the cookie')
+  }
   const trustProxy = read('TRUST_PROXY', () => readTrustProxy(settings.TRUST_PROXY))
   const tls = read('TLS_CERT_FILE', () => readTls(settings.TLS_CERT_FILE, settings.TLS_KEY_FILE))
   const redis = readRedis(settings, faults)
@@ -146,8 +194,10 @@ export function readConfig (environment?: Record<string, string | undefined>, { 
     settings.ROOMS_FILE === undefined ? undefined : readFileSync(settings.ROOMS_FILE, 'utf8'),
     { size: settings.HISTORY_SIZE, ttlSeconds: settings.HISTORY_TTL_SECONDS }
   ))
-  if (faults.length > 0) throw new InvalidConfig(faults)
-  return { ...settings, keys, ephemeralSecret, defaultGrants, allowedOrigins: allowedOrigins ?? '*', trustProxy: trustProxy ?? false, tls, policies: policies as RoomPolicies, redis }
+  if (faults.length > 0 || allowedOrigins === undefined || trustProxy === undefined || policies === undefined) {
+    throw new InvalidConfig(faults)
+  }
+  return { ...settings, keys, ephemeralSecret, defaultGrants, allowedOrigins, trustProxy, tls, policies, redis }
 }
 
 function readEnvironment (given: Record<string, string | undefined>, faults: string[]): Static<typeof Environment> {
@@ -164,14 +214,16 @@ function readEnvironment (given: Record<string, string | undefined>, faults: str
     }
     // The defaults, so that the other settings are checked as well and every fault is named at once.
     const wrong = new Set(faults.map((fault) => fault.split(' ')[0]))
-    return envSchema<Static<typeof Environment>>({ schema: Environment, data: Object.fromEntries(Object.entries(data).filter(([name]) => !wrong.has(name))), env: false })
+    const rest = Object.fromEntries(Object.entries(data).filter(([name]) => !wrong.has(name)))
+    return envSchema<Static<typeof Environment>>({ schema: Environment, data: rest, env: false })
   }
 }
 
 /** `process.env` over `.env`. */
 function readProcessEnvironment (): Record<string, string | undefined> {
+  const names = ['NODE_ENV', ...Object.keys(ENVIRONMENT), ...NOT_YET]
   return envSchema<Record<string, string>>({
-    schema: { type: 'object', properties: Object.fromEntries(['NODE_ENV', ...Object.keys(ENVIRONMENT), ...NOT_YET].map((name) => [name, { type: 'string' }])) },
+    schema: { type: 'object', properties: Object.fromEntries(names.map((name) => [name, { type: 'string' }])) },
     dotenv: true
   })
 }

@@ -11,7 +11,13 @@ const LOOPBACK: Record<string, string> = { '0.0.0.0': '127.0.0.1', '::': '::1' }
 
 const { HOST, PORT, tls } = readConfig(undefined, { standalone: true })
 // The certificate is for the name that clients use, and need not have the loopback address.
-const options = { host: LOOPBACK[HOST] ?? HOST, port: PORT, path: '/health/live', rejectUnauthorized: false, signal: AbortSignal.timeout(TIMEOUT_MS) }
+const options = {
+  host: LOOPBACK[HOST] ?? HOST,
+  port: PORT,
+  path: '/health/live',
+  rejectUnauthorized: false,
+  signal: AbortSignal.timeout(TIMEOUT_MS)
+}
 const request = (tls === undefined ? get : getWithTls)(options, ({ statusCode }) => { process.exit(statusCode === 200 ? 0 : 1) })
 request.once('error', ({ message }) => {
   console.error(`roomcast: not alive: ${message}`)

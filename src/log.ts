@@ -11,8 +11,17 @@ export function maskTokens (text: string): string {
   return text.replace(TOKEN, '$1***').replace(JWT, '***')
 }
 
-/** How a request stands in the log: as Fastify has it, without tokens. Headers are never logged. */
-export function serializeRequest (request: FastifyRequest): { method: string, url: string, host: string, remoteAddress: string, remotePort?: number } {
+/** A request in the log. */
+type LoggedRequest = { // No interface: Fastify wants an implicit index signature.
+  method: string
+  url: string
+  host: string
+  remoteAddress: string
+  remotePort?: number
+}
+
+/** A request for the log: as Fastify writes it, without tokens. Headers are never logged. */
+export function serializeRequest (request: FastifyRequest): LoggedRequest {
   return {
     method: request.method,
     url: maskTokens(request.url),

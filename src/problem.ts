@@ -93,6 +93,6 @@ function translate (error: FastifyError): RoomcastError {
   if (error.statusCode === 429) return new RoomcastError('rate_limited', 'Too many requests')
   // JSON.parse and secure-json-parse throw these.
   if (error.statusCode === 400 && error instanceof SyntaxError) return new RoomcastError('invalid_json', maskTokens(error.message))
-  if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500) return new RoomcastError('invalid_request', maskTokens(error.message))
-  return toRoomcastError(error)
+  const { statusCode = 500 } = error
+  return statusCode >= 400 && statusCode < 500 ? new RoomcastError('invalid_request', maskTokens(error.message)) : toRoomcastError(error)
 }

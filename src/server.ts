@@ -33,7 +33,8 @@ function greet (app: FastifyInstance, config: Config): void {
   const { port } = app.server.address() as { port: number }
   const host = config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST
   const url = `${config.tls === undefined ? 'http' : 'https'}://${host}:${port}`
-  console.log(`Roomcast ${packageJson.version} listens on ${url} (documentation: ${url}/docs)${config.ephemeralSecret ? introduce(app, url) : ''}`)
+  const introduction = config.ephemeralSecret ? introduce(app, url) : ''
+  console.log(`Roomcast ${packageJson.version} listens on ${url} (documentation: ${url}/docs)${introduction}`)
 }
 
 /** What `@fastify/jwt` makes for the secret. */

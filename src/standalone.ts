@@ -6,7 +6,7 @@ import type { Config } from './config.ts'
 import { RoomcastError } from './errors.ts'
 import { toProblem } from './problem.ts'
 import { serializeError, serializeRequest } from './log.ts'
-import { WebSocketOrRequest } from './connections/upgrade-request.ts'
+import { UpgradeRequest } from './connections/upgrade-request.ts'
 import { writeProblem } from './problem.ts'
 
 /** Proxies keep idle connections for up to a minute; a server that closes earlier makes them answer 502, ms. */
@@ -24,7 +24,7 @@ const MAX_PARAM_LENGTH = 1_024
  */
 export function buildStandalone (config: Config, log?: Writable): FastifyInstance {
   // A missing Host is told below, with a problem document.
-  const http = { headersTimeout: HEADERS_TIMEOUT_MS, IncomingMessage: WebSocketOrRequest, requireHostHeader: false }
+  const http = { headersTimeout: HEADERS_TIMEOUT_MS, IncomingMessage: UpgradeRequest, requireHostHeader: false }
   // Fastify's types tell HTTP from HTTPS; all that is used here they have in common.
   const server = (config.tls === undefined ? { http } : { https: { ...config.tls, ...http } }) as object
   const app = Fastify({
@@ -41,7 +41,9 @@ export function buildStandalone (config: Config, log?: Writable): FastifyInstanc
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     frameworkErrors: (error, request, reply) => {
       // No hooks run here, which would end the socket of an upgrade.
-      if (request.raw instanceof WebSocketOrRequest && request.raw.upgrade) reply.header('connection', 'close').raw.once('finish', () => { request.raw.socket.destroySoon() })
+      if (request.raw instanceof UpgradeRequest && request.raw.upgrade) {
+        reply.header('connection', 'close').raw.once('finish', () => { request.raw.socket.destroySoon() })
+      }
       handleError(error, request, reply)
     },
     // Requests that the HTTP parser refuses. Fastify would log the raw packet, tokens and all.
@@ -50,17 +52,26 @@ export function buildStandalone (config: Config, log?: Writable): FastifyInstanc
         socket.destroy()
         return
       }
-      const code = error.code === 'HPE_HEADER_OVERFLOW' ? 'uri_too_long' : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 'timeout' : 'invalid_request'
-      writeProblem(socket, toProblem(new RoomcastError(code, error.code === 'HPE_HEADER_OVERFLOW' ? 'The URL and the headers are too long' : 'The HTTP request could not be read')))
+      writeProblem(socket, toProblem(toParserError(error.code)))
     }
   })
-  app.server.on('checkExpectation', (request, response) => { app.server.emit('request', request, response) }) // RFC 9110, section 10.1.1: may be ignored.
+  // RFC 9110, section 10.1.1: an expectation may be ignored.
+  app.server.on('checkExpectation', (request, response) => { app.server.emit('request', request, response) })
   app.addHook('onRequest', ({ raw }, _reply, done) => {
-    if (raw.headers.host === undefined && raw.httpVersion === '1.1') throw new RoomcastError('invalid_request', 'A request needs a Host header') // RFC 9112, section 3.2
+    // RFC 9112, section 3.2
+    if (raw.headers.host === undefined && raw.httpVersion === '1.1') {
+      throw new RoomcastError('invalid_request', 'A request needs a Host header')
+    }
     done()
   })
   app.setErrorHandler(handleError)
   app.setNotFoundHandler(handleNotFound)
   app.register(roomcast, { config })
   return app
+}
+
+/** The error of a request that the HTTP parser refused. */
+function toParserError (code: string): RoomcastError {
+  if (code === 'HPE_HEADER_OVERFLOW') return new RoomcastError('uri_too_long', 'The URL and the headers are too long')
+  return new RoomcastError(code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 'timeout' : 'invalid_request', 'The HTTP request could not be read')
 }

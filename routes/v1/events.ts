@@ -14,7 +14,8 @@ import { problems, RoomParams } from './schemas.ts'
 const MAX_ROOMS = 20
 
 const Since = Type.Optional(Type.String({
-  description: 'What this client has had: `<epoch>:<offset>`, the `id` of an event. For several rooms one for each, in the order of their names, separated by commas. The header `Last-Event-ID` wins.',
+  description: 'The position up to which the client has the messages: `<epoch>:<offset>`, the `id` of an event. For several rooms, ' +
+    'one for each, in the order of their names, separated by commas. The header `Last-Event-ID` wins.',
   examples: ['1764000000000123:42']
 }))
 const Query = {
@@ -23,17 +24,25 @@ const Query = {
   origin: Type.Optional(Type.String({ pattern: ORIGIN_PATTERN, description: "The tab's own name, for `exclude`." })),
   protocol: Type.Optional(Type.Literal(SUBPROTOCOL, { description: 'Asks for a `welcome` event first.' }))
 }
-const Stream = { 'text/event-stream': { schema: Type.String({ description: 'Server-sent events: the `data` of each is a frame, as JSON.' }) } }
+const Stream = {
+  'text/event-stream': { schema: Type.String({ description: 'Server-sent events: the `data` of each is a frame, as JSON.' }) }
+}
 const common = {
   tags: ['messages'],
   headers: Type.Object({ 'last-event-id': Type.Optional(Type.String({ description: 'As `since`; `EventSource` sends it by itself.' })) }),
   response: { 200: { description: 'The stream; it goes on until one of the two ends it.', content: Stream }, ...problems }
 } satisfies FastifySchema
 
+/** The part of a stream's URL behind its rooms. */
+interface StreamQuery {
+  since?: string
+  origin?: string
+  protocol?: string
+}
+
 /** `GET /v1/rooms/:room/events` and `GET /v1/events`: server-sent events. */
 const route: FastifyPluginAsyncTypebox = async (app) => {
   const { config, eventStreams, limits } = app
-  const { MAX_ROOMS_PER_CONNECTION } = config
   const options = {
     exposeHeadRoute: false, // It would open a stream.
     config: { tokenInQuery: true },
@@ -56,29 +65,24 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
     schema: {
       ...common,
       summary: 'Listen to several rooms',
-      description: `By server-sent events; up to ${MAX_ROOMS} rooms, \`@user\` and \`@all\` among them. Needs \`join\` in each of the others.`,
+      description: `By server-sent events; up to ${MAX_ROOMS} rooms, \`@user\` and \`@all\` among them. ` +
+        'Needs `join` in each of the others.',
       querystring: Type.Object({ room: Type.Optional(Type.Union([Type.String(), Type.Array(Type.String())])), ...Query })
     }
   }, (request, reply) => { open(request, reply, [request.query.room ?? []].flat(), request.query) })
 
-  function checkRooms (identity: Identity, rooms: string[]): void {
-    if (!rooms.every(isRoomName)) throw new RoomcastError('invalid_room', ROOM_RULE)
-    const forbidden = rooms.find((room) => !identity.grants.allow('join', room))
-    if (forbidden !== undefined) throw new RoomcastError('forbidden', `join is not granted in ${forbidden}`)
-    if (MAX_ROOMS_PER_CONNECTION > 0 && rooms.length > MAX_ROOMS_PER_CONNECTION) {
-      throw new RoomcastError('room_limit', `A connection may join ${MAX_ROOMS_PER_CONNECTION} rooms`)
-    }
-  }
-
-  function open (request: FastifyRequest, reply: FastifyReply, names: string[], { since, origin, protocol }: { since?: string, origin?: string, protocol?: string }): void {
+  function open (request: FastifyRequest, reply: FastifyReply, names: string[], query: StreamQuery): void {
     const { roomcastIdentity: identity } = request
+    const { since, origin, protocol } = query
     const rooms = [...new Set(names)].sort()
     if (rooms.length > MAX_ROOMS) throw new RoomcastError('invalid_request', `An event stream has at most ${MAX_ROOMS} rooms`)
     // A client of our protocol gets an answer for each room.
-    if (protocol === undefined) checkRooms(identity, rooms.filter((room) => !isAlias(room)))
+    if (protocol === undefined) checkRooms(identity, rooms.filter((room) => !isAlias(room)), config.MAX_ROOMS_PER_CONNECTION)
     const positions = readPositions(request, rooms, since)
     // Neither of these would tell when the client disconnects.
-    if (reply.raw.socket === null) throw new RoomcastError('invalid_request', 'An event stream cannot wait for the answer to another request')
+    if (reply.raw.socket === null) {
+      throw new RoomcastError('invalid_request', 'An event stream cannot wait for the answer to another request')
+    }
     if (reply.raw.destroyed) {
       void reply.hijack()
       return
@@ -87,31 +91,46 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
     limits.checkOrigin(request.headers.origin)
     limits.countAddress(() => request.ip, reply.raw)
 
-    const headers = {
-      ...reply.getHeaders() as OutgoingHttpHeaders, // Of CORS, among others.
-      'content-type': 'text/event-stream; charset=utf-8',
-      'cache-control': 'no-cache, no-transform',
-      'x-accel-buffering': 'no', // nginx would collect what is to leave at once.
-      ...(request.raw.httpVersionMajor === 1 && { connection: 'close' }) // The response has no other end that a drain could wait for.
-    }
-    void reply.hijack()
-    reply.raw.writeHead(200, headers)
-    reply.raw.flushHeaders()
+    begin(request, reply)
     eventStreams.open(reply.raw, identity, { rooms, since: positions, origin, welcome: protocol !== undefined })
   }
 }
 
 export default route
 
-/** Where a client was in each room. What cannot belong to these rooms is a place where nothing can be recovered. */
+/** Refuses rooms that the client may not join, while there still is a status. */
+function checkRooms ({ grants }: Identity, rooms: string[], maxRooms: number): void {
+  if (!rooms.every(isRoomName)) throw new RoomcastError('invalid_room', ROOM_RULE)
+  const forbidden = rooms.find((room) => !grants.allow('join', room))
+  if (forbidden !== undefined) throw new RoomcastError('forbidden', `join is not granted in ${forbidden}`)
+  if (maxRooms > 0 && rooms.length > maxRooms) throw new RoomcastError('room_limit', `A connection may join ${maxRooms} rooms`)
+}
+
+/** Takes the response from Fastify and sends the head of the stream. */
+function begin (request: FastifyRequest, reply: FastifyReply): void {
+  const headers = {
+    ...reply.getHeaders() as OutgoingHttpHeaders, // Of CORS, among others.
+    'content-type': 'text/event-stream; charset=utf-8',
+    'cache-control': 'no-cache, no-transform',
+    'x-accel-buffering': 'no', // nginx would buffer the events.
+    ...(request.raw.httpVersionMajor === 1 && { connection: 'close' }) // The response has no other end for which a drain could wait.
+  }
+  void reply.hijack()
+  reply.raw.writeHead(200, headers)
+  reply.raw.flushHeaders()
+}
+
+/** The client's position in each room. Positions that cannot belong to these rooms are replaced by unknown ones. */
 function readPositions ({ headers }: FastifyRequest, rooms: string[], since: string | undefined): Position[] | undefined {
   const last = headers['last-event-id']
   const isHeader = typeof last === 'string' && last !== ''
   const text = isHeader ? last : since
   if (text === undefined) return undefined
   const positions = text.split(',').map(parsePosition)
-  // An EventSource that is answered with an error does not come back.
-  if (!isHeader && positions.includes(undefined)) throw new RoomcastError('invalid_request', 'since has to be <epoch>:<offset>, for each room, separated by commas')
+  // An EventSource that is answered with an error does not reconnect.
+  if (!isHeader && positions.includes(undefined)) {
+    throw new RoomcastError('invalid_request', 'since has to be <epoch>:<offset>, for each room, separated by commas')
+  }
   if (positions.length !== rooms.length || positions.includes(undefined)) return rooms.map(() => NO_POSITION)
   return positions as Position[]
 }

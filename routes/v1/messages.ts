@@ -24,12 +24,17 @@ const Item = Type.Object({
 const AnyItem = Type.Union([Item, Type.Unknown({ description: 'Refused by itself.' })])
 const isItem = new Ajv({ strict: false }).compile(Item)
 
-const PublishedItem = Type.Object({ ...PublishedSchema.properties, replayed: Type.Optional(Type.Boolean({ description: 'The answer of an earlier publish with the same key.' })) })
+const PublishedItem = Type.Object({
+  ...PublishedSchema.properties,
+  replayed: Type.Optional(Type.Boolean({ description: 'The answer of an earlier publish with the same key.' }))
+})
 const RefusedItem = Type.Object({ error: ProblemSchema })
 const Results = Type.Object({ results: Type.Array(Type.Union([PublishedItem, RefusedItem])) })
 type Result = Static<typeof PublishedItem> | { error: Problem }
 
-const example = { messages: [{ room: 'lobby', text: 'hello' }, { room: 'orders', event: 'order.created', data: { id: 7 }, key: 'order-7' }] }
+const example = {
+  messages: [{ room: 'lobby', text: 'hello' }, { room: 'orders', event: 'order.created', data: { id: 7 }, key: 'order-7' }]
+}
 
 /** `POST /v1/messages`: publish to several rooms at once. */
 const route: FastifyPluginAsyncTypebox = async (app) => {
@@ -76,10 +81,12 @@ function readItem (item: unknown, maxBytes: number): { room: string, key: string
     throw new RoomcastError('invalid_request', `message${fault?.instancePath ?? ''} ${fault?.message ?? 'is invalid'}`)
   }
   const { base64, event, exclude, key, ...json } = item as Static<typeof Item>
+  const named = event === undefined ? {} : { event }
   let posted: Posted
-  if (base64 === undefined) posted = readJsonMessage({ ...json, ...(event !== undefined && { event }), ...(exclude !== undefined && { exclude }) })
-  else if (json.text !== undefined || Object.hasOwn(json, 'data')) throw new RoomcastError('invalid_request', 'A message has exactly one of "text", "data" and "base64"')
-  else posted = { content: { bytes: decodeBase64(base64), ...(event !== undefined && { event }) }, exclude }
+  if (base64 === undefined) posted = readJsonMessage({ ...json, ...named, ...(exclude !== undefined && { exclude }) })
+  else if (json.text !== undefined || Object.hasOwn(json, 'data')) {
+    throw new RoomcastError('invalid_request', 'A message has exactly one of "text", "data" and "base64"')
+  } else posted = { content: { bytes: decodeBase64(base64), ...named }, exclude }
   if (maxBytes > 0 && sizeOf(posted) > maxBytes) throw new RoomcastError('message_too_large', `A message may have ${maxBytes} bytes`)
   return { room: json.room, key, posted }
 }
@@ -92,6 +99,8 @@ function sizeOf ({ content }: Posted): number {
 function decodeBase64 (text: string): Buffer {
   const bytes = Buffer.from(text, 'base64')
   // Buffer.from passes over what is not base64.
-  if (bytes.toString('base64').replace(/=+$/, '') !== text.replace(/=+$/, '')) throw new RoomcastError('invalid_request', 'base64 is not valid (RFC 4648, section 4)')
+  if (bytes.toString('base64').replace(/=+$/, '') !== text.replace(/=+$/, '')) {
+    throw new RoomcastError('invalid_request', 'base64 is not valid (RFC 4648, section 4)')
+  }
   return bytes
 }

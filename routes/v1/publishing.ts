@@ -11,7 +11,9 @@ export function toPublishedBody (room: string, { position, time, audience }: Pub
 }
 
 /** Publishes the request's message to a room, and answers with 201. */
-export async function publishRequest (rooms: Rooms, room: string, request: FastifyRequest, reply: FastifyReply): Promise<Static<typeof PublishedSchema>> {
+export async function publishRequest (
+  rooms: Rooms, room: string, request: FastifyRequest, reply: FastifyReply
+): Promise<Static<typeof PublishedSchema>> {
   const { content, exclude } = readMessage(request)
   const key = request.headers['idempotency-key'] as string | undefined
   const published = await rooms.as(request.roomcastIdentity).publish(room, content, { key, exclude })

@@ -4,10 +4,16 @@ import { MAX_USER_BYTES, ORIGIN_PATTERN, ROOM_PATTERN } from '../../src/protocol
 
 /** What several routes take and give. */
 
-export const Room = Type.String({ pattern: ROOM_PATTERN, description: 'A room: 1–128 of `A–Z a–z 0–9 _ . : @ = | + ~ -`, not starting with `@`.', examples: ['lobby'] })
+export const Room = Type.String({
+  pattern: ROOM_PATTERN,
+  description: 'A room: 1–128 of `A–Z a–z 0–9 _ . : @ = | + ~ -`, not starting with `@`.',
+  examples: ['lobby']
+})
 export const RoomParams = Type.Object({ room: Room })
 // In characters here; the bytes are counted by `isUser`.
-export const UserParams = Type.Object({ user: Type.String({ minLength: 1, maxLength: MAX_USER_BYTES, description: 'The `sub` of their tokens.', examples: ['ada'] }) })
+export const UserParams = Type.Object({
+  user: Type.String({ minLength: 1, maxLength: MAX_USER_BYTES, description: 'The `sub` of their tokens.', examples: ['ada'] })
+})
 
 const Exclude = Type.String({ pattern: ORIGIN_PATTERN, description: 'The origin whose connections do not get it.' })
 
@@ -61,7 +67,9 @@ export const RoomListSchema = Type.Object({
 export const HistorySchema = Type.Object({
   room: Type.String({ examples: ['lobby'] }),
   ...Position,
-  recovered: Type.Boolean({ description: 'Whether nothing is missing: the epoch is the room\'s, and every message after `after` is still kept.' }),
+  recovered: Type.Boolean({
+    description: 'Whether no message is missing: the epoch is the room\'s, and every message after `after` is still kept.'
+  }),
   messages: Type.Array(HistoryMessage),
   next: Type.Optional(Type.Integer({ description: '`after` of the next page; `before`, going back.' }))
 }, { description: 'A page of history, ascending by offset.' })

@@ -1,4 +1,6 @@
-import { EVERY_AUTOMATIC_ROOM, EVERY_ROOM, InvalidPattern, matches, type Pattern, parsePattern, quote, splitName } from '../protocol/room-pattern.ts'
+import {
+  EVERY_AUTOMATIC_ROOM, EVERY_ROOM, InvalidPattern, matches, type Pattern, parsePattern, quote, splitName
+} from '../protocol/room-pattern.ts'
 
 /** The actions in a room, each a bit. */
 export const ACTIONS = { join: 1, publish: 2, history: 4, members: 8, manage: 16 } as const
@@ -33,7 +35,9 @@ export class Grants {
 
   /** Compiles a claim; throws `InvalidGrants`. */
   static compile (claim: unknown, user: string): Grants {
-    if (typeof claim !== 'object' || claim === null || Array.isArray(claim)) throw new InvalidGrants('grants are an object of patterns and lists of actions')
+    if (typeof claim !== 'object' || claim === null || Array.isArray(claim)) {
+      throw new InvalidGrants('grants are an object of patterns and lists of actions')
+    }
     const entries = Object.entries(claim)
     if (entries.length > MAX_PATTERNS) throw new InvalidGrants(`grants have at most ${MAX_PATTERNS} patterns`)
     if (Buffer.byteLength(JSON.stringify(claim)) > MAX_BYTES) throw new InvalidGrants(`grants take at most ${MAX_BYTES} bytes`)

@@ -1,7 +1,7 @@
 import { createPublicKey, type KeyObject } from 'node:crypto'
 
 /** A signature algorithm of tokens (RFC 7518, section 3.1; RFC 8037, section 3.1). */
-export type Algorithm = 'HS256' | 'HS384' | 'HS512' | 'RS256' | 'RS384' | 'RS512' | 'PS256' | 'PS384' | 'PS512' | 'ES256' | 'ES384' | 'ES512' | 'EdDSA'
+export type Algorithm = `${'HS' | 'RS' | 'PS' | 'ES'}${256 | 384 | 512}` | 'EdDSA'
 
 /** A key that verifies tokens, and the algorithms to which it is pinned. */
 export interface VerificationKey {
@@ -10,6 +10,8 @@ export interface VerificationKey {
   key: string
   algorithms: Algorithm[]
 }
+
+type NamedKey = Omit<VerificationKey, 'algorithms'>
 
 /** The settings about keys. */
 export interface KeySettings {
@@ -33,26 +35,29 @@ const MIN_SECRET_BYTES = 32
 /** Reads the keys that verify tokens; adds a text to `faults` for each unusable setting. */
 export function readKeys (settings: KeySettings, faults: string[]): VerificationKey[] {
   const { algorithms: wanted, production } = settings
-  for (const algorithm of wanted) if (!KNOWN.includes(algorithm)) faults.push(`JWT_ALGORITHMS has ${algorithm}, which is none of ${KNOWN.join(', ')}`)
+  for (const algorithm of wanted) {
+    if (!KNOWN.includes(algorithm)) faults.push(`JWT_ALGORITHMS has ${algorithm}, which is none of ${KNOWN.join(', ')}`)
+  }
 
   const keys: VerificationKey[] = []
-  const add = (name: VerificationKey['name'], variable: string, key: string, usable: readonly Algorithm[], standard: readonly Algorithm[]): void => {
+  const add = (key: NamedKey, variable: string, usable: readonly Algorithm[], standard: readonly Algorithm[]): void => {
     const algorithms = wanted.length === 0 ? standard : usable.filter((algorithm) => wanted.includes(algorithm))
     if (algorithms.length === 0) faults.push(`JWT_ALGORITHMS has none that fits ${variable} (${usable.join(', ')})`)
-    else keys.push({ name, key, algorithms: [...algorithms] })
+    else keys.push({ ...key, algorithms: [...algorithms] })
   }
-  const addSecret = (name: VerificationKey['name'], variable: string, secret: string | undefined): void => {
-    if (secret === undefined) return
-    if (production && Buffer.byteLength(secret) < MIN_SECRET_BYTES) faults.push(`${variable} must have at least ${MIN_SECRET_BYTES} bytes in production`)
-    else add(name, variable, secret, HS, ['HS256'])
+  const addSecret = (name: VerificationKey['name'], variable: string, key: string | undefined): void => {
+    if (key === undefined) return
+    if (production && Buffer.byteLength(key) < MIN_SECRET_BYTES) {
+      faults.push(`${variable} must have at least ${MIN_SECRET_BYTES} bytes in production`)
+    } else add({ name, key }, variable, HS, ['HS256'])
   }
   addSecret('secret', 'JWT_SECRET', settings.secret)
   addSecret('previous', 'JWT_SECRET_PREVIOUS', settings.previousSecret)
   if (settings.publicKey !== undefined) {
-    const pem = settings.publicKey.replaceAll('\\n', '\n')
-    const algorithms = publicKeyAlgorithms(pem)
+    const key = settings.publicKey.replaceAll('\\n', '\n')
+    const algorithms = publicKeyAlgorithms(key)
     if (algorithms === undefined) faults.push('JWT_PUBLIC_KEY must be an RSA, EC (P-256, P-384, P-521) or Ed25519 public key in PEM')
-    else add('public', 'JWT_PUBLIC_KEY', pem, algorithms, algorithms)
+    else add({ name: 'public', key }, 'JWT_PUBLIC_KEY', algorithms, algorithms)
   }
   return keys
 }

@@ -25,5 +25,6 @@ export function isOriginAllowed (allowed: AllowedOrigins, origin: string): boole
 function normaliseOrigin (origin: string): string | undefined {
   if (!URL.canParse(origin)) return undefined
   const url = new URL(origin)
-  return url.origin === 'null' || url.pathname !== '/' || url.search !== '' || url.hash !== '' || url.username !== '' ? undefined : url.origin
+  const isBare = url.pathname === '/' && url.search === '' && url.hash === '' && url.username === ''
+  return isBare && url.origin !== 'null' ? url.origin : undefined
 }

@@ -12,8 +12,10 @@ export const publish: Command<ClientFrames['publish']> = {
     if (bytes !== undefined) content = { bytes, event }
     else if ('data' in frame) content = { data: frame.data, event }
     else throw new RoomcastError('invalid_frame', 'Invalid publish frame: it needs "data", or "binary" and a binary frame behind it')
-    if (bytes !== undefined && 'data' in frame) throw new RoomcastError('invalid_frame', 'Invalid publish frame: it has both "data" and "binary"')
-    await send(context, frame.room, content, { key, echo, id })
+    if (bytes !== undefined && 'data' in frame) {
+      throw new RoomcastError('invalid_frame', 'Invalid publish frame: it has both "data" and "binary"')
+    }
+    await send(context, content, { room: frame.room, key, echo, id })
   }
 }
 
@@ -21,18 +23,19 @@ export const chat: Command<ClientFrames['chat']> = {
   allowance: 'messages',
   holds: false,
   async handle (context, { room, text, id }) {
-    await send(context, room, { text }, { id })
+    await send(context, { text }, { room, id })
   }
 }
 
 interface SendOptions {
+  room: string | undefined
   id?: FrameId | undefined
   key?: string | undefined
   echo?: boolean | undefined
 }
 
 /** Publishes, and acknowledges a frame that has an id: behind the message itself, where the sender gets it. */
-async function send ({ connection, rooms }: CommandContext, room: string | undefined, content: Content, { id, key, echo }: SendOptions): Promise<void> {
+async function send ({ connection, rooms }: CommandContext, content: Content, { room, id, key, echo }: SendOptions): Promise<void> {
   const name = room ?? latestRoom(connection)
   const published = await rooms.publish(name, content, {
     key,

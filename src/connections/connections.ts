@@ -96,7 +96,8 @@ export class Connections {
         rooms: positions
       })
     }
-    for (const name of unavailable) this.#joinLater(connection, identity, name, (joined) => { if (welcome) connection.send(joinedFrame(joined)) })
+    const answer: OnJoined = (joined) => { if (welcome) connection.send(joinedFrame(joined)) }
+    for (const name of unavailable) this.#joinLater(connection, identity, name, answer)
   }
 
   /** Joins a room for a client that cannot ask again: retries while the room is unavailable. */

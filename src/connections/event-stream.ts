@@ -49,8 +49,9 @@ export class EventStreams {
     })
   }
 
-  async #enter (connection: Connection, transport: EventStreamTransport, identity: Identity, { rooms, since, welcome }: StreamRequest): Promise<void> {
+  async #enter (connection: Connection, transport: EventStreamTransport, identity: Identity, request: StreamRequest): Promise<void> {
     const { connections } = this.#options
+    const { rooms, since, welcome } = request
     // Until a room is joined, the ids of events repeat the client's position in it.
     rooms.forEach((room, i) => { transport.place(room, since?.[i]) })
     await connections.enter(connection, identity, AUTOMATIC_ROOMS.filter((room) => !rooms.includes(room)), welcome)

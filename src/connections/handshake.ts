@@ -44,11 +44,14 @@ export function readHandshake ({ headers }: IncomingMessage, { token, room, sinc
     throw new InvalidHandshake('Invalid Sec-WebSocket-Protocol header')
   }
   if (protocols.length > 0 && protocols.every((protocol) => readBearerEntry(protocol) !== undefined)) {
-    throw new RoomcastError('invalid_request', `Offer the subprotocol ${SUBPROTOCOL} beside the token: a browser closes a connection that selects none`)
+    const reason = 'a browser closes a connection that selects none'
+    throw new RoomcastError('invalid_request', `Offer the subprotocol ${SUBPROTOCOL} beside the token: ${reason}`)
   }
   const rooms = [...new Set(room === undefined ? [] : [room].flat())]
   if (!rooms.every(isRoomName)) throw new RoomcastError('invalid_room', ROOM_RULE)
-  if (origin !== undefined && !isOrigin(origin)) throw new RoomcastError('invalid_request', 'The origin has to be 16–64 of the characters A–Z a–z 0–9 _ -')
+  if (origin !== undefined && !isOrigin(origin)) {
+    throw new RoomcastError('invalid_request', 'The origin has to be 16–64 of the characters A–Z a–z 0–9 _ -')
+  }
   if (since !== undefined && rooms.length !== 1) throw new RoomcastError('invalid_request', 'since goes with exactly one room')
   return { protocols, token, rooms, since: since === undefined ? undefined : readSince(since), origin }
 }

@@ -10,7 +10,7 @@ import type { Socket } from 'node:net'
  * count; nor does one that comes while the answer to the request before it is still on its way, for the socket is not
  * free: the route answers it, in its turn.
  */
-export class WebSocketOrRequest extends IncomingMessage {
+export class UpgradeRequest extends IncomingMessage {
   declare private offered: boolean | null
   declare private accepted: boolean | undefined
 

@@ -8,7 +8,7 @@ import type { Hub } from '../hub/hub.ts'
 import { CLOSE_CODES, type CloseReason } from '../protocol/close-codes.ts'
 import { AUTOMATIC_ROOMS } from '../protocol/names.ts'
 import { SUBPROTOCOL } from '../protocol/subprotocol.ts'
-import { joinedFrame } from '../rooms/joined.ts'
+import { joinedFrame, type OnJoined } from '../rooms/joined.ts'
 import type { Memberships } from '../rooms/membership.ts'
 import type { Rooms } from '../rooms/rooms.ts'
 import { WebSocketTransport } from '../transport/websocket.ts'
@@ -103,7 +103,9 @@ export class WebSockets {
   open (ws: WebSocket, socket: Duplex, identity: Identity, handshake: Handshake): void {
     const { rooms, memberships, connections, messageRate, messageBurst, onError } = this.#options
     const connection = connections.open(new WebSocketTransport(ws, socket), identity, handshake.origin)
-    const inbox = new Inbox({ connection, identity, rooms: rooms.as(identity), memberships, source: ws, messageRate, messageBurst, onError })
+    const inbox = new Inbox({
+      connection, identity, rooms: rooms.as(identity), memberships, source: ws, messageRate, messageBurst, onError
+    })
     ;(ws as Attached)[kInbox] = inbox
     ws.on('message', this.#onMessage).on('ping', this.#onHeartbeat).on('pong', this.#onHeartbeat).on('close', this.#onClose)
     inbox.hold(this.#enter(connection, identity, handshake, ws.protocol === SUBPROTOCOL))
@@ -113,9 +115,10 @@ export class WebSockets {
   async #enter (connection: Connection, identity: Identity, { rooms, since }: Handshake, welcome: boolean): Promise<void> {
     const { connections, memberships, onError } = this.#options
     await connections.enter(connection, identity, AUTOMATIC_ROOMS, welcome)
+    const answer: OnJoined = (joined) => { connection.send(joinedFrame(joined)) }
     for (const name of rooms) {
       if (connection.ended) return
-      await memberships.join(connection, identity, name, (joined) => { connection.send(joinedFrame(joined)) }, { since }).catch((error: unknown) => {
+      await memberships.join(connection, identity, name, answer, { since }).catch((error: unknown) => {
         if (!(error instanceof RoomcastError)) onError(error)
         connection.sendError(toRoomcastError(error))
       })

@@ -31,7 +31,10 @@ export interface ConnectionOpened extends OfConnection {
 
 /** The socket of a connection was closed. */
 export interface ConnectionClosed extends OfConnection {
-  /** The name of the server's close code (docs/errors.md), such as `slowConsumer`; undefined if the client or the network ended the connection. */
+  /**
+   * The name of the server's close code (docs/errors.md), such as `slowConsumer`; undefined if the client or the network
+   * ended the connection.
+   */
   reason: string | undefined
   /** The close code that the client sent; 1006 for none. Undefined on event streams. */
   code: number | undefined

@@ -53,7 +53,8 @@ export class Hub {
     this.#users.set(connection.user, this.connectionsOf(connection.user) + 1)
     if (events.connectionOpened.wanted) {
       const { id, user, origin, transport } = connection
-      events.connectionOpened.publish({ instance: this.instance, connection: id, user, origin, transport, connections: this.connections.size })
+      const { instance, connections: { size } } = this
+      events.connectionOpened.publish({ instance, connection: id, user, origin, transport, connections: size })
     }
   }
 
@@ -68,8 +69,9 @@ export class Hub {
     if (rest === 0) this.#users.delete(connection.user)
     else this.#users.set(connection.user, rest)
     if (events.connectionClosed.wanted) {
-      const { id, user, closeReason } = connection
-      events.connectionClosed.publish({ instance: this.instance, connection: id, user, reason: closeReason, code, connections: this.connections.size })
+      const { id, user, closeReason: reason } = connection
+      const { instance, connections: { size } } = this
+      events.connectionClosed.publish({ instance, connection: id, user, reason, code, connections: size })
     }
     if (this.connections.size === 0) for (const resolve of this.#waiting.splice(0)) resolve()
   }

@@ -25,7 +25,9 @@ const frame = <const T extends string, P extends TProperties>(type: T, propertie
 export const CLIENT_FRAMES = {
   join: frame('join', {
     room: Room,
-    since: Type.Optional(Type.Object({ epoch: Epoch, offset: Offset }, { description: 'The position up to which this client has had the messages of the room.' })),
+    since: Type.Optional(Type.Object({ epoch: Epoch, offset: Offset }, {
+      description: 'The position up to which this client has the messages of the room.'
+    })),
     id: Type.Optional(Id)
   }, 'Become a member of a room; with `since`, get what was missed.'),
   leave: frame('leave', { room: Room, id: Type.Optional(Id) }, 'Stop being a member of a room.'),
@@ -37,7 +39,11 @@ export const CLIENT_FRAMES = {
   publish: frame('publish', {
     room: Type.Optional(Room),
     data: Type.Optional(Type.Unknown({ description: 'Any JSON.' })),
-    binary: Type.Optional(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, description: 'Instead of `data`: the length in bytes of the binary frame that follows.' })),
+    binary: Type.Optional(Type.Integer({
+      minimum: 0,
+      maximum: Number.MAX_SAFE_INTEGER,
+      description: 'Instead of `data`: the length in bytes of the binary frame that follows.'
+    })),
     event: Type.Optional(Event),
     key: Type.Optional(Key),
     echo: Type.Optional(Type.Boolean({ description: "`false` leaves out this client's own connections." })),
@@ -91,12 +97,18 @@ export const SERVER_FRAMES = {
     room: Type.String(),
     ...OptionalPosition,
     audience: Type.Integer(),
-    recovered: Type.Optional(Type.Boolean({ description: 'With `since`: whether everything that was missed follows. If not, nothing of it does.' })),
-    missed: Type.Optional(Type.Integer({ minimum: 0, description: 'When `recovered`: how many messages follow that came after `since`, up to `offset`.' })),
+    recovered: Type.Optional(Type.Boolean({ description: 'With `since`: whether all missed messages follow. If not, none follows.' })),
+    missed: Type.Optional(Type.Integer({
+      minimum: 0,
+      description: 'If `recovered`: the number of messages after `since`, up to `offset`, that follow.'
+    })),
     id: Type.Optional(Id)
   }, 'This connection is a member now; messages after `offset` follow, behind those that were missed.'),
-  left: frame('left', { room: Type.String(), id: Type.Optional(Id), reason: Type.Optional(Type.Union([Type.Literal('removed'), Type.Literal('forbidden')])) },
-    'This connection is no longer a member.'),
+  left: frame('left', {
+    room: Type.String(),
+    id: Type.Optional(Id),
+    reason: Type.Optional(Type.Union([Type.Literal('removed'), Type.Literal('forbidden')]))
+  }, 'This connection is no longer a member.'),
   ack: frame('ack', { id: Id, room: Type.String(), ...OptionalPosition }, 'The publish with this `id` is in the room.'),
   pong: frame('pong', { id: Type.Optional(Id) }, 'The answer to `ping`.'),
   message: frame('message', {
@@ -123,7 +135,9 @@ export const SERVER_FRAMES = {
   reset: frame('reset', {
     room: Type.String(),
     ...OptionalPosition,
-    reason: Type.Union([Type.Literal('epoch'), Type.Literal('history')], { description: '`epoch`: the room began again, under a new epoch. `history`: messages were lost on their way and are not kept any more.' })
+    reason: Type.Union([Type.Literal('epoch'), Type.Literal('history')], {
+      description: '`epoch`: the room has a new epoch. `history`: messages were lost on their way and are not kept any more.'
+    })
   }, 'Continuity was lost: messages may be missing. Load your state anew; messages after `offset` follow.'),
   error: frame('error', {
     code: Type.String(),

@@ -37,7 +37,9 @@ export function parsePattern (pattern: string, user?: string): Pattern {
     segments: segments.map((segment) => {
       if (segment === '*') return null
       if (segment === '{sub}' && user !== undefined) return user
-      if (segment.includes('*')) throw new InvalidPattern(`in the pattern ${quote(pattern)} a * is not a whole segment, or ** is not the last`)
+      if (segment.includes('*')) {
+        throw new InvalidPattern(`in the pattern ${quote(pattern)} a * is not a whole segment, or ** is not the last`)
+      }
       return segment
     }),
     open,

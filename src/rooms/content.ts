@@ -6,8 +6,10 @@ import type { Content } from '../protocol/message.ts'
  * whose values no schema has seen.
  */
 export function checkContent (content: Content): void {
-  if (typeof content !== 'object' || content === null) throw invalid('A message is an object with exactly one of "text", "data" and "bytes"')
-  const { text, data, bytes, event, kind } = content as { text?: unknown, data?: unknown, bytes?: unknown, event?: unknown, kind?: unknown }
+  if (typeof content !== 'object' || content === null) {
+    throw invalid('A message is an object with exactly one of "text", "data" and "bytes"')
+  }
+  const { text, data, bytes, event, kind } = content as Record<string, unknown>
   if (kind !== undefined) throw invalid('A message has no "kind"; pass { text }, { data, event? } or { bytes, event? }')
   if (Number(text !== undefined) + Number(data !== undefined) + Number(bytes !== undefined) !== 1) {
     throw invalid('A message has exactly one of "text", "data" and "bytes"')

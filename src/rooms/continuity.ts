@@ -98,7 +98,9 @@ export class Continuity {
     const gap: Gap = { filled: Promise.resolve(), held: [], heldBytes: 0, overflowed: false }
     this.#gaps.set(room, gap)
     this.counts.gaps++
-    if (events.gapFound.wanted && room.delivered !== undefined) events.gapFound.publish({ instance: this.#hub.instance, room: room.name, position: room.delivered })
+    if (events.gapFound.wanted && room.delivered !== undefined) {
+      events.gapFound.publish({ instance: this.#hub.instance, room: room.name, position: room.delivered })
+    }
     // Membership may change while the gap is being filled.
     const release = room.hold()
     gap.filled = this.#fill(room, gap).catch(this.#onError).finally(() => {
@@ -133,7 +135,8 @@ export class Continuity {
   /** Delivers a page of history to a room; says whether that was the last one. */
   async #read (room: Room): Promise<boolean> {
     const delivered = room.delivered as Position
-    const page = await this.#reads.read(room.name, { after: delivered.offset, epoch: delivered.epoch, limit: READ_MESSAGES, maxBytes: READ_BYTES })
+    const { offset: after, epoch } = delivered
+    const page = await this.#reads.read(room.name, { after, epoch, limit: READ_MESSAGES, maxBytes: READ_BYTES })
     const top = page.position
     if (top === undefined) return true
     if (top.epoch !== delivered.epoch) {
@@ -152,7 +155,9 @@ export class Continuity {
     this.#deliver(room, top.epoch, page.messages)
     if (page.messages.length > 0) {
       this.counts.filled++
-      if (events.gapFilled.wanted) events.gapFilled.publish({ instance: this.#hub.instance, room: room.name, position: delivered, messages: page.messages.length })
+      if (events.gapFilled.wanted) {
+        events.gapFilled.publish({ instance: this.#hub.instance, room: room.name, position: delivered, messages: page.messages.length })
+      }
     }
     return page.next === undefined
   }

@@ -58,6 +58,13 @@ export interface HistoryOptions {
   connection?: Connection | undefined
 }
 
+/** A page of occupied rooms. */
+export interface RoomList {
+  rooms: Occupancy[]
+  /** The `cursor` of the next page; absent on the last one. */
+  next?: string | undefined
+}
+
 /** Which rooms to list. */
 export interface ListOptions {
   prefix?: string | undefined
@@ -103,7 +110,9 @@ export class Rooms {
     const actions = membership?.actions ?? caller.grants.actionsIn(room)
     if ((actions & ACTIONS.publish) === 0) throw forbidden('publish', name)
     if (connection !== undefined && membership === undefined) throw notJoined(name)
-    if (connection !== undefined && policies.of(room).publish === 'server') throw new RoomcastError('forbidden', `Clients cannot publish to ${name}; publish over REST`)
+    if (connection !== undefined && policies.of(room).publish === 'server') {
+      throw new RoomcastError('forbidden', `Clients cannot publish to ${name}; publish over REST`)
+    }
     if (hub.backlog.bytes > MAX_BACKLOG_BYTES) throw new RoomcastError('overloaded', 'More is being published than can be delivered', 1_000)
 
     const encoded = encodeContent(caller.user, content)
@@ -117,7 +126,8 @@ export class Rooms {
     if (events.messagePublished.wanted) {
       const { position, time, replayed } = published
       const bytes = encoded.fields.length + (encoded.bytes?.length ?? 0)
-      events.messagePublished.publish({ instance: hub.instance, room, from: caller.user, connection: connection?.id, position, time, replayed, bytes })
+      const publisher = { from: caller.user, connection: connection?.id }
+      events.messagePublished.publish({ instance: hub.instance, room, ...publisher, position, time, replayed, bytes })
     }
     return published
   }
@@ -149,7 +159,7 @@ export class Rooms {
   }
 
   /** Lists the occupied rooms in which the caller has any grant, by name. */
-  async list ({ prefix = '', cursor = '', limit = LIST_ROOMS }: ListOptions = {}): Promise<{ rooms: Occupancy[], next?: string | undefined }> {
+  async list ({ prefix = '', cursor = '', limit = LIST_ROOMS }: ListOptions = {}): Promise<RoomList> {
     const { grants } = this.#caller
     return await this.#options.broker.occupied({
       prefix,

@@ -19,7 +19,9 @@ export class RoomFrame {
   /** The JSON, or the message that it is made of. */
   #json: string | (EncodedContent & Placed)
 
-  private constructor (type: RoomFrame['type'], room: string, position: Position | undefined, websocket: Buffer, json: string | (EncodedContent & Placed)) {
+  private constructor (
+    type: RoomFrame['type'], room: string, position: Position | undefined, websocket: Buffer, json: string | (EncodedContent & Placed)
+  ) {
     this.type = type
     this.room = room
     this.position = position
@@ -67,7 +69,12 @@ export class Batch {
 
   /** What a WebSocket gets, as one chunk. */
   get websocket (): Buffer {
-    this.#websocket ??= this.frames.length === 1 ? (this.frames[0] as RoomFrame).websocket : Buffer.concat(this.frames.map(({ websocket }) => websocket), this.bytes)
+    if (this.#websocket === undefined) {
+      const [first, second] = this.frames
+      this.#websocket = first !== undefined && second === undefined
+        ? first.websocket
+        : Buffer.concat(this.frames.map(({ websocket }) => websocket), this.bytes)
+    }
     return this.#websocket
   }
 

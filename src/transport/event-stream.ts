@@ -111,5 +111,6 @@ function encode (type: string, json: string): string {
 
 /** The events of a batch for streams that have its room alone, all of which get the same. */
 function encodeAlone ({ frames }: Batch): Buffer {
-  return Buffer.from(frames.map(({ type, json, position }) => `${position === undefined ? '' : `id: ${formatPosition(position)}\n`}${encode(type, json)}`).join(''))
+  const idOf = (position: Position | undefined): string => position === undefined ? '' : `id: ${formatPosition(position)}\n`
+  return Buffer.from(frames.map(({ type, json, position }) => `${idOf(position)}${encode(type, json)}`).join(''))
 }

@@ -12,7 +12,9 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
       querystring: Type.Object({
         prefix: Type.Optional(Type.String({ maxLength: 128 })),
         cursor: Type.Optional(Type.String({ maxLength: 128, description: '`next` of the page before.' })),
-        limit: Type.Optional(Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER, default: 100, description: 'At most 1,000 are given.' }))
+        limit: Type.Optional(Type.Integer({
+          minimum: 1, maximum: Number.MAX_SAFE_INTEGER, default: 100, description: 'The answer has at most 1,000 rooms.'
+        }))
       }),
       response: { 200: RoomListSchema, ...problems }
     }

@@ -30,7 +30,9 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
       querystring: Type.Object({
         after: Type.Optional(Offset),
         before: Type.Optional(Offset),
-        epoch: Type.Optional(Type.String({ description: 'The epoch that the offsets belong to. If it is another now, the answer is `recovered: false` and the new position.' })),
+        epoch: Type.Optional(Type.String({
+          description: 'The epoch of the offsets. If the room has another one now, the answer is `recovered: false` and the new position.'
+        })),
         limit: Type.Optional(Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER, description: 'At most 300 are given.' }))
       }),
       response: { 200: HistorySchema, ...problems }
