@@ -150,11 +150,11 @@ export interface Broker {
   /** Forgets a room's messages. */
   forget (room: string): Promise<void>
 
-  /** Says how many connections this node has in a room; 0 takes the room off the node's list. */
-  occupy (room: string, connections: number): void
+  /** Sets the number of connections that this instance has in a room; 0 takes the room off the list of occupied rooms. */
+  setOccupancy (room: string, connections: number): void
 
-  /** Connections in a room on the other nodes; at once where there are none. */
-  elsewhere (room: string): Promise<number> | number
+  /** Counts the connections in a room on the other instances; synchronous if there are no other instances. */
+  countElsewhere (room: string): Promise<number> | number
 
   /** Occupied rooms, by name. */
   occupied (query: OccupancyQuery): Promise<{ rooms: Occupancy[], next?: string | undefined }>

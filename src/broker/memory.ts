@@ -118,12 +118,12 @@ export class MemoryBroker implements Broker {
     if (state !== undefined) this.#clear(state)
   }
 
-  occupy (room: string, connections: number): void {
+  setOccupancy (room: string, connections: number): void {
     if (connections === 0) this.#occupancy.delete(room)
     else this.#occupancy.set(room, connections)
   }
 
-  elsewhere (): number {
+  countElsewhere (): number {
     return 0
   }
 

@@ -40,7 +40,7 @@ export class RedisOccupancy implements Tenant {
     this.#nodes = nodes
   }
 
-  occupy (room: string, connections: number): void {
+  set (room: string, connections: number): void {
     let count = this.#counts.get(room)
     if (count === undefined) {
       if (connections === 0) return
@@ -51,7 +51,7 @@ export class RedisOccupancy implements Tenant {
     if (!count.writing) void this.#write(room, count)
   }
 
-  async elsewhere (room: string): Promise<number> {
+  async countElsewhere (room: string): Promise<number> {
     return await this.#count(room, false)
   }
 

@@ -179,12 +179,12 @@ export class RedisBroker implements Broker {
     await this.#run(FORGET, [stream], [])
   }
 
-  occupy (room: string, connections: number): void {
-    this.#occupancy.occupy(room, connections)
+  setOccupancy (room: string, connections: number): void {
+    this.#occupancy.set(room, connections)
   }
 
-  async elsewhere (room: string): Promise<number> {
-    return await available(this.#occupancy.elsewhere(room))
+  async countElsewhere (room: string): Promise<number> {
+    return await available(this.#occupancy.countElsewhere(room))
   }
 
   async occupied (query: OccupancyQuery): Promise<{ rooms: Occupancy[], next?: string }> {

@@ -171,7 +171,7 @@ export class Rooms {
         await connection.drained()
         forget = room.recall()
       }
-      const elsewhere = automatic ? 0 : this.#broker.elsewhere(roomName) // Nobody is told of the automatic ones.
+      const elsewhere = automatic ? 0 : this.#broker.countElsewhere(roomName) // Nobody is told of the automatic ones.
       const [audience, missed] = since === undefined
         ? [typeof elsewhere === 'number' ? elsewhere : await elsewhere, undefined]
         : await Promise.all([elsewhere, this.#recovery.read(room, connection, since)])
@@ -226,7 +226,7 @@ export class Rooms {
   async describe (by: Identity, name: string): Promise<Joined> {
     const room = resolve(by, name)
     if (by.grants.actionsIn(room) === 0) throw new RoomcastError('forbidden', `Nothing is granted in ${name}`)
-    const [position, elsewhere] = await Promise.all([this.#broker.position(room), this.#broker.elsewhere(room)])
+    const [position, elsewhere] = await Promise.all([this.#broker.position(room), this.#broker.countElsewhere(room)])
     return { room: name, position, audience: (this.#hub.room(room)?.size ?? 0) + elsewhere }
   }
 
@@ -287,7 +287,7 @@ export class Rooms {
       return
     }
     room.add(connection, actions)
-    this.#broker.occupy(room.name, room.size)
+    this.#broker.setOccupancy(room.name, room.size)
     if (!this.#hasPresence(room.name)) return
     this.#presence.enter(room.name, connection.user)
       .then((members) => { this.#announcements.announce(room.name, 'joined', connection.user, members) })
@@ -297,7 +297,7 @@ export class Rooms {
   #dismiss (membership: Membership): void {
     const { room, connection } = membership
     room.remove(membership)
-    this.#broker.occupy(room.name, room.size)
+    this.#broker.setOccupancy(room.name, room.size)
     this.#dropIfEmpty(room)
     if (!this.#hasPresence(room.name)) return
     if (this.silent) return // Another node announces those who are not back by then.

@@ -137,10 +137,10 @@ if (process.env.REDIS_URL !== undefined || program !== undefined) {
     const everything = { prefix: '', cursor: '', limit: 10, filter: () => true }
     await client.set(`${prefix}{lobby}:o`, 'a')
     for (let i = 0; i < 16; i++) await client.set(`${prefix}{rooms-${i}}:occupied`, 'a')
-    t.equal(await broker.elsewhere('lobby'), 0, 'who joins is not refused')
+    t.equal(await broker.countElsewhere('lobby'), 0, 'who joins is not refused')
     t.strictSame(await broker.occupied(everything), { rooms: [] })
     await client.set(`${prefix}{lobby}:o`, 'a')
-    broker.occupy('lobby', 3)
+    broker.setOccupancy('lobby', 3)
     for (const deadline = Date.now() + 10_000; await client.hlen(`${prefix}{lobby}:o`).catch(() => 0) !== 1;) {
       if (Date.now() > deadline) throw new Error('the count is not written')
     }
@@ -218,7 +218,7 @@ if (process.env.REDIS_URL !== undefined || program !== undefined) {
     await broker.subscribe('asked')
     t.ok(await client.pttl(`${prefix}{asked}:m`) > 30 * 60_000, 'longer with members')
     await broker.publish(text('lobby', 'a', 'key'))
-    broker.occupy('lobby', 1)
+    broker.setOccupancy('lobby', 1)
     for (const deadline = Date.now() + 10_000; await client.pttl(`${prefix}{lobby}:o`) < 0;) {
       if (Date.now() > deadline) throw new Error('the count does not expire')
     }
