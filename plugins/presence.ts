@@ -14,7 +14,7 @@ declare module 'fastify' {
 export default fp(async (app) => {
   const { broker } = app
   const presence: Presence = broker instanceof RedisBroker
-    ? new RedisPresence(broker.redis.servers, broker.redis.keys, broker.redis.nodes)
+    ? new RedisPresence(broker.redis.servers, broker.redis.keys, broker.redis.instances)
     : new MemoryPresence()
   app.decorate('presence', presence)
 }, { name: 'roomcast-presence', dependencies: ['roomcast-broker'] })

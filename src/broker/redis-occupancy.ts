@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { INDEXES, type RedisKeys } from '../redis/keys.ts'
-import type { RedisNodes, Tenant } from '../redis/nodes.ts'
+import type { RedisInstances, InstanceState } from '../redis/instances.ts'
 import type { RedisServers } from '../redis/servers.ts'
 import type { Occupancy, OccupancyQuery } from './broker.ts'
 
@@ -27,17 +27,17 @@ interface Count {
  * in the order of their names, `<room>\0<node>`. Every node writes its own; a node that gives no sign of life is
  * left out at once and cleared away by another.
  */
-export class RedisOccupancy implements Tenant {
+export class RedisOccupancy implements InstanceState {
   readonly #servers: RedisServers
   readonly #keys: RedisKeys
-  readonly #nodes: RedisNodes
+  readonly #instances: RedisInstances
   readonly #counts = new Map<string, Count>()
   #rewrittenAt = Date.now()
 
-  constructor (servers: RedisServers, keys: RedisKeys, nodes: RedisNodes) {
+  constructor (servers: RedisServers, keys: RedisKeys, instances: RedisInstances) {
     this.#servers = servers
     this.#keys = keys
-    this.#nodes = nodes
+    this.#instances = instances
   }
 
   set (room: string, connections: number): void {
@@ -122,7 +122,7 @@ export class RedisOccupancy implements Tenant {
 
   /** Brings Redis up to date about a room; one write at a time. */
   async #write (room: string, count: Count): Promise<void> {
-    const [servers, keys, node] = [this.#servers, this.#keys, this.#nodes.name]
+    const [servers, keys, node] = [this.#servers, this.#keys, this.#instances.name]
     const { occupancy } = keys.room(room)
     const index = keys.indexOf(room)
     count.writing = true
@@ -156,11 +156,11 @@ export class RedisOccupancy implements Tenant {
 
   /** Connections in a room, of the nodes that are alive. */
   async #count (room: string, own: boolean): Promise<number> {
-    const [servers, keys, node] = [this.#servers, this.#keys, this.#nodes.name]
+    const [servers, keys, node] = [this.#servers, this.#keys, this.#instances.name]
     const { occupancy } = keys.room(room)
     const counts = await servers.command(occupancy, 'hgetall', occupancy) as Record<string, string>
     let sum = own ? this.#counts.get(room)?.connections ?? 0 : 0
-    for (const [of, count] of Object.entries(counts)) if (of !== node && !this.#nodes.isGone(of)) sum += Number(count)
+    for (const [of, count] of Object.entries(counts)) if (of !== node && !this.#instances.isGone(of)) sum += Number(count)
     return sum
   }
 
@@ -174,7 +174,7 @@ export class RedisOccupancy implements Tenant {
       let last: string | undefined
       for (const entry of entries) {
         const [room = '', node = ''] = entry.split(SEPARATOR)
-        if (room === last || this.#nodes.isGone(node)) continue
+        if (room === last || this.#instances.isGone(node)) continue
         last = room
         yield room
       }

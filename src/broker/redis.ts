@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { RoomcastError } from '../errors.ts'
 import type { Envelope, NoticeEnvelope, Position } from '../protocol/envelope.ts'
 import { RedisKeys } from '../redis/keys.ts'
-import { HEARTBEAT, RedisNodes } from '../redis/nodes.ts'
+import { HEARTBEAT, RedisInstances } from '../redis/instances.ts'
 import type { Argument, Script } from '../redis/request.ts'
 import { RequestFailed } from '../redis/request.ts'
 import { COMMAND_TIMEOUT_MS, RedisServers } from '../redis/servers.ts'
@@ -63,7 +63,7 @@ export class RedisBroker implements Broker {
   #listener: (envelope: Envelope) => void = () => {}
   // Set by `connect`, the only way to make one.
   #servers!: RedisServers
-  #nodes!: RedisNodes
+  #instances!: RedisInstances
   #occupancy!: RedisOccupancy
 
   private constructor (options: RedisBrokerOptions) {
@@ -86,8 +86,8 @@ export class RedisBroker implements Broker {
   }
 
   /** What is shared with others that keep something in the same Redis. */
-  get redis (): { servers: RedisServers, keys: RedisKeys, nodes: RedisNodes } {
-    return { servers: this.#servers, keys: this.#keys, nodes: this.#nodes }
+  get redis (): { servers: RedisServers, keys: RedisKeys, instances: RedisInstances } {
+    return { servers: this.#servers, keys: this.#keys, instances: this.#instances }
   }
 
   get reachable (): boolean {
@@ -106,15 +106,15 @@ export class RedisBroker implements Broker {
     const { room, idempotency } = publication
     const { meta, stream, occupancy, remembered, channel } = this.#keys.room(room)
     const name = remembered + (idempotency === undefined
-      ? `~${this.#nodes.name}${(this.#publishes++).toString(36)}`
+      ? `~${this.#instances.name}${(this.#publishes++).toString(36)}`
       : createHash('sha256').update(idempotency.id).digest('base64url').slice(0, 22))
     const body = encodeBody(publication)
     const fingerprint = idempotency?.fingerprint ?? '-'
     const rememberMs = idempotency === undefined ? RESEND_MS : IDEMPOTENCY_MS
     const policy = this.#options.historyOf(room)
     const answer = await (policy === undefined
-      ? this.#run(PUBLISH_UNKEPT, [name, occupancy], [body, channel, this.#servers.publishCommand, fingerprint, rememberMs])
-      : this.#run(PUBLISH, [meta, stream, name, occupancy], [newEpoch(), body, channel, this.#servers.publishCommand, fingerprint, rememberMs, policy.size, policy.ttlSeconds * 1_000, positionLifetime(policy)])
+      ? this.#runScript(PUBLISH_UNKEPT, [name, occupancy], [body, channel, this.#servers.publishCommand, fingerprint, rememberMs])
+      : this.#runScript(PUBLISH, [meta, stream, name, occupancy], [newEpoch(), body, channel, this.#servers.publishCommand, fingerprint, rememberMs, policy.size, policy.ttlSeconds * 1_000, positionLifetime(policy)])
     ) as string
     if (answer === 'C') throw new RoomcastError('idempotency_conflict')
     const [kind, epoch = '', offset, time, audience] = answer.split(' ')
@@ -163,7 +163,7 @@ export class RedisBroker implements Broker {
     if (policy === undefined) return { recovered: false, messages: [] }
     const { meta, stream } = this.#keys.room(room)
     const args = [newEpoch(), FRESH_POSITION_MS, policy.ttlSeconds * 1_000, epoch ?? '', after ?? '', before ?? '', limit, maxBytes]
-    const reply = await this.#run(HISTORY, [meta, stream], args, true) as (Buffer | number)[]
+    const reply = await this.#runScript(HISTORY, [meta, stream], args, true) as (Buffer | number)[]
     const position = { epoch: String(reply[0]), offset: Number(reply[1]) }
     if (epoch !== undefined && epoch !== position.epoch) return { position, recovered: false, messages: [] }
     const messages = []
@@ -176,7 +176,7 @@ export class RedisBroker implements Broker {
 
   async forget (room: string): Promise<void> {
     const { stream } = this.#keys.room(room)
-    await this.#run(FORGET, [stream], [])
+    await this.#runScript(FORGET, [stream], [])
   }
 
   setOccupancy (room: string, connections: number): void {
@@ -193,7 +193,7 @@ export class RedisBroker implements Broker {
 
   async close (): Promise<void> {
     clearInterval(this.#sweeper)
-    this.#nodes?.close()
+    this.#instances?.close()
     await this.#occupancy?.close()
     this.#servers?.close()
   }
@@ -207,11 +207,11 @@ export class RedisBroker implements Broker {
       onInterrupted: (channels) => { void this.#compare(channels) },
       onEvent
     })
-    this.#nodes = new RedisNodes(this.#servers, this.#keys, (error) => { onEvent('warn', 'clearing up after a node that is gone failed', error as Error) })
-    this.#occupancy = new RedisOccupancy(this.#servers, this.#keys, this.#nodes)
-    this.#nodes.add(this.#occupancy)
-    this.#nodes.add({ rewrite: () => { void this.#compare([...this.#subscriptions.keys()]) }, retry: () => {}, clear: async () => {} })
-    await this.#nodes.start()
+    this.#instances = new RedisInstances(this.#servers, this.#keys, (error) => { onEvent('warn', 'clearing up after a node that is gone failed', error as Error) })
+    this.#occupancy = new RedisOccupancy(this.#servers, this.#keys, this.#instances)
+    this.#instances.add(this.#occupancy)
+    this.#instances.add({ rewrite: () => { void this.#compare([...this.#subscriptions.keys()]) }, retry: () => {}, clear: async () => {} })
+    await this.#instances.start()
   }
 
   #receive (channel: Buffer, message: Buffer): void {
@@ -234,7 +234,7 @@ export class RedisBroker implements Broker {
   async #position (room: string, keepMs: number, seen?: Position): Promise<Position | undefined> {
     if (this.#options.historyOf(room) === undefined) return undefined
     const { meta, stream } = this.#keys.room(room)
-    const answer = await this.#run(POSITION, [meta, stream], [newEpoch(), keepMs, seen?.epoch ?? '', seen?.offset ?? '']) as string
+    const answer = await this.#runScript(POSITION, [meta, stream], [newEpoch(), keepMs, seen?.epoch ?? '', seen?.offset ?? '']) as string
     const [epoch = '', offset] = answer.split(' ')
     return { epoch, offset: Number(offset) }
   }
@@ -298,8 +298,8 @@ export class RedisBroker implements Broker {
     setTimeout(() => { void this.#tellPosition(subscription) }, ARRIVAL_MS).unref()
   }
 
-  #run (script: Script, keys: string[], args: Argument[], binary = false): Promise<unknown> {
-    return available(this.#servers.run(script, keys, args, binary), script === PUBLISH || script === PUBLISH_UNKEPT)
+  #runScript (script: Script, keys: string[], args: Argument[], binary = false): Promise<unknown> {
+    return available(this.#servers.runScript(script, keys, args, binary), script === PUBLISH || script === PUBLISH_UNKEPT)
   }
 }
 

@@ -1,5 +1,5 @@
 import type { RedisKeys } from '../redis/keys.ts'
-import type { RedisNodes, Tenant } from '../redis/nodes.ts'
+import type { RedisInstances, InstanceState } from '../redis/instances.ts'
 import { RequestFailed, script } from '../redis/request.ts'
 import type { RedisServers } from '../redis/servers.ts'
 import type { Presence } from './presence.ts'
@@ -74,10 +74,10 @@ export const PRESENCE_SCRIPTS = [ENTER, LEAVE, CLEAR]
  * The presence of many nodes. Each keeps in Redis which users it has in a room; a user is a member while any node has
  * them. What a node that is gone has left is removed by another one, which says who is gone.
  */
-export class RedisPresence implements Presence, Tenant {
+export class RedisPresence implements Presence, InstanceState {
   readonly #servers: RedisServers
   readonly #keys: RedisKeys
-  readonly #nodes: RedisNodes
+  readonly #instances: RedisInstances
   /** Room → user → connections on this node. */
   readonly #rooms = new Map<string, Map<string, number>>()
   /** Rooms about which Redis has not been told everything. */
@@ -85,11 +85,11 @@ export class RedisPresence implements Presence, Tenant {
   #rewrittenAt = Date.now()
   #listener: (room: string, user: string, members: number) => void = () => {}
 
-  constructor (servers: RedisServers, keys: RedisKeys, nodes: RedisNodes) {
+  constructor (servers: RedisServers, keys: RedisKeys, instances: RedisInstances) {
     this.#servers = servers
     this.#keys = keys
-    this.#nodes = nodes
-    nodes.add(this)
+    this.#instances = instances
+    instances.add(this)
   }
 
   listen (listener: (room: string, user: string, members: number) => void): void {
@@ -137,7 +137,7 @@ export class RedisPresence implements Presence, Tenant {
     const list = this.#keys.roomsOf(node)
     for (const room of await this.#servers.command(list, 'smembers', list) as string[]) {
       const { present, users } = this.#keys.room(room)
-      const gone = await this.#servers.run(CLEAR, [present, users], [node]) as (string | number)[]
+      const gone = await this.#servers.runScript(CLEAR, [present, users], [node]) as (string | number)[]
       for (let i = 0; i < gone.length; i += 2) this.#listener(room, gone[i] as string, gone[i + 1] as number)
     }
     await this.#servers.command(list, 'del', list)
@@ -146,12 +146,12 @@ export class RedisPresence implements Presence, Tenant {
   /** @param edge whether it is the first user of the room on this node, or was the last */
   async #write (room: string, user: string, enters: boolean, edge: boolean): Promise<number | undefined> {
     const { present, users } = this.#keys.room(room)
-    const list = this.#keys.roomsOf(this.#nodes.name)
+    const list = this.#keys.roomsOf(this.#instances.name)
     try {
       const [members] = await Promise.all([
         enters
-          ? this.#servers.run(ENTER, [present, users], [this.#nodes.name, user, LIFETIME_MS])
-          : this.#servers.run(LEAVE, [present, users], [this.#nodes.name, user]),
+          ? this.#servers.runScript(ENTER, [present, users], [this.#instances.name, user, LIFETIME_MS])
+          : this.#servers.runScript(LEAVE, [present, users], [this.#instances.name, user]),
         edge ? this.#servers.command(list, enters ? 'sadd' : 'srem', list, room) : undefined
       ])
       return members === -1 ? undefined : members as number
@@ -166,15 +166,15 @@ export class RedisPresence implements Presence, Tenant {
   async #writeAgain (room: string): Promise<void> {
     const here = this.#rooms.get(room) ?? new Map<string, number>()
     const { present, users } = this.#keys.room(room)
-    const list = this.#keys.roomsOf(this.#nodes.name)
+    const list = this.#keys.roomsOf(this.#instances.name)
     try {
       if (here.size > 0) await this.#servers.command(list, 'sadd', list, room)
       const fields = await this.#servers.command(present, 'hkeys', present) as string[]
-      const prefix = `${this.#nodes.name} `
+      const prefix = `${this.#instances.name} `
       const written = fields.filter((field) => field.startsWith(prefix)).map((field) => field.slice(prefix.length))
       await Promise.all([
-        ...[...here.keys()].map(async (user) => await this.#servers.run(ENTER, [present, users], [this.#nodes.name, user, LIFETIME_MS])),
-        ...written.filter((user) => !here.has(user)).map(async (user) => await this.#servers.run(LEAVE, [present, users], [this.#nodes.name, user]))
+        ...[...here.keys()].map(async (user) => await this.#servers.runScript(ENTER, [present, users], [this.#instances.name, user, LIFETIME_MS])),
+        ...written.filter((user) => !here.has(user)).map(async (user) => await this.#servers.runScript(LEAVE, [present, users], [this.#instances.name, user]))
       ])
     } catch {
       this.#unwritten.add(room) // Redis is away again.

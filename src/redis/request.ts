@@ -10,7 +10,7 @@ export interface Request {
   readonly command: string
   readonly args: Argument[]
   /** Where in `args` the run of the server belongs, which is known when it is sent; -1 for nowhere. */
-  readonly runAt: number
+  readonly runIdAt: number
   /** Of the key it is about; 0 where there is one server. */
   readonly slot: number
   /** Whether the reply is to be bytes. */

@@ -8,12 +8,12 @@ import { Watchdog } from './watchdog.ts'
 const MIN_VERSION = 7
 
 /** The one run of a server that forgets nothing. */
-const DURABLE_RUN = 'durable'
+const DURABLE_RUN_ID = 'durable'
 
 /** What a server says about itself. */
 export interface ServerInfo {
   /** Another one after every start, unless the server is durable. */
-  run: string
+  runId: string
   version: string
   cluster: boolean
   evictionPolicy: string
@@ -135,7 +135,7 @@ export class Requester {
       const [info] = await Promise.all([this.#client.info(), ...this.#options.scripts.map(async ({ lua }) => await this.#client.script('LOAD', lua))])
       if (preparation !== this.#preparation) return
       this.info = readInfo(info as string)
-      if (this.#options.settings.durable) this.info.run = DURABLE_RUN
+      if (this.#options.settings.durable) this.info.runId = DURABLE_RUN_ID
     } catch (error) {
       if (preparation !== this.#preparation) return
       this.lastError = error as Error
@@ -155,8 +155,8 @@ export class Requester {
   }
 
   #write (request: Request): void {
-    const { command, args, runAt, binary } = request
-    if (runAt !== -1) args[runAt] = (this.info as ServerInfo).run
+    const { command, args, runIdAt, binary } = request
+    if (runIdAt !== -1) args[runIdAt] = (this.info as ServerInfo).runId
     this.#gather()
     void this.#client.sendCommand(new EncodedCommand(command, args, binary, (reply) => {
       this.#watchdog.heardAt = Date.now()
@@ -202,7 +202,7 @@ export class Requester {
 function readInfo (info: string): ServerInfo {
   const field = (name: string): string => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1] ?? ''
   return {
-    run: field('run_id'),
+    runId: field('run_id'),
     version: field('redis_version'),
     cluster: field('redis_mode') === 'cluster',
     evictionPolicy: field('maxmemory_policy')

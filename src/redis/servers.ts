@@ -128,7 +128,7 @@ export class RedisServers {
    * @param keys of one slot
    * @param binary whether strings in the reply are to be bytes
    */
-  run (script: Script, keys: string[], args: Argument[], binary = false): Promise<unknown> {
+  runScript (script: Script, keys: string[], args: Argument[], binary = false): Promise<unknown> {
     return this.#request(keys[0] as string, 'evalsha', [script.sha, keys.length, ...keys, '', ...args], 2 + keys.length, binary)
   }
 
@@ -212,7 +212,7 @@ export class RedisServers {
     return server
   }
 
-  #request (key: string, command: string, args: Argument[], runAt: number, binary: boolean): Promise<unknown> {
+  #request (key: string, command: string, args: Argument[], runIdAt: number, binary: boolean): Promise<unknown> {
     return new Promise((resolve, reject) => {
       let bytes = 0
       for (const arg of args) if (typeof arg !== 'number') bytes += arg.length
@@ -225,7 +225,7 @@ export class RedisServers {
         order: this.#order++,
         command,
         args,
-        runAt,
+        runIdAt,
         slot,
         binary,
         bytes,

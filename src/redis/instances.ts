@@ -28,7 +28,7 @@ return { new, clears, gone }
 `)
 
 /** What keeps something in Redis for its node. */
-export interface Tenant {
+export interface InstanceState {
   /** Redis may not know this node any more: it was emptied, or this node was taken for gone. */
   rewrite: () => void
   /** The connection to Redis works (again): what could not be written can be. */
@@ -41,13 +41,13 @@ export interface Tenant {
  * The nodes that share a Redis. Each gives signs of life; one that gives none is gone, and whoever holds the lease clears up
  * after it. A node that goes down leaves that to the others, too: its members have time to come back elsewhere.
  */
-export class RedisNodes {
+export class RedisInstances {
   /** This node. */
   readonly name = randomBytes(8).toString('hex')
   readonly #servers: RedisServers
   readonly #keys: RedisKeys
   readonly #onError: (error: unknown) => void
-  readonly #tenants: Tenant[] = []
+  readonly #tenants: InstanceState[] = []
   /** Nodes that gave no sign of life, and are not cleared up after yet. */
   #gone: ReadonlySet<string> = new Set()
   #timer: NodeJS.Timeout | undefined
@@ -65,7 +65,7 @@ export class RedisNodes {
     this.#schedule()
   }
 
-  add (tenant: Tenant): void {
+  add (tenant: InstanceState): void {
     this.#tenants.push(tenant)
   }
 
@@ -89,7 +89,7 @@ export class RedisNodes {
 
   async #heartbeat (first: boolean): Promise<void> {
     const { registry, lease } = this.#keys
-    const [isNew, clears, gone] = await this.#servers.run(HEARTBEAT, [registry, lease], [this.name, GONE_MS, LEASE_MS]) as [number, number, string[]]
+    const [isNew, clears, gone] = await this.#servers.runScript(HEARTBEAT, [registry, lease], [this.name, GONE_MS, LEASE_MS]) as [number, number, string[]]
     this.#gone = new Set(gone)
     for (const tenant of this.#tenants) {
       if (isNew === 1 && !first) tenant.rewrite()
