@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import calculateSlot from 'cluster-key-slot'
 import { type Argument, codeOf, type Request, RequestFailed, type Script } from './request.ts'
-import { Probe } from './probe.ts'
+import { Probe, PROBE } from './probe.ts'
 import { Requester, type ServerInfo } from './requester.ts'
 import { type Address, nameOf, type RedisSettings } from './settings.ts'
 import { readSlots, type SlotRange } from './slots.ts'
@@ -203,6 +203,7 @@ export class RedisServers {
     const subscriber = new Subscriber({
       settings,
       address,
+      ignored: PROBE,
       onMessage,
       onInterrupted,
       onMoved: () => { void this.#refreshMap() }
