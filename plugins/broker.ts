@@ -2,7 +2,6 @@ import fp from 'fastify-plugin'
 import type { Broker, HistoryOf } from '../src/broker/broker.ts'
 import { MemoryBroker } from '../src/broker/memory.ts'
 import { RedisBroker } from '../src/broker/redis.ts'
-import { PRESENCE_SCRIPTS } from '../src/presence/redis.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -20,7 +19,6 @@ export default fp(async (app) => {
       historyOf,
       settings: redis,
       prefix: REDIS_PREFIX,
-      scripts: PRESENCE_SCRIPTS,
       onEvent: (level, message, err) => { app.log[level]({ err }, message) }
     })
   app.decorate('broker', broker)

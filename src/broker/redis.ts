@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto'
 import { RoomcastError } from '../errors.ts'
 import type { Envelope, NoticeEnvelope, Position } from '../protocol/envelope.ts'
 import { RedisKeys } from '../redis/keys.ts'
-import { HEARTBEAT, RedisInstances } from '../redis/instances.ts'
-import type { Argument, Script } from '../redis/request.ts'
-import { RequestFailed } from '../redis/request.ts'
-import { COMMAND_TIMEOUT_MS, RedisServers } from '../redis/servers.ts'
+import { RedisInstances } from '../redis/instances.ts'
+import { type Argument, COMMAND_TIMEOUT_MS, RequestFailed } from '../redis/request.ts'
+import type { Script } from '../redis/script.ts'
+import { RedisServers } from '../redis/servers.ts'
 import type { RedisSettings } from '../redis/settings.ts'
 import {
   type Broker, type BrokerCounts, FRESH_POSITION_MS, type HistoryOf, type HistoryPage, type HistoryQuery, IDEMPOTENCY_MS, newEpoch, type Occupancy,
@@ -13,7 +13,7 @@ import {
 } from './broker.ts'
 import { decodeEnvelope, decodeKept, encodeBody, encodeNotice } from './redis-envelope.ts'
 import { RedisOccupancy } from './redis-occupancy.ts'
-import { FORGET, HISTORY, POSITION, PUBLISH, PUBLISH_UNKEPT, SCRIPTS } from './redis-scripts.ts'
+import { FORGET, HISTORY, POSITION, PUBLISH, PUBLISH_UNKEPT } from './redis-scripts.ts'
 
 /** A publish without a key of its own is remembered for as long as it may be sent again, and a margin, ms. */
 const RESEND_MS = 5 * COMMAND_TIMEOUT_MS
@@ -33,9 +33,7 @@ export interface RedisBrokerOptions {
   settings: RedisSettings
   prefix: string
   historyOf: HistoryOf
-  /** Scripts of others that use the same servers. */
-  scripts?: Script[]
-  onEvent: (level: 'info' | 'warn' | 'error', message: string, error?: Error) => void
+  onEvent: (level: 'info' | 'warn' | 'error', message: string, error?: unknown) => void
 }
 
 /** A room whose envelopes this node gets. */
@@ -199,13 +197,11 @@ export class RedisBroker implements Broker {
   }
 
   async #connect (): Promise<void> {
-    const { settings, scripts = [], onEvent } = this.#options
-    this.#servers = await RedisServers.connect({
-      settings,
-      scripts: [...SCRIPTS, HEARTBEAT, ...scripts],
+    const { settings, onEvent } = this.#options
+    this.#servers = await RedisServers.connect({ settings, onEvent })
+    this.#servers.listen({
       onMessage: (channel, message) => { this.#receive(channel, message) },
-      onInterrupted: (channels) => { void this.#compare(channels) },
-      onEvent
+      onInterrupted: (channels) => { void this.#compare(channels) }
     })
     this.#instances = new RedisInstances(this.#servers, this.#keys, (error) => { onEvent('warn', 'clearing up after a node that is gone failed', error as Error) })
     this.#occupancy = new RedisOccupancy(this.#servers, this.#keys, this.#instances)
@@ -298,7 +294,7 @@ export class RedisBroker implements Broker {
     setTimeout(() => { void this.#tellPosition(subscription) }, ARRIVAL_MS).unref()
   }
 
-  #runScript (script: Script, keys: string[], args: Argument[], binary = false): Promise<unknown> {
+  #runScript (script: Script, keys: [string, ...string[]], args: Argument[], binary = false): Promise<unknown> {
     return available(this.#servers.runScript(script, keys, args, binary), script === PUBLISH || script === PUBLISH_UNKEPT)
   }
 }

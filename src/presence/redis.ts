@@ -1,6 +1,7 @@
 import type { RedisKeys } from '../redis/keys.ts'
 import type { RedisInstances, InstanceState } from '../redis/instances.ts'
-import { RequestFailed, script } from '../redis/request.ts'
+import { RequestFailed } from '../redis/request.ts'
+import { script } from '../redis/script.ts'
 import type { RedisServers } from '../redis/servers.ts'
 import type { Presence } from './presence.ts'
 
@@ -67,8 +68,6 @@ for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
 end
 return gone
 `)
-
-export const PRESENCE_SCRIPTS = [ENTER, LEAVE, CLEAR]
 
 /**
  * The presence of many nodes. Each keeps in Redis which users it has in a room; a user is a member while any node has

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { RedisKeys } from './keys.ts'
-import { script } from './request.ts'
+import { script } from './script.ts'
 import type { RedisServers } from './servers.ts'
 
 /** Time between the signs of life of a node, ms. */
