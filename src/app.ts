@@ -12,6 +12,7 @@ import hub from '../plugins/hub.ts'
 import jwt from '../plugins/jwt.ts'
 import openapi from '../plugins/openapi.ts'
 import presence from '../plugins/presence.ts'
+import redis from '../plugins/redis.ts'
 import rooms from '../plugins/rooms.ts'
 import shutdown from '../plugins/shutdown.ts'
 import upgrades from '../plugins/upgrades.ts'
@@ -77,6 +78,7 @@ const roomcast: FastifyPluginAsync<RoomcastOptions> = async (app, { prefix = '',
   await app.register(async (scope) => {
     await scope.register(config, { config: settings })
     await scope.register(jwt)
+    await scope.register(redis)
     await scope.register(broker)
     await scope.register(presence)
     await scope.register(hub)

@@ -1,23 +1,24 @@
 import { randomBytes } from 'node:crypto'
 import type { RedisKeys } from './keys.ts'
+import { readArray, readInteger, readTexts } from './reply.ts'
 import { script } from './script.ts'
 import type { RedisServers } from './servers.ts'
 
-/** Time between the signs of life of a node, ms. */
+/** Time between two heartbeats of an instance, ms. */
 const HEARTBEAT_MS = 5_000
-/** A node that gave none for so long is gone, ms. */
-const GONE_MS = 15_000
-/** Who clears up after a node has this long, ms. */
+/** An instance without a heartbeat for this long is lost, ms. */
+const LOST_MS = 15_000
+/** Time for one instance to remove the state of lost ones, ms. */
 const LEASE_MS = 30_000
 
 /**
- * Says that a node is alive, and learns which others are not.
+ * Records a heartbeat, and finds the lost instances.
  *
  * KEYS registry, lease
- * ARGV run, node, ms after which a node that said nothing is gone, length of the lease, ms
- * Returns 1 if the node was not in the registry, 1 if this node has to clear up after those that are gone, and those.
+ * ARGV run ID, instance, ms without a heartbeat until an instance is lost, length of the lease, ms
+ * Returns 1 if the instance was not in the registry, 1 if it now holds the lease to clear lost instances, and those.
  */
-export const HEARTBEAT = script(`
+const HEARTBEAT = script(`
 if redis.call('TYPE', KEYS[1]).ok ~= 'zset' then redis.call('DEL', KEYS[1]) end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -27,29 +28,30 @@ local clears = #gone > 0 and redis.call('SET', KEYS[2], ARGV[2], 'NX', 'PX', ARG
 return { new, clears, gone }
 `)
 
-/** What keeps something in Redis for its node. */
+/** State that each instance keeps in Redis. */
 export interface InstanceState {
-  /** Redis may not know this node any more: it was emptied, or this node was taken for gone. */
+  /** Called when Redis may not know this instance any more: Redis was emptied, or this instance was taken for lost. */
   rewrite: () => void
-  /** The connection to Redis works (again): what could not be written can be. */
+  /** Called after each heartbeat: failed writes can be retried. */
   retry: () => void
-  /** Removes what a node that is gone has left. May be called again for the same node. */
-  clear: (node: string) => Promise<void>
+  /** Removes the state of a lost instance. It may be called again for the same instance. */
+  clear: (instance: string) => Promise<void>
 }
 
 /**
- * The nodes that share a Redis. Each gives signs of life; one that gives none is gone, and whoever holds the lease clears up
- * after it. A node that goes down leaves that to the others, too: its members have time to come back elsewhere.
+ * The instances that share a Redis. Each sends heartbeats. An instance without heartbeats is lost: the instance that
+ * gets the lease removes its state. An instance that shuts down leaves its state to the others in the same way, so that
+ * its members have time to reconnect elsewhere.
  */
 export class RedisInstances {
-  /** This node. */
+  /** Name of this instance. */
   readonly name = randomBytes(8).toString('hex')
   readonly #servers: RedisServers
   readonly #keys: RedisKeys
   readonly #onError: (error: unknown) => void
-  readonly #tenants: InstanceState[] = []
-  /** Nodes that gave no sign of life, and are not cleared up after yet. */
-  #gone: ReadonlySet<string> = new Set()
+  readonly #states: InstanceState[] = []
+  /** Lost instances whose state is not removed yet. */
+  #lost: ReadonlySet<string> = new Set()
   #timer: NodeJS.Timeout | undefined
   #closed = false
 
@@ -59,18 +61,18 @@ export class RedisInstances {
     this.#onError = onError
   }
 
-  /** Puts this node into the registry. */
+  /** Adds this instance to the registry, and starts its heartbeats. Add every state before: it may be needed at once. */
   async start (): Promise<void> {
     await this.#heartbeat(true)
     this.#schedule()
   }
 
-  add (tenant: InstanceState): void {
-    this.#tenants.push(tenant)
+  add (state: InstanceState): void {
+    this.#states.push(state)
   }
 
-  isGone (node: string): boolean {
-    return this.#gone.has(node)
+  isLost (instance: string): boolean {
+    return this.#lost.has(instance)
   }
 
   close (): void {
@@ -81,7 +83,7 @@ export class RedisInstances {
   #schedule (): void {
     if (this.#closed) return
     this.#timer = setTimeout(() => {
-      // Redis away: the next one may reach it.
+      // While Redis is away, heartbeats fail; the next one may succeed.
       this.#heartbeat(false).catch(() => {}).finally(() => { this.#schedule() })
     }, HEARTBEAT_MS)
     this.#timer.unref()
@@ -89,21 +91,26 @@ export class RedisInstances {
 
   async #heartbeat (first: boolean): Promise<void> {
     const { registry, lease } = this.#keys
-    const [isNew, clears, gone] = await this.#servers.runScript(HEARTBEAT, [registry, lease], [this.name, GONE_MS, LEASE_MS]) as [number, number, string[]]
-    this.#gone = new Set(gone)
-    for (const tenant of this.#tenants) {
-      if (isNew === 1 && !first) tenant.rewrite()
-      else tenant.retry()
+    const { isNew, clears, lost } = readHeartbeat(await this.#servers.runScript(HEARTBEAT, [registry, lease], [this.name, LOST_MS, LEASE_MS]))
+    this.#lost = new Set(lost)
+    for (const state of this.#states) {
+      if (isNew && !first) state.rewrite()
+      else state.retry()
     }
-    if (clears === 1 && !this.#closed) this.#clear(gone).catch(this.#onError)
+    if (clears && !this.#closed) this.#clear(lost).catch(this.#onError)
   }
 
-  async #clear (gone: string[]): Promise<void> {
+  async #clear (lost: string[]): Promise<void> {
     const { registry, lease } = this.#keys
-    for (const node of gone) {
-      for (const tenant of this.#tenants) await tenant.clear(node)
-      await this.#servers.command(registry, 'zrem', registry, node)
+    for (const instance of lost) {
+      for (const state of this.#states) await state.clear(instance)
+      await this.#servers.command(registry, 'zrem', registry, instance)
     }
     await this.#servers.command(lease, 'del', lease)
   }
+}
+
+function readHeartbeat (reply: unknown): { isNew: boolean, clears: boolean, lost: string[] } {
+  const [isNew, clears, lost] = readArray(reply)
+  return { isNew: readInteger(isNew) === 1, clears: readInteger(clears) === 1, lost: readTexts(lost) }
 }
