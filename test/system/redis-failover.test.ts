@@ -2,6 +2,8 @@ import { Cluster } from 'ioredis'
 import t, { test } from 'tap'
 import { conformance } from '../broker/conformance.ts'
 import { ConnectedBroker } from '../broker/redis-broker.ts'
+import { conformance as presenceConformance } from '../presence/conformance.ts'
+import { makeRedisPresence } from '../presence/redis-presence.ts'
 import { findRedis } from '../support/debian.ts'
 import { call } from '../support/service.ts'
 import { makeToken } from '../support/token.ts'
@@ -35,6 +37,8 @@ if (program !== undefined) {
       }
     }
   })
+
+  presenceConformance('redis cluster', async () => await makeRedisPresence(redisSettings({ REDIS_CLUSTER: shared.seeds }), makePrefix()))
 
   test('slots that move to another master under load take their rooms along, and nothing is lost', async (t) => {
     const { services, journals } = await startPair(t, { REDIS_CLUSTER: shared.seeds })
