@@ -1,8 +1,7 @@
+import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Broker, HistoryOf } from '../src/broker/broker.ts'
 import { MemoryBroker } from '../src/broker/memory.ts'
-import { RedisBroker } from '../src/broker/redis.ts'
-import { PRESENCE_SCRIPTS } from '../src/presence/redis.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -10,19 +9,17 @@ declare module 'fastify' {
   }
 }
 
-/** `fastify.broker`: what is between the nodes, connected. */
+/** `fastify.broker`: order, history and delivery, in Redis or in memory. */
 export default fp(async (app) => {
-  const { MAX_HISTORY_BYTES, REDIS_PREFIX, redis, policies } = app.config
-  const historyOf: HistoryOf = (room) => policies.of(room).history
-  const broker: Broker = redis === undefined
-    ? new MemoryBroker({ historyOf, maxHistoryBytes: MAX_HISTORY_BYTES })
-    : await RedisBroker.connect({
-      historyOf,
-      settings: redis,
-      prefix: REDIS_PREFIX,
-      scripts: PRESENCE_SCRIPTS,
-      onEvent: (level, message, err) => { app.log[level]({ err }, message) }
-    })
+  const broker = await makeBroker(app)
   app.decorate('broker', broker)
   app.addHook('onClose', async () => { await broker.close() })
-}, { name: 'roomcast-broker', dependencies: ['roomcast-config'] })
+}, { name: 'roomcast-broker', dependencies: ['roomcast-config', 'roomcast-redis'] })
+
+// Outside the default export, for the dynamic import: see plugins/redis.ts.
+async function makeBroker ({ config, redis, log }: FastifyInstance): Promise<Broker> {
+  const historyOf: HistoryOf = (room) => config.policies.of(room).history
+  if (redis === undefined) return new MemoryBroker({ historyOf, maxHistoryBytes: config.MAX_HISTORY_BYTES })
+  const { RedisBroker } = await import('../src/broker/redis.ts')
+  return new RedisBroker({ redis, historyOf, onError: (message, err) => { log.error({ err }, message) } })
+}

@@ -1,8 +1,7 @@
+import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
-import { RedisBroker } from '../src/broker/redis.ts'
 import { MemoryPresence } from '../src/presence/memory.ts'
 import type { Presence } from '../src/presence/presence.ts'
-import { RedisPresence } from '../src/presence/redis.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -10,11 +9,14 @@ declare module 'fastify' {
   }
 }
 
-/** `fastify.presence`: who is in a room. */
+/** `fastify.presence`: the members of rooms, in Redis or in memory. */
 export default fp(async (app) => {
-  const { broker } = app
-  const presence: Presence = broker instanceof RedisBroker
-    ? new RedisPresence(broker.redis.servers, broker.redis.keys, broker.redis.nodes)
-    : new MemoryPresence()
-  app.decorate('presence', presence)
-}, { name: 'roomcast-presence', dependencies: ['roomcast-broker'] })
+  app.decorate('presence', await makePresence(app))
+}, { name: 'roomcast-presence', dependencies: ['roomcast-redis'] })
+
+// Outside the default export, for the dynamic import: see plugins/redis.ts.
+async function makePresence ({ redis }: FastifyInstance): Promise<Presence> {
+  if (redis === undefined) return new MemoryPresence()
+  const { RedisPresence } = await import('../src/presence/redis.ts')
+  return new RedisPresence(redis)
+}

@@ -17,6 +17,7 @@ import noUpgrades from '../plugins/no-upgrades.ts'
 import openapi from '../plugins/openapi.ts'
 import pendingUpgrades from '../plugins/pending-upgrades.ts'
 import presence from '../plugins/presence.ts'
+import redis from '../plugins/redis.ts'
 import rooms from '../plugins/rooms.ts'
 import shutdown from '../plugins/shutdown.ts'
 import websocketServer from '../plugins/websocket-server.ts'
@@ -87,6 +88,7 @@ const roomcast: FastifyPluginAsync<RoomcastOptions> = async (app, options) => {
   await app.register(async (scope) => {
     await scope.register(config, { config: settings })
     await scope.register(jwt)
+    await scope.register(redis)
     await scope.register(broker)
     await scope.register(presence)
     await scope.register(hub)

@@ -7,8 +7,8 @@ import { type Static, type TSchema, Type } from 'typebox'
 import { Grants } from './auth/grants.ts'
 import { readKeys, type VerificationKey } from './auth/keys.ts'
 import { type AllowedOrigins, readOrigins } from './auth/origins.ts'
+import { readRedisSettings } from './redis/read-settings.ts'
 import type { RedisSettings } from './redis/settings.ts'
-import { readRedisUrl, type RedisUrl, withoutPassword } from './redis/url.ts'
 import type { RoomPolicies } from './rooms/policies.ts'
 import { readPolicies } from './rooms/read-policies.ts'
 
@@ -189,7 +189,13 @@ export function readConfig (environment?: Record<string, string | undefined>, { 
   }
   const trustProxy = read('TRUST_PROXY', () => readTrustProxy(settings.TRUST_PROXY))
   const tls = read('TLS_CERT_FILE', () => readTls(settings.TLS_CERT_FILE, settings.TLS_KEY_FILE))
-  const redis = readRedis(settings, faults)
+  const redis = readRedisSettings({
+    url: settings.REDIS_URL,
+    sentinels: settings.REDIS_SENTINELS === '' ? undefined : splitList(settings.REDIS_SENTINELS),
+    sentinelName: settings.REDIS_SENTINEL_NAME,
+    cluster: splitList(settings.REDIS_CLUSTER),
+    durable: settings.REDIS_DURABLE
+  }, faults)
   const policies = read('ROOMS_FILE', () => readPolicies(
     settings.ROOMS_FILE === undefined ? undefined : readFileSync(settings.ROOMS_FILE, 'utf8'),
     { size: settings.HISTORY_SIZE, ttlSeconds: settings.HISTORY_TTL_SECONDS }
@@ -246,32 +252,6 @@ function readTls (cert: string | undefined, key: string | undefined): Config['tl
   if (cert === undefined && key === undefined) return undefined
   if (cert === undefined || key === undefined) throw new Error('and TLS_KEY_FILE go together')
   return { cert: readFileSync(cert), key: readFileSync(key) }
-}
-
-function readRedis (settings: Static<typeof Environment>, faults: string[]): RedisSettings | undefined {
-  const { REDIS_URL, REDIS_SENTINEL_NAME: name, REDIS_DURABLE: durable } = settings
-  const read = (variable: string, items: string[]): RedisUrl[] => items.flatMap((item) => {
-    const url = readRedisUrl(item)
-    if (url === undefined) faults.push(`${variable} has ${withoutPassword(item)}, which is not an address such as ${variable === 'REDIS_URL' ? 'redis://127.0.0.1:6379' : '127.0.0.1:6379'}`)
-    return url ?? []
-  })
-  const [server] = read('REDIS_URL', REDIS_URL === undefined ? [] : [REDIS_URL])
-  const sentinels = read('REDIS_SENTINELS', splitList(settings.REDIS_SENTINELS))
-  const nodes = read('REDIS_CLUSTER', splitList(settings.REDIS_CLUSTER))
-  if (settings.REDIS_SENTINELS !== '' && name === undefined) faults.push('REDIS_SENTINEL_NAME is required beside REDIS_SENTINELS')
-  if (settings.REDIS_SENTINELS === '' && name !== undefined) faults.push('REDIS_SENTINEL_NAME goes with REDIS_SENTINELS')
-  if (sentinels.length > 0 && nodes.length > 0) faults.push('REDIS_SENTINELS and REDIS_CLUSTER exclude each other')
-  if (durable && (sentinels.length > 0 || nodes.length > 0)) faults.push('REDIS_DURABLE is for one Redis: a failover may forget what was acknowledged')
-  if (nodes.length > 0 && (server?.database ?? 0) !== 0) faults.push('REDIS_URL has a database, and a cluster has none')
-
-  const common = { username: server?.username, password: server?.password, database: server?.database ?? 0, tls: server?.tls ?? false, durable }
-  if (sentinels.length > 0) {
-    return { ...common, kind: 'sentinel', addresses: sentinels.map(({ address }) => address), name, sentinelUsername: sentinels[0]?.username, sentinelPassword: sentinels[0]?.password }
-  }
-  if (nodes.length > 0) {
-    return { ...common, kind: 'cluster', addresses: nodes.map(({ address }) => address), username: common.username ?? nodes[0]?.username, password: common.password ?? nodes[0]?.password, tls: common.tls || nodes.some(({ tls }) => tls) }
-  }
-  return server === undefined ? undefined : { ...common, kind: 'single', addresses: [server.address] }
 }
 
 function splitList (value: string): string[] {

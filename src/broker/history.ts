@@ -1,13 +1,13 @@
 import type { StoredMessage } from './broker.ts'
 
-/** Room on the front of the array is given back when it is this long, and half of the array. */
+/** The free front of the array is removed when it has this many elements and is half of the array. */
 const COMPACT_AT = 64
 
-/** The messages that a room remembers in memory: offsets ascend without gaps, so a message is found by its offset. */
+/** The messages of a room in memory. Offsets ascend without gaps, so the offset of a message gives its index. */
 export class History {
   #messages: (StoredMessage | undefined)[] = []
   #head = 0
-  /** Of the content of all messages, plus what keeping one costs. */
+  /** Size of all messages, bytes. */
   bytes = 0
 
   get length (): number {
@@ -23,7 +23,7 @@ export class History {
     this.bytes += sizeOf(message)
   }
 
-  /** Removes the oldest; returns the bytes it had. */
+  /** Removes the oldest message; returns its size, bytes. */
   shift (): number {
     const message = this.#messages[this.#head]
     if (message === undefined) return 0
@@ -43,14 +43,14 @@ export class History {
     this.bytes = 0
   }
 
-  /** The message with an offset, if it is kept. */
+  /** Finds the message with an offset. */
   at (offset: number): StoredMessage | undefined {
     const first = this.first
     return first === undefined ? undefined : this.#messages[this.#head + offset - first.offset]
   }
 }
 
-/** What a message takes: its content, and about what the objects around it cost. */
+/** The size of a message: its content, and an estimate for the objects around it. */
 export function sizeOf (message: StoredMessage): number {
   return message.fields.length + (message.bytes?.length ?? 0) + 200
 }

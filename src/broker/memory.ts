@@ -7,16 +7,16 @@ import {
 } from './broker.ts'
 import { History, sizeOf } from './history.ts'
 
-/** Time between looks at what has expired, ms. */
+/** Time between two sweeps over expired state, ms. */
 const SWEEP_MS = 1_000
-/** Rooms looked at in one sweep, at the least; otherwise a sixtieth of all, so that each is seen once a minute. */
+/** Least number of rooms in one sweep; otherwise a sixtieth of all, so that a minute covers each room. */
 const SWEEP_ROOMS = 1_000
-/** Remembered publishes at the most; beyond that the oldest are forgotten before their five minutes are over. */
+/** Largest number of remembered publishes. Beyond that, the oldest are evicted before their five minutes are over. */
 const MAX_REMEMBERED = 1_000_000
 
 export interface MemoryBrokerOptions {
   historyOf: HistoryOf
-  /** Bytes of history in all rooms together; 0 is no limit. The rooms published to least recently give first. */
+  /** Largest history of all rooms together, bytes; 0 is no limit. The least recently used rooms are evicted first. */
   maxHistoryBytes: number
 }
 
@@ -26,7 +26,7 @@ interface RoomState {
   epoch: string
   offset: number
   history: History
-  /** Until when the position is kept, ms since 1970. */
+  /** Instant until which the position is kept, ms since 1970. */
   until: number
 }
 
@@ -36,7 +36,7 @@ interface Remembered {
   until: number
 }
 
-/** The broker of a single node: everything lives as long as the process. */
+/** The broker of a single instance. All state ends with the process. */
 export class MemoryBroker implements Broker {
   readonly reachable = true
   readonly counts = { foreign: 0, probeFailures: 0 }
@@ -45,13 +45,14 @@ export class MemoryBroker implements Broker {
   readonly #subscribed = new Set<string>()
   /** Rooms with messages, in the order of their latest publish. */
   readonly #filled = new Set<RoomState>()
-  /** In the order in which they expire. */
+  /** Publishes with a key, in the order of their expiry. */
   readonly #remembered = new Map<string, Remembered>()
   readonly #occupancy = new Map<string, number>()
   readonly #sweeper: NodeJS.Timeout
-  #unswept: Iterator<[string, RoomState]> | undefined
+  /** The rest of the current pass over all rooms. */
+  #unswept: MapIterator<[string, RoomState]> | undefined
   #historyBytes = 0
-  /** Of the latest publish. */
+  /** Time of the latest publish, ms since 1970. */
   #time = 0
   #listener: (envelope: Envelope) => void = () => {}
 
@@ -65,10 +66,10 @@ export class MemoryBroker implements Broker {
     this.#listener = listener
   }
 
-  // async, so that a refusal is a rejected promise; the message is placed before the first await of the caller.
+  // It is async so that a refusal rejects the promise. The message is placed before the caller's first await.
   async publish (publication: Publication): Promise<Published> {
     const { room, idempotency } = publication
-    const now = this.#time = Math.max(this.#time, Date.now()) // The system's clock may be set back.
+    const now = this.#time = Math.max(this.#time, Date.now()) // The system's clock may go backwards.
     if (idempotency === undefined) return this.#place(publication, now)
 
     const name = `${room}\n${idempotency.id}`
@@ -78,7 +79,7 @@ export class MemoryBroker implements Broker {
       return { ...earlier.published, replayed: true }
     }
     const published = this.#place(publication, now)
-    this.#remembered.delete(name) // An expired one stands at its old place in the order.
+    this.#remembered.delete(name) // An expired entry would keep its old place in the order.
     this.#remembered.set(name, { fingerprint: idempotency.fingerprint, published, until: now + IDEMPOTENCY_MS })
     this.#forgetPublishes(now)
     return published
@@ -89,7 +90,7 @@ export class MemoryBroker implements Broker {
   }
 
   async subscribe (room: string): Promise<Position | undefined> {
-    const position = this.position(room) // First: being subscribed would keep one that has expired.
+    const position = this.position(room) // Before the room is subscribed: that would keep an expired position.
     this.#subscribed.add(room)
     return await position
   }
@@ -119,26 +120,26 @@ export class MemoryBroker implements Broker {
     if (state !== undefined) this.#clear(state)
   }
 
-  occupy (room: string, connections: number): void {
+  setOccupancy (room: string, connections: number): void {
     if (connections === 0) this.#occupancy.delete(room)
     else this.#occupancy.set(room, connections)
   }
 
-  elsewhere (): number {
+  countElsewhere (): number {
     return 0
   }
 
-  async occupied ({ prefix, cursor, limit, filter }: OccupancyQuery): Promise<{ rooms: Occupancy[], next?: string }> {
+  async occupied ({ prefix, cursor, limit, filter }: OccupancyQuery): Promise<{ rooms: Occupancy[], next?: string | undefined }> {
     let names: string[] = []
     for (const room of this.#occupancy.keys()) {
       if (room <= cursor || !room.startsWith(prefix) || !filter(room)) continue
       names.push(room)
-      // Sorted now and then, so that what does not get onto the page does not pile up.
+      // Sorting now and then drops names beyond the page.
       if (names.length >= 4 * limit + 1_000) names = names.sort().slice(0, limit + 1)
     }
     names.sort()
     const rooms = names.slice(0, limit).map((room) => ({ room, audience: this.#occupancy.get(room) ?? 0 }))
-    return names.length > limit ? { rooms, next: names[limit - 1] as string } : { rooms }
+    return names.length > limit ? { rooms, next: names[limit - 1] } : { rooms }
   }
 
   async close (): Promise<void> {
@@ -158,7 +159,7 @@ export class MemoryBroker implements Broker {
     const message = { offset: state.offset, time: now, fields, bytes, exclude }
     state.history.push(message)
     this.#historyBytes += sizeOf(message)
-    this.#filled.delete(state) // Moves it to the end: the latest published to.
+    this.#filled.delete(state) // Moves the room to the end: it is the most recently used.
     this.#filled.add(state)
     this.#trim(state, now)
     if (this.#options.maxHistoryBytes > 0) this.#evict()
@@ -172,7 +173,7 @@ export class MemoryBroker implements Broker {
     if (this.#subscribed.has(envelope.room)) this.#listener(envelope)
   }
 
-  /** The state of a room; a room that never was, or that has expired, gets a new epoch. */
+  /** Finds the state of a room. An unknown or expired room gets a new epoch. */
   #state (room: string, policy: HistoryPolicy, now: number): RoomState {
     const known = this.#rooms.get(room)
     if (known !== undefined && (known.until > now || this.#subscribed.has(room))) return known
@@ -182,7 +183,7 @@ export class MemoryBroker implements Broker {
     return state
   }
 
-  /** Removes what number and age have taken. */
+  /** Removes messages beyond the history's size and age. */
   #trim (state: RoomState, now: number): void {
     const { history, policy: { size, ttlSeconds } } = state
     const oldest = now - ttlSeconds * 1_000
@@ -198,7 +199,7 @@ export class MemoryBroker implements Broker {
     this.#filled.delete(state)
   }
 
-  /** Takes from the rooms published to least recently, until all histories together are within the bound. */
+  /** Evicts messages from the least recently used rooms, until all histories together are within the bound. */
   #evict (): void {
     for (const state of this.#filled) {
       while (state.history.length > 0) {
@@ -220,7 +221,7 @@ export class MemoryBroker implements Broker {
         this.#unswept = undefined
         return
       }
-      const [room, state] = value as [string, RoomState]
+      const [room, state] = value
       this.#trim(state, now)
       if (state.until <= now && !this.#subscribed.has(room)) {
         this.#clear(state)
@@ -250,9 +251,10 @@ function readPage (state: RoomState, { after, before, epoch, limit, maxBytes }: 
   const messages: StoredMessage[] = []
   let bytes = 0
 
-  // Whether one more message fits on the page.
+  // Adds a message; false if it does not fit on the page.
   const take = (offset: number): boolean => {
-    const message = history.at(offset) as StoredMessage
+    const message = history.at(offset)
+    if (message === undefined) return false
     bytes += sizeOf(message)
     if (messages.length === limit || (messages.length > 0 && bytes > maxBytes)) return false
     messages.push(message)

@@ -2,12 +2,12 @@ import type { MessageEnvelope, NoticeEnvelope } from '../protocol/envelope.ts'
 import type { EncodedContent } from '../protocol/message.ts'
 
 /*
- * What travels through Redis:
+ * Formats in Redis:
  *
  *   message   0x01 'm' <epoch>-<offset> ' ' <time> '\n' body      (an envelope on a channel; '-' without history)
  *   kept                                    <time> '\n' body      (a message in a stream, under its id)
- *   notice    0x01 'n' <length of the user, bytes> '\n' <user it is not for> <frame>
- *   body      length of the origin it is not for (1 byte), 1 if there is a payload (1 byte), length of the fields
+ *   notice    0x01 'n' <length of the user, bytes> '\n' <excluded user> <frame>
+ *   body      length of the excluded origin (1 byte), 1 if there is a payload (1 byte), length of the fields
  *             (4 bytes, big endian), origin, fields, payload
  */
 const VERSION = 1
@@ -16,12 +16,12 @@ const NOTICE = 0x6e // n
 const NEWLINE = 0x0a
 const BODY_HEADER = 6
 
-/** The part of a message that the publisher decides. */
+/** The part of a message that the publisher determines. */
 export interface Body extends EncodedContent {
   exclude?: string | undefined
 }
 
-/** Bytes that are not what they should be. */
+/** Bytes in an unknown format. */
 export class InvalidEnvelope extends Error {
   override readonly name = 'InvalidEnvelope'
 }
@@ -41,7 +41,7 @@ export function encodeNotice ({ frame, exceptUser = '' }: NoticeEnvelope): Buffe
   return Buffer.from(`\u0001n${Buffer.byteLength(exceptUser)}\n${exceptUser}${frame}`)
 }
 
-/** Reads what came on a room's channel; throws `InvalidEnvelope`. */
+/** Decodes an envelope from a room's channel; throws `InvalidEnvelope`. */
 export function decodeEnvelope (room: string, data: Buffer): MessageEnvelope | NoticeEnvelope {
   if (data[0] !== VERSION) throw new InvalidEnvelope('unknown version')
   const end = data.indexOf(NEWLINE, 2)
@@ -67,7 +67,7 @@ export function decodeEnvelope (room: string, data: Buffer): MessageEnvelope | N
   }
 }
 
-/** Reads a message as a stream keeps it; throws `InvalidEnvelope`. */
+/** Decodes a message from a stream; throws `InvalidEnvelope`. */
 export function decodeKept (data: Buffer): Body & { time: number } {
   const end = data.indexOf(NEWLINE)
   const { fields, bytes, exclude } = decodeBody(data, end + 1)
@@ -76,7 +76,7 @@ export function decodeKept (data: Buffer): Body & { time: number } {
 
 function decodeBody (data: Buffer, at: number): Body {
   if (at + BODY_HEADER > data.length) throw new InvalidEnvelope('too short')
-  const excludeEnd = at + BODY_HEADER + (data[at] as number)
+  const excludeEnd = at + BODY_HEADER + data.readUInt8(at)
   const fieldsEnd = excludeEnd + data.readUInt32BE(at + 2)
   if (fieldsEnd > data.length) throw new InvalidEnvelope('too short')
   return {

@@ -1,46 +1,55 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { RedisConnection } from '../redis/connection.ts'
+import type { InstanceState, RedisInstances } from '../redis/instances.ts'
 import { INDEXES, type RedisKeys } from '../redis/keys.ts'
-import type { RedisNodes, Tenant } from '../redis/nodes.ts'
+import { readHash, readTexts } from '../redis/reply.ts'
 import type { RedisServers } from '../redis/servers.ts'
 import type { Occupancy, OccupancyQuery } from './broker.ts'
 
-/** Lists of rooms are read so many names at a time. */
+/** Number of names read at once from a list of rooms. */
 const CHUNK = 500
-/** What a room's counts are kept for when they do not change, ms; every node writes those of its rooms again in time. */
+/** Time for which the counts of a room are kept, ms. Each instance writes its own counts again before that. */
 const LIFETIME_MS = 24 * 3_600_000
 const REWRITE_MS = LIFETIME_MS / 3
-/** Time to take this node off the lists when it goes, ms. */
+/** Time to remove this instance from all lists when it closes, ms. */
 const GOODBYE_MS = 1_000
-/** Between node and room in a list; no room name has it. */
+/** Separates room and instance in a list; no room name contains it. */
 const SEPARATOR = '\0'
 
-/** A room's count, on its way to Redis. */
+/** The count of a room, and the state of its write to Redis. */
 interface Count {
   connections: number
-  /** What Redis has, or is being sent. */
+  /** The count that Redis has or is being sent; -1 after a failure. */
   written: number
   writing: boolean
 }
 
+/** The names of one list, and the next one to take; undefined at the end. */
+interface NameReader {
+  names: AsyncGenerator<string, undefined>
+  next: string | undefined
+}
+
 /**
- * How many connections each node has in each room: a hash per room, node → connections, and lists of occupied rooms
- * in the order of their names, `<room>\0<node>`. Every node writes its own; a node that gives no sign of life is
- * left out at once and cleared away by another.
+ * The number of connections of each instance in each room: a hash for each room, instance → connections, and lists of
+ * the occupied rooms in the order of their names, `<room>\0<instance>`. Each instance writes its own. A lost instance
+ * is not counted, and another instance removes its state.
  */
-export class RedisOccupancy implements Tenant {
+export class RedisOccupancy implements InstanceState {
   readonly #servers: RedisServers
   readonly #keys: RedisKeys
-  readonly #nodes: RedisNodes
+  readonly #instances: RedisInstances
   readonly #counts = new Map<string, Count>()
   #rewrittenAt = Date.now()
 
-  constructor (servers: RedisServers, keys: RedisKeys, nodes: RedisNodes) {
+  constructor ({ servers, keys, instances }: RedisConnection) {
     this.#servers = servers
     this.#keys = keys
-    this.#nodes = nodes
+    this.#instances = instances
   }
 
-  occupy (room: string, connections: number): void {
+  /** Sets the number of connections that this instance has in a room. */
+  set (room: string, connections: number): void {
     let count = this.#counts.get(room)
     if (count === undefined) {
       if (connections === 0) return
@@ -51,35 +60,27 @@ export class RedisOccupancy implements Tenant {
     if (!count.writing) void this.#write(room, count)
   }
 
-  async elsewhere (room: string): Promise<number> {
+  async countElsewhere (room: string): Promise<number> {
     return await this.#count(room, false)
   }
 
-  async occupied ({ prefix, cursor, limit, filter }: OccupancyQuery): Promise<{ rooms: Occupancy[], next?: string }> {
-    const readers = Array.from({ length: INDEXES }, (_, i) => this.#names(i, prefix, cursor))
-    const heads = await Promise.all(readers.map(async (names) => await names.next()))
+  async occupied ({ prefix, cursor, limit, filter }: OccupancyQuery): Promise<{ rooms: Occupancy[], next?: string | undefined }> {
+    const readers = await Promise.all(Array.from({ length: INDEXES }, async (_, i): Promise<NameReader> => {
+      const names = this.#names(i, prefix, cursor)
+      return { names, next: (await names.next()).value }
+    }))
     const rooms: Occupancy[] = []
     for (;;) {
-      const names: string[] = []
-      // One more than is asked for, to know whether there is more.
-      while (names.length < limit + 1 - rooms.length) {
-        let least = -1
-        for (const [i, head] of heads.entries()) {
-          if (head.done !== true && (least === -1 || head.value < (heads[least]?.value as string))) least = i
-        }
-        if (least === -1) break
-        const name = heads[least]?.value as string
-        if (filter(name)) names.push(name)
-        heads[least] = await (readers[least] as AsyncGenerator<string, undefined>).next()
-      }
-      const counts = await Promise.all(names.map(async (name) => await this.#count(name, true)))
-      names.forEach((room, i) => { if (counts[i] !== 0) rooms.push({ room, audience: counts[i] as number }) })
-      if (rooms.length > limit) return { rooms: rooms.slice(0, limit), next: rooms[limit - 1]?.room as string }
-      if (heads.every(({ done }) => done === true)) return { rooms }
+      // One room more than the limit shows that there is another page.
+      const names = await takeLeast(readers, limit + 1 - rooms.length, filter)
+      const counted = await Promise.all(names.map(async (room) => ({ room, audience: await this.#count(room, true) })))
+      rooms.push(...counted.filter(({ audience }) => audience !== 0))
+      if (rooms.length > limit) return { rooms: rooms.slice(0, limit), next: rooms[limit - 1]?.room }
+      if (readers.every(({ next }) => next === undefined)) return { rooms }
     }
   }
 
-  /** Writes everything again: Redis may have lost it. */
+  /** Writes all counts again: Redis may have lost them. */
   rewrite (): void {
     this.#rewrittenAt = Date.now()
     for (const [room, count] of this.#counts) {
@@ -88,22 +89,22 @@ export class RedisOccupancy implements Tenant {
     }
   }
 
-  /** Writes what could not be written, and what is about to expire. */
+  /** Retries failed writes, and writes all counts again before they expire. */
   retry (): void {
     if (Date.now() - this.#rewrittenAt > REWRITE_MS) this.rewrite()
     else for (const [room, count] of this.#counts) if (count.written === -1 && !count.writing) void this.#write(room, count)
   }
 
-  async clear (node: string): Promise<void> {
+  async clear (instance: string): Promise<void> {
     const [servers, keys] = [this.#servers, this.#keys]
     for (let i = 0; i < 2 * INDEXES; i++) {
       const key = keys.index(i % INDEXES, i >= INDEXES)
       let from = '-'
       for (;;) {
-        const entries = await servers.command(key, 'zrange', key, from, '+', 'BYLEX', 'LIMIT', 0, CHUNK) as string[]
-        await Promise.all(entries.filter((entry) => entry.endsWith(SEPARATOR + node)).map(async (entry) => {
-          const { occupancy } = keys.room(entry.split(SEPARATOR)[0] as string)
-          await Promise.all([servers.command(occupancy, 'hdel', occupancy, node), servers.command(key, 'zrem', key, entry)])
+        const entries = readTexts(await servers.command(key, 'zrange', key, from, '+', 'BYLEX', 'LIMIT', 0, CHUNK))
+        await Promise.all(entries.filter((entry) => entry.endsWith(SEPARATOR + instance)).map(async (entry) => {
+          const { occupancy } = keys.room(roomOf(entry))
+          await Promise.all([servers.command(occupancy, 'hdel', occupancy, instance), servers.command(key, 'zrem', key, entry)])
         }))
         if (entries.length < CHUNK) break
         from = `(${entries.at(-1)}`
@@ -111,18 +112,18 @@ export class RedisOccupancy implements Tenant {
     }
   }
 
-  /** Takes this node off all lists, as far as Redis can be reached. */
+  /** Removes this instance from all lists, as far as Redis is available. */
   async close (): Promise<void> {
-    const gone = Promise.allSettled([...this.#counts].map(async ([room, count]) => {
+    const removed = Promise.allSettled([...this.#counts].map(async ([room, count]) => {
       count.connections = 0
       await this.#write(room, count)
     }))
-    await Promise.race([gone, sleep(GOODBYE_MS, undefined, { ref: false })])
+    await Promise.race([removed, sleep(GOODBYE_MS, undefined, { ref: false })])
   }
 
-  /** Brings Redis up to date about a room; one write at a time. */
+  /** Writes the count of a room until Redis has the latest; one write at a time. */
   async #write (room: string, count: Count): Promise<void> {
-    const [servers, keys, node] = [this.#servers, this.#keys, this.#nodes.name]
+    const [servers, keys, instance] = [this.#servers, this.#keys, this.#instances.name]
     const { occupancy } = keys.room(room)
     const index = keys.indexOf(room)
     count.writing = true
@@ -133,53 +134,71 @@ export class RedisOccupancy implements Tenant {
         count.written = connections
         await Promise.all(connections === 0
           ? [
-              servers.command(occupancy, 'hdel', occupancy, node),
-              servers.command(index, 'zrem', index, room + SEPARATOR + node)
+              servers.command(occupancy, 'hdel', occupancy, instance),
+              servers.command(index, 'zrem', index, room + SEPARATOR + instance)
             ]
           : [
-              servers.command(occupancy, 'hset', occupancy, node, connections),
+              servers.command(occupancy, 'hset', occupancy, instance, connections),
               ...(known
                 ? []
                 : [
                     servers.command(occupancy, 'pexpire', occupancy, LIFETIME_MS),
-                    servers.command(index, 'zadd', index, 0, room + SEPARATOR + node)
+                    servers.command(index, 'zadd', index, 0, room + SEPARATOR + instance)
                   ])
             ])
       }
       if (count.connections === 0) this.#counts.delete(room)
     } catch {
-      count.written = -1 // Redis is away; when it is back, everything is written again.
+      count.written = -1 // Redis is away. A later heartbeat retries.
     } finally {
       count.writing = false
     }
   }
 
-  /** Connections in a room, of the nodes that are alive. */
+  /** Counts the connections in a room on the instances that are not lost. */
   async #count (room: string, own: boolean): Promise<number> {
-    const [servers, keys, node] = [this.#servers, this.#keys, this.#nodes.name]
-    const { occupancy } = keys.room(room)
-    const counts = await servers.command(occupancy, 'hgetall', occupancy) as Record<string, string>
+    const { occupancy } = this.#keys.room(room)
+    const counts = readHash(await this.#servers.command(occupancy, 'hgetall', occupancy))
     let sum = own ? this.#counts.get(room)?.connections ?? 0 : 0
-    for (const [of, count] of Object.entries(counts)) if (of !== node && !this.#nodes.isGone(of)) sum += Number(count)
+    for (const [instance, count] of counts) if (instance !== this.#instances.name && !this.#instances.isLost(instance)) sum += Number(count)
     return sum
   }
 
-  /** The names in one of the lists, each once. */
+  /** Reads the names in one of the lists, each once. */
   async * #names (number: number, prefix: string, cursor: string): AsyncGenerator<string, undefined> {
-    const [servers, keys] = [this.#servers, this.#keys]
-    const key = keys.index(number, false)
+    const key = this.#keys.index(number, false)
     let from = cursor >= prefix && cursor !== '' ? `(${cursor}${SEPARATOR}~` : `[${prefix}`
     for (;;) {
-      const entries = await servers.command(key, 'zrange', key, from, `(${prefix}\u007f`, 'BYLEX', 'LIMIT', 0, CHUNK) as string[]
+      const entries = readTexts(await this.#servers.command(key, 'zrange', key, from, `(${prefix}\u007f`, 'BYLEX', 'LIMIT', 0, CHUNK))
       let last: string | undefined
       for (const entry of entries) {
-        const [room = '', node = ''] = entry.split(SEPARATOR)
-        if (room === last || this.#nodes.isGone(node)) continue
+        const [room = '', instance = ''] = entry.split(SEPARATOR)
+        if (room === last || this.#instances.isLost(instance)) continue
         last = room
         yield room
       }
       if (entries.length < CHUNK) return
-      from = `(${(entries.at(-1) as string).split(SEPARATOR)[0]}${SEPARATOR}~`
+      from = `(${roomOf(entries.at(-1) ?? '')}${SEPARATOR}~`
     }
   }
+}
+
+/** Merges sorted names: takes the least ones that pass a filter. */
+async function takeLeast (readers: NameReader[], count: number, filter: (name: string) => boolean): Promise<string[]> {
+  const taken: string[] = []
+  while (taken.length < count) {
+    let least: NameReader | undefined
+    for (const reader of readers) {
+      if (reader.next !== undefined && (least?.next === undefined || reader.next < least.next)) least = reader
+    }
+    if (least?.next === undefined) break
+    if (filter(least.next)) taken.push(least.next)
+    least.next = (await least.names.next()).value
+  }
+  return taken
+}
+
+/** The room of a list's entry. */
+function roomOf (entry: string): string {
+  return entry.split(SEPARATOR)[0] ?? ''
 }

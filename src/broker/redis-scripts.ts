@@ -1,10 +1,10 @@
-import { script } from '../redis/request.ts'
+import { script } from '../redis/script.ts'
 
 /**
- * What the scripts about a room share. A room's meta is `<epoch> <offset> <time> <run> <renew> <trim>`: its position,
- * the time of its latest message, the run of the server that gave out the offsets, when the expiry of its keys is to be
- * renewed, and when its oldest message may have become too old. A message is kept as the stream entry
- * `<epoch>-<offset>`, whose one field holds `<time>\n<body>`. Instants are ms since 1970, by the clock of the server.
+ * Functions of the scripts about a room. A room's meta is `<epoch> <offset> <time> <run ID> <renew> <trim>`: the
+ * position, the time of the latest message, the run ID of the server that assigned the offsets, the time to renew the
+ * expiry of the keys, and the time at which the oldest message may be too old. A message is the stream entry
+ * `<epoch>-<offset>`, whose only field holds `<time>\n<body>`. Instants are ms since 1970, by the clock of the server.
  */
 const ROOM = `
 local function clock()
@@ -62,6 +62,7 @@ local function trim_old(now, age, rounds)
 end
 `
 
+/** Functions of the scripts that publish. */
 const AUDIENCE = `
 local function audience_of(key)
   local counts = redis.pcall('HVALS', key)
@@ -87,8 +88,8 @@ end
  * Puts a message into a room.
  *
  * KEYS meta, stream, remembered answer, occupancy
- * ARGV run, candidate for a new epoch, body, channel, PUBLISH or SPUBLISH, fingerprint, ms to remember the answer,
- * messages kept, age up to which they are, ms, lifetime of the position, ms
+ * ARGV run ID, candidate for a new epoch, body, channel, PUBLISH or SPUBLISH, fingerprint, ms to remember the answer,
+ * size of the history, its age, ms, lifetime of the position, ms
  * Returns `P <epoch> <offset> <time> <audience>`, the same with R for a replay, or C for a conflict.
  */
 export const PUBLISH = script(`${ROOM}${AUDIENCE}
@@ -138,8 +139,8 @@ return 'P ' .. answer
  * Sends a message to a room without history.
  *
  * KEYS remembered answer, occupancy
- * ARGV run, body, channel, PUBLISH or SPUBLISH, fingerprint, ms to remember the answer
- * Returns what `PUBLISH` does, with - for epoch and offset.
+ * ARGV run ID, body, channel, PUBLISH or SPUBLISH, fingerprint, ms to remember the answer
+ * Returns a reply as `PUBLISH` does, with - for epoch and offset.
  */
 export const PUBLISH_UNKEPT = script(`${ROOM}${AUDIENCE}
 local known = remembered(KEYS[1], ARGV[5])
@@ -152,11 +153,11 @@ return 'P ' .. answer
 `)
 
 /**
- * Where a room stands.
+ * Reads the position of a room.
  *
  * KEYS meta, stream
- * ARGV run, candidate for a new epoch, ms to keep it at the least, epoch and offset that were delivered or two empty
- * strings: a top below that is older than what members have seen, and starts a new epoch
+ * ARGV run ID, candidate for a new epoch, least time to keep the position, ms, the delivered epoch and offset or two
+ * empty strings. A position below the delivered one is older than the members' position and starts a new epoch.
  * Returns `<epoch> <offset>`.
  */
 export const POSITION = script(`${ROOM}
@@ -173,12 +174,12 @@ return epoch .. ' ' .. int(offset)
 `)
 
 /**
- * A part of a room's history.
+ * Reads a part of a room's history.
  *
  * KEYS meta, stream
- * ARGV run, candidate for a new epoch, ms to keep that, age up to which messages are kept, ms, epoch asked for or '',
- * after or '', before or '', messages and bytes at the most
- * Returns epoch, top, offset of the first message that is kept, 1 if there is more, then offset and content of each message.
+ * ARGV run ID, candidate for a new epoch, time to keep it, ms, age of the history, ms, requested epoch or '', after or
+ * '', before or '', largest number of messages, of bytes
+ * Returns epoch, top, offset of the oldest message, 1 if there is another page, then offset and content of each message.
  */
 export const HISTORY = script(`${ROOM}
 local epoch, top, now, trim = ensure(ARGV[1], ARGV[2], ARGV[3])
@@ -221,7 +222,7 @@ return page
 `)
 
 /**
- * Forgets a room's messages; the stream remembers the position.
+ * Removes a room's messages. The stream remembers the position.
  *
  * KEYS stream
  */
@@ -230,5 +231,3 @@ local trimmed = redis.pcall('XTRIM', KEYS[1], 'MAXLEN', '=', 0)
 if type(trimmed) == 'table' then redis.call('DEL', KEYS[1]) end
 return 1
 `)
-
-export const SCRIPTS = [PUBLISH, PUBLISH_UNKEPT, POSITION, HISTORY, FORGET]

@@ -1,6 +1,6 @@
 import type { Presence } from './presence.ts'
 
-/** The presence of a single node. */
+/** The presence of a single instance. */
 export class MemoryPresence implements Presence {
   /** Room → user → connections. */
   readonly #rooms = new Map<string, Map<string, number>>()
@@ -23,5 +23,5 @@ export class MemoryPresence implements Presence {
     return before === 1 ? users.size : undefined
   }
 
-  listen (): void {} // The only node is never gone.
+  listen (): void {} // The only instance is never lost.
 }

@@ -1,14 +1,17 @@
-/** Who is in a room, over all nodes. A member is a user, however many connections they have. */
+/** The members of rooms on all instances. A member is a user with any number of connections. */
 export interface Presence {
   /**
-   * A connection of the user came into the room. Resolves with the members of the room if the user is a new one,
-   * otherwise with undefined.
+   * Adds a connection of a user to a room. Resolves with the number of members if the user is a new one, otherwise with
+   * undefined.
    */
   enter (room: string, user: string): Promise<number | undefined>
 
-  /** A connection of the user left the room. Resolves with the members that are left if the user is none any more. */
+  /**
+   * Removes a connection of a user from a room. Resolves with the number of members left if the user is not a member any
+   * more, otherwise with undefined.
+   */
   leave (room: string, user: string): Promise<number | undefined>
 
-  /** Where it is told that users are gone because their node is: to one node, once. */
+  /** Sets the receiver of members that were lost with their instance. One instance receives each of them once. */
   listen (listener: (room: string, user: string, members: number) => void): void
 }

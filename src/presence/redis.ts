@@ -1,14 +1,17 @@
+import type { RedisConnection } from '../redis/connection.ts'
+import type { InstanceState, RedisInstances } from '../redis/instances.ts'
 import type { RedisKeys } from '../redis/keys.ts'
-import type { RedisNodes, Tenant } from '../redis/nodes.ts'
-import { RequestFailed, script } from '../redis/request.ts'
+import { readArray, readInteger, readText, readTexts } from '../redis/reply.ts'
+import { RequestFailed } from '../redis/request.ts'
+import { script } from '../redis/script.ts'
 import type { RedisServers } from '../redis/servers.ts'
 import type { Presence } from './presence.ts'
 
-/** What is written is kept this long, ms; every node writes its own again in time. */
+/** Time for which the users of a room are kept, ms. Each instance writes its own users again before that. */
 const LIFETIME_MS = 24 * 3_600_000
 const REWRITE_MS = LIFETIME_MS / 3
 
-/** What the scripts share: a user is on a node or not, and a member while on any. */
+/** Functions of all scripts. A user is a member while any instance has them. */
 const ROOM = `
 for _, key in ipairs(KEYS) do
   local kind = redis.call('TYPE', key).ok
@@ -25,11 +28,11 @@ end
 `
 
 /**
- * A user has come to a room on a node.
+ * Adds a user of an instance to a room.
  *
- * KEYS users by node, users
- * ARGV run, node, user, lifetime, ms
- * Returns the members of the room if the user is a new one, otherwise -1.
+ * KEYS users by instance, users
+ * ARGV run ID, instance, user, lifetime, ms
+ * Returns the number of members if the user is a new one, otherwise -1.
  */
 const ENTER = script(`${ROOM}
 local new = redis.call('HSETNX', KEYS[1], ARGV[2] .. ' ' .. ARGV[3], 1) == 1 and redis.call('HINCRBY', KEYS[2], ARGV[3], 1) == 1
@@ -39,22 +42,22 @@ return new and redis.call('HLEN', KEYS[2]) or -1
 `)
 
 /**
- * A user has left a room on a node.
+ * Removes a user of an instance from a room.
  *
- * KEYS users by node, users
- * ARGV run, node, user
- * Returns the members that are left if the user is none any more, otherwise -1.
+ * KEYS users by instance, users
+ * ARGV run ID, instance, user
+ * Returns the number of members left if the user is not a member any more, otherwise -1.
  */
 const LEAVE = script(`${ROOM}
 return remove(ARGV[2] .. ' ' .. ARGV[3], ARGV[3]) and redis.call('HLEN', KEYS[2]) or -1
 `)
 
 /**
- * A node is gone.
+ * Removes all users of a lost instance from a room.
  *
- * KEYS users by node, users
- * ARGV run, node
- * Returns the users who are no members any more, each with the members left after them.
+ * KEYS users by instance, users
+ * ARGV run ID, instance
+ * Returns the users that are not members any more, each with the number of members left.
  */
 const CLEAR = script(`${ROOM}
 local gone = {}
@@ -68,28 +71,26 @@ end
 return gone
 `)
 
-export const PRESENCE_SCRIPTS = [ENTER, LEAVE, CLEAR]
-
 /**
- * The presence of many nodes. Each keeps in Redis which users it has in a room; a user is a member while any node has
- * them. What a node that is gone has left is removed by another one, which says who is gone.
+ * The presence of several instances. Each keeps its users of a room in Redis; a user is a member while any instance has
+ * them. Another instance removes the users of a lost instance, and announces those that are not members any more.
  */
-export class RedisPresence implements Presence, Tenant {
+export class RedisPresence implements Presence, InstanceState {
   readonly #servers: RedisServers
   readonly #keys: RedisKeys
-  readonly #nodes: RedisNodes
-  /** Room → user → connections on this node. */
+  readonly #instances: RedisInstances
+  /** Room → user → connections on this instance. */
   readonly #rooms = new Map<string, Map<string, number>>()
-  /** Rooms about which Redis has not been told everything. */
+  /** Rooms whose latest changes are not in Redis. */
   readonly #unwritten = new Set<string>()
   #rewrittenAt = Date.now()
   #listener: (room: string, user: string, members: number) => void = () => {}
 
-  constructor (servers: RedisServers, keys: RedisKeys, nodes: RedisNodes) {
+  constructor ({ servers, keys, instances }: RedisConnection) {
     this.#servers = servers
     this.#keys = keys
-    this.#nodes = nodes
-    nodes.add(this)
+    this.#instances = instances
+    instances.add(this)
   }
 
   listen (listener: (room: string, user: string, members: number) => void): void {
@@ -133,28 +134,30 @@ export class RedisPresence implements Presence, Tenant {
     for (const room of rooms) void this.#writeAgain(room)
   }
 
-  async clear (node: string): Promise<void> {
-    const list = this.#keys.roomsOf(node)
-    for (const room of await this.#servers.command(list, 'smembers', list) as string[]) {
+  async clear (instance: string): Promise<void> {
+    const list = this.#keys.roomsOf(instance)
+    for (const room of readTexts(await this.#servers.command(list, 'smembers', list))) {
       const { present, users } = this.#keys.room(room)
-      const gone = await this.#servers.run(CLEAR, [present, users], [node]) as (string | number)[]
-      for (let i = 0; i < gone.length; i += 2) this.#listener(room, gone[i] as string, gone[i + 1] as number)
+      const lost = readArray(await this.#servers.runScript(CLEAR, [present, users], [instance]))
+      for (let i = 0; i < lost.length; i += 2) this.#listener(room, readText(lost[i]), readInteger(lost[i + 1]))
     }
     await this.#servers.command(list, 'del', list)
   }
 
-  /** @param edge whether it is the first user of the room on this node, or was the last */
+  /**
+   * Writes the change of a user to Redis. Resolves with the number of members, or undefined if it did not change.
+   *
+   * @param edge whether the user is the first one of the room on this instance, or was the last
+   */
   async #write (room: string, user: string, enters: boolean, edge: boolean): Promise<number | undefined> {
-    const { present, users } = this.#keys.room(room)
-    const list = this.#keys.roomsOf(this.#nodes.name)
+    const list = this.#keys.roomsOf(this.#instances.name)
     try {
-      const [members] = await Promise.all([
-        enters
-          ? this.#servers.run(ENTER, [present, users], [this.#nodes.name, user, LIFETIME_MS])
-          : this.#servers.run(LEAVE, [present, users], [this.#nodes.name, user]),
+      const [reply] = await Promise.all([
+        enters ? this.#enter(room, user) : this.#leave(room, user),
         edge ? this.#servers.command(list, enters ? 'sadd' : 'srem', list, room) : undefined
       ])
-      return members === -1 ? undefined : members as number
+      const members = readInteger(reply)
+      return members === -1 ? undefined : members
     } catch (error) {
       if (!(error instanceof RequestFailed)) throw error
       this.#unwritten.add(room)
@@ -162,22 +165,32 @@ export class RedisPresence implements Presence, Tenant {
     }
   }
 
-  /** Brings Redis up to date about a room, after it was away or has forgotten. Nobody is told: who came and went is not known. */
+  /** Writes all users of a room after Redis was away or emptied. The changes in between are unknown and not announced. */
   async #writeAgain (room: string): Promise<void> {
     const here = this.#rooms.get(room) ?? new Map<string, number>()
-    const { present, users } = this.#keys.room(room)
-    const list = this.#keys.roomsOf(this.#nodes.name)
+    const { present } = this.#keys.room(room)
+    const list = this.#keys.roomsOf(this.#instances.name)
     try {
       if (here.size > 0) await this.#servers.command(list, 'sadd', list, room)
-      const fields = await this.#servers.command(present, 'hkeys', present) as string[]
-      const prefix = `${this.#nodes.name} `
+      const fields = readTexts(await this.#servers.command(present, 'hkeys', present))
+      const prefix = `${this.#instances.name} `
       const written = fields.filter((field) => field.startsWith(prefix)).map((field) => field.slice(prefix.length))
       await Promise.all([
-        ...[...here.keys()].map(async (user) => await this.#servers.run(ENTER, [present, users], [this.#nodes.name, user, LIFETIME_MS])),
-        ...written.filter((user) => !here.has(user)).map(async (user) => await this.#servers.run(LEAVE, [present, users], [this.#nodes.name, user]))
+        ...[...here.keys()].map(async (user) => await this.#enter(room, user)),
+        ...written.filter((user) => !here.has(user)).map(async (user) => await this.#leave(room, user))
       ])
     } catch {
       this.#unwritten.add(room) // Redis is away again.
     }
+  }
+
+  #enter (room: string, user: string): Promise<unknown> {
+    const { present, users } = this.#keys.room(room)
+    return this.#servers.runScript(ENTER, [present, users], [this.#instances.name, user, LIFETIME_MS])
+  }
+
+  #leave (room: string, user: string): Promise<unknown> {
+    const { present, users } = this.#keys.room(room)
+    return this.#servers.runScript(LEAVE, [present, users], [this.#instances.name, user])
   }
 }

@@ -1,4 +1,4 @@
 declare module 'cluster-key-slot' {
-  /** The slot of a key in a cluster: CRC16 of what is in its braces. */
+  /** Computes the slot of a key in a cluster: the CRC16 of the text in its braces. */
   export default function calculateSlot (key: string): number
 }

@@ -1,19 +1,19 @@
 import { Command } from 'ioredis'
 import type { Argument } from './request.ts'
 
-/** Commands are written one behind the other into pieces of memory of this size, bytes. */
+/** Size of the memory blocks that commands are written into, one after the other, bytes. */
 const SLAB_BYTES = 64 * 1024
-/** What a command takes besides its arguments' own bytes, for each of them and for itself: a length and line ends. */
+/** Bytes of a length and its line ends, for the command and for each argument. */
 const OVERHEAD_BYTES = 24
 
 /**
- * A command as it goes over the wire, made in one piece, whose reply goes straight to who asked. ioredis makes each
- * argument by itself and a chain of promises for each reply, which costs more than everything else about a publish.
+ * A command encoded in one piece, with callbacks for the reply. ioredis encodes each argument separately and makes a
+ * chain of promises for each reply, which costs more than the rest of a publish.
  */
 export class EncodedCommand extends Command {
   readonly #bytes: Buffer
 
-  /** @param binary whether strings in the reply are to be bytes */
+  /** @param binary whether the reply holds bytes instead of text */
   constructor (name: string, args: readonly Argument[], binary: boolean, onReply: (reply: unknown) => void, onError: (error: Error) => void) {
     super(name, [], binary ? {} : { replyEncoding: 'utf8' })
     this.#bytes = encodeCommand(name, args)
@@ -29,10 +29,10 @@ export class EncodedCommand extends Command {
 let slab = Buffer.allocUnsafeSlow(SLAB_BYTES)
 let used = 0
 
-/** An array of bulk strings (RESP2). */
+/** Encodes a command as an array of bulk strings (RESP2). */
 export function encodeCommand (name: string, args: readonly Argument[]): Buffer {
   let bound = name.length + OVERHEAD_BYTES * (args.length + 2)
-  // A character takes up to three bytes in UTF-8, for each of its UTF-16 units.
+  // Each UTF-16 unit takes up to three bytes in UTF-8.
   for (const arg of args) bound += typeof arg === 'string' ? 3 * arg.length : typeof arg === 'object' ? arg.length : 0
   if (bound > SLAB_BYTES / 4) {
     const own = Buffer.allocUnsafeSlow(bound)
@@ -47,7 +47,7 @@ export function encodeCommand (name: string, args: readonly Argument[]): Buffer 
   return slab.subarray(from, used)
 }
 
-/** Writes a command at `at`; returns where it ends. */
+/** Writes a command at `at`; returns its end. */
 function write (into: Buffer, at: number, name: string, args: readonly Argument[]): number {
   at = writeLength(into, at, 0x2a, args.length + 1) // *
   at = writeText(into, at, name)
@@ -70,7 +70,7 @@ function writeText (into: Buffer, at: number, text: string): number {
   at = writeLength(into, at, BULK, length)
   for (let i = 0; i < length; i++) {
     const code = text.charCodeAt(i)
-    if (code > 0x7f) { // Its length in bytes is another one.
+    if (code > 0x7f) { // The length in bytes differs from the number of units.
       at = writeLength(into, start, BULK, Buffer.byteLength(text))
       return writeLineEnd(into, at + into.write(text, at))
     }
@@ -81,7 +81,7 @@ function writeText (into: Buffer, at: number, text: string): number {
 
 function writeLength (into: Buffer, at: number, kind: number, length: number): number {
   into[at++] = kind
-  const digits = String(length) // Small integers: V8 has them at hand.
+  const digits = String(length) // V8 caches the text of small integers.
   for (let i = 0; i < digits.length; i++) into[at++] = digits.charCodeAt(i)
   return writeLineEnd(into, at)
 }

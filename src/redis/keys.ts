@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
 import { isAutomatic, roomLabel } from '../protocol/names.ts'
 
-/** Lists of occupied rooms: spread over so many keys, and so over the masters of a cluster. */
+/** Number of lists of occupied rooms. Several lists spread over the masters of a cluster. */
 export const INDEXES = 16
 
-/** The keys and channels in Redis. All that belongs to one room has the same hash tag, and is on one server. */
+/** The keys and channels in Redis. All keys of one room have the same hash tag, so one server holds them. */
 export class RedisKeys {
   readonly #prefix: string
 
@@ -12,7 +12,6 @@ export class RedisKeys {
     this.#prefix = prefix
   }
 
-  /** In front of everything about a room. */
   room (room: string): RoomKeys {
     const base = `${this.#prefix}{${tagOf(room)}}`
     return { channel: base, meta: `${base}:m`, stream: `${base}:s`, occupancy: `${base}:o`, present: `${base}:p`, users: `${base}:u`, remembered: `${base}:k:` }
@@ -22,27 +21,29 @@ export class RedisKeys {
     return `${this.#prefix}{${tagOf(room)}}`
   }
 
-  /** The rooms in which a node has members. */
-  roomsOf (node: string): string {
-    return `${this.#prefix}{node-${node}}:rooms`
+  /** The rooms in which an instance has members. */
+  roomsOf (instance: string): string {
+    return `${this.#prefix}{node-${instance}}:rooms`
   }
 
+  /** The instances, with the time of their latest heartbeat. */
   get registry (): string {
     return `${this.#prefix}{nodes}:registry`
   }
 
+  /** The instance that removes the state of lost ones. */
   get lease (): string {
     return `${this.#prefix}{nodes}:lease`
   }
 
-  /** The list that a room stands in, if it is occupied. */
+  /** The list that holds a room while it is occupied. */
   indexOf (room: string): string {
     let hash = 0
     for (let i = 0; i < room.length; i++) hash = (hash * 31 + room.charCodeAt(i)) | 0
     return this.index((hash >>> 0) % INDEXES, isAutomatic(room))
   }
 
-  /** One of the lists of rooms; automatic ones stand in lists of their own, for nobody reads them page by page. */
+  /** One of the lists of rooms. Automatic rooms have separate lists, because those are not read page by page. */
   index (number: number, automatic: boolean): string {
     return `${this.#prefix}{rooms-${number}}:${automatic ? 'automatic' : 'occupied'}`
   }
@@ -53,15 +54,15 @@ export interface RoomKeys {
   meta: string
   stream: string
   occupancy: string
-  /** Users by node. */
+  /** Users by instance. */
   present: string
-  /** Users, and on how many nodes each is. */
+  /** Users, each with the number of instances that have them. */
   users: string
-  /** In front of the name of a publish. */
+  /** Prefix of the key that remembers a publish. */
   remembered: string
 }
 
-/** Room names have no braces; the name of a user may have anything. */
+/** The hash tag of a room. User names may contain any character, braces included, so they are hashed. */
 function tagOf (room: string): string {
   const label = roomLabel(room)
   return label === room ? room : `${label}:${createHash('sha256').update(room.slice(label.length + 1)).digest('base64url')}`

@@ -1,33 +1,33 @@
 import type { Requester } from './requester.ts'
 import type { Subscriber } from './subscriber.ts'
 
-/** Between looks, ms. */
+/** Time between two looks, ms. */
 const LOOK_MS = 1_000
-/** A connection on which nothing came for so many looks is tried out. */
+/** A connection without messages for this many looks is probed. */
 const QUIET_LOOKS = 5
-/** What was published has so many looks to come back. Looks are counted, and not time: while the event loop stands still nothing is read. */
+/** Looks until a probe must have arrived. Looks are counted instead of time, because a blocked event loop reads nothing. */
 const ANSWER_LOOKS = 2
 
-/** What is published to see whether it comes back: version 1, kind p. Nodes drop it when it comes. */
+/** The payload of a probe: version 1, kind p. Subscribers drop it. */
 export const PROBE = Buffer.from('\u0001p')
 
 /**
- * Notices a subscriber's connection that answers and delivers nothing, as happens behind proxies and where a server has lost its
- * subscriptions: after a while of silence something is published on a channel of its own, and what does not come back is
- * a reason to replace the connection.
+ * Detects a subscriber's connection that answers PINGs and delivers no messages. Some proxies cause that, and servers
+ * that lost their subscriptions. After a silence the probe publishes to a subscribed channel. If the message does not
+ * arrive, the connection is replaced.
  */
 export class Probe {
-  /** How often nothing came back. */
+  /** Number of probes that did not arrive. */
   failures = 0
   readonly #requester: Requester
   readonly #subscriber: Subscriber
   readonly #publishCommand: string
   readonly #timer: NodeJS.Timeout
-  /** How many envelopes had come at the last look. */
+  /** Number of messages at the latest look. */
   #received = 0
-  /** Looks since something came. */
+  /** Looks since the latest message. */
   #quiet = 0
-  /** Looks since the server took what was published; undefined while nothing is under way. */
+  /** Looks since the server accepted the probe; undefined if none is pending. */
   #waiting: number | undefined
 
   constructor (requester: Requester, subscriber: Subscriber, publishCommand: string) {
@@ -56,7 +56,7 @@ export class Probe {
       this.#subscriber.reconnect()
     } else if (++this.#quiet >= QUIET_LOOKS && this.#requester.usable) {
       this.#quiet = 0
-      // Where it fails, the requester's own watchdog has something to say about it.
+      // The watchdog of the requester handles failures.
       this.#requester.ask(this.#publishCommand, channel, PROBE.toString()).then(() => { this.#waiting = 0 }, () => {})
     }
   }

@@ -1,43 +1,35 @@
-import { createHash } from 'node:crypto'
 import { ReplyError } from 'ioredis'
+
+/** Time to carry out a request, ms. When Redis has been away for as long, new requests fail at once. */
+export const COMMAND_TIMEOUT_MS = 2_000
 
 export type Argument = string | Buffer | number
 
-/** What is asked of a server, until it is settled: it survives the connection it was sent over. */
+/** One command for a server, until it is settled. It outlives the connection that it was sent over. */
 export interface Request {
-  /** In the order of the calls; what is sent again keeps its place. */
+  /** Ascends with the calls. A request that is sent again keeps its place. */
   readonly order: number
   readonly command: string
   readonly args: Argument[]
-  /** Where in `args` the run of the server belongs, which is known when it is sent; -1 for nowhere. */
-  readonly runAt: number
-  /** Of the key it is about; 0 where there is one server. */
+  /** Index in `args` of the server's run ID, which is filled in when the request is sent; -1 for none. */
+  readonly runIdAt: number
+  /** The slot of its key; 0 if there is only one server. */
   readonly slot: number
-  /** Whether the reply is to be bytes. */
+  /** Whether the reply holds bytes instead of text. */
   readonly binary: boolean
-  /** It may have been carried out although no reply came. */
+  /** Whether Redis may have carried it out although no reply came. */
   uncertain: boolean
-  /** Until when it is tried, ms since 1970. */
+  /** Instant at which it fails, ms since 1970. */
   readonly deadline: number
   readonly bytes: number
   readonly resolve: (reply: unknown) => void
   readonly reject: (error: Error) => void
 }
 
-/** A script, loaded on every connection before it is used. `sha` names it. */
-export interface Script {
-  lua: string
-  sha: string
-}
-
-export function script (lua: string): Script {
-  return { lua, sha: createHash('sha1').update(lua).digest('hex') }
-}
-
-/** A request that came to no good end. */
+/** The failure of a request. */
 export class RequestFailed extends Error {
   override readonly name = 'RequestFailed'
-  /** Whether it may have been carried out all the same. */
+  /** Whether Redis may have carried it out all the same. */
   readonly uncertain: boolean
 
   constructor (uncertain: boolean, cause?: Error) {
@@ -46,13 +38,13 @@ export class RequestFailed extends Error {
   }
 }
 
-/** Replies that say: not carried out, here and now. */
+/** Codes of error replies for commands that this server cannot carry out now. */
 const REFUSALS = new Set(['MOVED', 'ASK', 'TRYAGAIN', 'CLUSTERDOWN', 'MASTERDOWN', 'READONLY', 'LOADING', 'NOREPLICAS', 'BUSY'])
 
-/** Replies that say: not carried out, and trying again soon is no use. */
+/** Codes of error replies for commands that fail until an operator acts. */
 const REJECTIONS = new Set(['OOM', 'MISCONF', 'NOPERM', 'NOAUTH'])
 
-/** What a rejected command means for its request. */
+/** Tells the consequence of an error for the request that got it. */
 export function meaningOf (error: Error): 'lost' | 'unsent' | 'noscript' | 'refused' | 'rejected' | 'failed' {
   if (!(error instanceof ReplyError)) return error.message.startsWith('Stream isn\'t writeable') ? 'unsent' : 'lost'
   const code = codeOf(error)
@@ -63,5 +55,5 @@ export function meaningOf (error: Error): 'lost' | 'unsent' | 'noscript' | 'refu
 
 /** The first word of an error reply. */
 export function codeOf (error: Error): string {
-  return error.message.split(' ', 1)[0] as string
+  return error.message.split(' ', 1)[0] ?? ''
 }

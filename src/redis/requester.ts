@@ -1,19 +1,20 @@
 import type { Redis } from 'ioredis'
 import { EncodedCommand } from './encoded-command.ts'
-import { meaningOf, type Request, RequestFailed, type Script } from './request.ts'
+import { meaningOf, type Request, RequestFailed } from './request.ts'
+import { SCRIPTS } from './script.ts'
 import { type Address, makeClient, type RedisSettings } from './settings.ts'
 import { Watchdog } from './watchdog.ts'
 
-/** The oldest that has all that the scripts use (`XADD` with `<ms>-*`, sharded pub/sub). */
+/** The oldest version that has all that the scripts use (`XADD` with `<ms>-*`, sharded pub/sub). */
 const MIN_VERSION = 7
 
-/** The one run of a server that forgets nothing. */
-const DURABLE_RUN = 'durable'
+/** The run ID that stands for every run of a durable server. */
+const DURABLE_RUN_ID = 'durable'
 
-/** What a server says about itself. */
+/** The parts of INFO that the service uses. */
 export interface ServerInfo {
-  /** Another one after every start, unless the server is durable. */
-  run: string
+  /** Identity of the server; changes with every start, unless the server is durable. */
+  runId: string
   version: string
   cluster: boolean
   evictionPolicy: string
@@ -22,38 +23,40 @@ export interface ServerInfo {
 export interface RequesterOptions {
   settings: RedisSettings
   address?: Address | undefined
-  scripts: Script[]
-  /** The connection can be used, again. */
-  onReady: (requester: Requester) => void
-  /** The connection was lost. */
+  /** Called when a connection becomes usable. */
+  onReady: (requester: Requester, info: ServerInfo) => void
+  /** Called when a usable connection is lost. */
   onLost: (requester: Requester) => void
-  /** A request was turned down for a reason that may pass: it is not carried out, and is the caller's again. */
+  /** Called when the server cannot carry out a request now. The request is the caller's again. */
   onRefused: (requester: Requester, request: Request, error: Error) => void
-  /** A request was turned down for a reason that an operator has to do something about. */
+  /** Called when the server rejects a request until an operator acts. */
   onRejected: (requester: Requester, error: Error) => void
 }
 
 /**
- * Brings requests to one server, over one connection, and keeps them until they are settled. When the connection was
- * lost they are sent again, in order, over the next one: whatever changes something has to be safe to repeat.
+ * Sends requests to one server, over one connection, and keeps them until they are settled. After a reconnect it sends
+ * them again, in order: every request that changes something must be safe to repeat.
  *
- * A connection is used when the server's run is known and the scripts are loaded, not before; a script that is sent
- * again is given the run of the server that it is sent to.
+ * A connection is used once the server's run ID is known and the scripts are loaded. A script that is sent again gets
+ * the run ID of the server that receives it now.
  */
 export class Requester {
-  /** What the server said about itself when the connection was made. */
+  /** The server's INFO at the latest connect. */
   info: ServerInfo | undefined
-  /** Since when there is no usable connection, ms since 1970; undefined while there is one. */
+  /** When the usable connection was lost, ms since 1970; undefined while there is one. */
   lostAt: number | undefined = Date.now()
-  /** Why the latest attempt to connect failed. */
+  /** Error of the latest attempt to connect. */
   lastError: Error | undefined
   readonly address: Address | undefined
   readonly #options: RequesterOptions
   readonly #client: Redis
   readonly #watchdog: Watchdog
   readonly #unsettled = new Set<Request>()
-  /** Counts preparations: one that was overtaken means nothing. */
+  /** Number of the latest preparation; the result of an earlier one is dropped. */
   #preparation = 0
+  /** Number of scripts that were sent over this connection. */
+  #loadedScripts = 0
+  #runId = ''
   #usable = false
 
   constructor (options: RequesterOptions) {
@@ -77,12 +80,12 @@ export class Requester {
     return this.#usable
   }
 
-  /** When the server was last heard of, ms since 1970. */
+  /** Time of the server's latest sign of life, ms since 1970. */
   get heardAt (): number {
     return this.#watchdog.heardAt
   }
 
-  /** Sends a request as soon as there is a connection. */
+  /** Sends a request as soon as there is a usable connection. */
   send (request: Request): void {
     this.#unsettled.add(request)
     if (this.#usable) this.#write(request)
@@ -99,19 +102,19 @@ export class Requester {
     this.#unsettled.delete(request)
   }
 
-  /** Hands over everything that is not settled. */
+  /** Hands over all requests that are not settled. */
   takeAll (): Request[] {
     const requests = [...this.#unsettled]
     this.#unsettled.clear()
     return requests
   }
 
-  /** Resolves when everything sent before is answered or lost. */
+  /** Resolves when all earlier requests are answered or lost. */
   async flushed (): Promise<void> {
     await this.#client.ping().catch(() => {})
   }
 
-  /** Asks beside the requests, without trying again. */
+  /** Sends one command outside the queue, without retries. */
   async ask (command: string, ...args: string[]): Promise<unknown> {
     return await this.#client.call(command, ...args)
   }
@@ -128,43 +131,53 @@ export class Requester {
     this.#client.disconnect()
   }
 
+  /** Makes a new connection usable, and sends everything that is not settled. */
   async #prepare (): Promise<void> {
     const preparation = ++this.#preparation
     this.#usable = false
+    this.#loadedScripts = 0
+    let info: ServerInfo
     try {
-      const [info] = await Promise.all([this.#client.info(), ...this.#options.scripts.map(async ({ lua }) => await this.#client.script('LOAD', lua))])
+      const [text] = await Promise.all([this.#client.info(), this.#loadScripts()])
       if (preparation !== this.#preparation) return
-      this.info = readInfo(info as string)
-      if (this.#options.settings.durable) this.info.run = DURABLE_RUN
+      info = readInfo(text)
+      if (this.#options.settings.durable) info.runId = DURABLE_RUN_ID
+      this.info = info
+      if (Number.parseInt(info.version, 10) < MIN_VERSION) throw new Error(`it is version ${info.version}, and ${MIN_VERSION}.0 is needed`)
     } catch (error) {
       if (preparation !== this.#preparation) return
-      this.lastError = error as Error
+      this.lastError = error instanceof Error ? error : new Error(String(error))
       this.#client.disconnect(true)
       return
     }
-    if (Number.parseInt(this.info.version, 10) < MIN_VERSION) {
-      this.lastError = new Error(`it is version ${this.info.version}, and ${MIN_VERSION}.0 is needed`)
-      this.#client.disconnect(true)
-      return
-    }
+    this.#runId = info.runId
     this.#usable = true
     this.lostAt = undefined
     this.lastError = undefined
     for (const request of this.#unsettled) this.#write(request)
-    this.#options.onReady(this)
+    this.#options.onReady(this, info)
+  }
+
+  /** Loads the scripts that this connection does not have yet. */
+  async #loadScripts (): Promise<void> {
+    const missing = SCRIPTS.slice(this.#loadedScripts)
+    this.#loadedScripts = SCRIPTS.length
+    await Promise.all(missing.map(async ({ lua }) => await this.#client.script('LOAD', lua)))
   }
 
   #write (request: Request): void {
-    const { command, args, runAt, binary } = request
-    if (runAt !== -1) args[runAt] = (this.info as ServerInfo).run
+    const { command, args, runIdAt, binary } = request
+    if (runIdAt !== -1) args[runIdAt] = this.#runId
     this.#gather()
+    // Modules loaded after the connect bring scripts of their own. If loading fails, the server replies NOSCRIPT.
+    if (this.#loadedScripts < SCRIPTS.length) this.#loadScripts().catch(() => {})
     void this.#client.sendCommand(new EncodedCommand(command, args, binary, (reply) => {
       this.#watchdog.heardAt = Date.now()
       if (this.#unsettled.delete(request)) request.resolve(reply)
     }, (error) => { this.#failed(request, error) }))
   }
 
-  /** What is written in this turn of the event loop leaves in one piece: a write costs the kernel more than a command costs us. */
+  /** Gathers the writes of this turn of the event loop into one: a write costs the kernel more than a command costs the process. */
   #gather (): void {
     const { stream } = this.#client
     if (stream.writableCorked > 0) return
@@ -180,7 +193,7 @@ export class Requester {
       case 'lost':
         request.uncertain = true
         return
-      case 'noscript': // Somebody flushed them. Everything behind it gets the same answer, and is sent again in order.
+      case 'noscript': // The scripts were flushed. All requests behind this one fail alike and are sent again in order.
         if (this.#usable) void this.#prepare()
         return
       case 'refused':
@@ -202,7 +215,7 @@ export class Requester {
 function readInfo (info: string): ServerInfo {
   const field = (name: string): string => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1] ?? ''
   return {
-    run: field('run_id'),
+    runId: field('run_id'),
     version: field('redis_version'),
     cluster: field('redis_mode') === 'cluster',
     evictionPolicy: field('maxmemory_policy')

@@ -1,48 +1,49 @@
 import { Redis, type RedisOptions } from 'ioredis'
 
-/** Where a server is. */
+/** The address of a server. */
 export interface Address {
   host: string
   port: number
 }
 
-/** What a server is called. */
+/** The name of a server: its address. */
 export function nameOf ({ host, port }: Address): string {
   return `${host}:${port}`
 }
 
-/** How Redis is reached. */
+/** The way to reach Redis. */
 export interface RedisSettings {
-  /** One server, a master that sentinels know, or a cluster. */
+  /** One server, the master that sentinels name, or a cluster. */
   kind: 'single' | 'sentinel' | 'cluster'
-  /** The server; the sentinels; some nodes of the cluster. */
+  /** The server, the sentinels, or some nodes of the cluster. */
   addresses: Address[]
-  /** Of the sentinels' master. */
+  /** Name of the master, as the sentinels know it. */
   name?: string | undefined
-  /** Of the servers. */
+  /** Credentials for the servers. */
   username?: string | undefined
   password?: string | undefined
-  /** Of the sentinels. */
+  /** Credentials for the sentinels. */
   sentinelUsername?: string | undefined
   sentinelPassword?: string | undefined
   database: number
   tls: boolean
-  /** What it has acknowledged it never forgets: it may be restarted without the rooms starting new epochs. */
+  /** Whether Redis keeps all acknowledged writes. If so, rooms keep their epochs when Redis is restarted. */
   durable: boolean
 }
 
-/** The first attempt to come back is made at once, the others ever later up to this, ms. */
+/** Longest wait between two attempts to reconnect, ms. The first attempt is immediate. */
 const MAX_RETRY_MS = 1_000
 /** Time for the TCP connection, ms. */
 const CONNECT_TIMEOUT_MS = 5_000
-/** A connection that is given up is ended politely for this long, ms. */
+/** Time for a graceful end of a connection, ms. */
 const DISCONNECT_TIMEOUT_MS = 200
 
 /**
- * A connection to a server that comes back by itself and does nothing else by itself: what was in flight when it
- * was lost is rejected at once, nothing is queued, nothing is subscribed again. It connects when it is told to.
+ * Makes a client that reconnects automatically and does nothing else unasked. When the connection is lost, it rejects
+ * the commands without a reply at once. It queues nothing and subscribes nothing again. The first connect is up to the
+ * caller.
  *
- * @param address of a cluster's node; otherwise the settings say where
+ * @param address the node of a cluster; otherwise the settings have the address
  */
 export function makeClient (settings: RedisSettings, address?: Address): Redis {
   const { kind, addresses: [first], username, password, database, tls } = settings
@@ -65,7 +66,7 @@ export function makeClient (settings: RedisSettings, address?: Address): Redis {
     ...options,
     db: database,
     sentinels: settings.addresses,
-    name: settings.name as string,
+    ...(settings.name !== undefined && { name: settings.name }),
     sentinelRetryStrategy: (times) => Math.min(50 * times, MAX_RETRY_MS),
     ...(settings.sentinelUsername !== undefined && { sentinelUsername: settings.sentinelUsername }),
     ...(settings.sentinelPassword !== undefined && { sentinelPassword: settings.sentinelPassword }),

@@ -1,40 +1,41 @@
 import type { Redis } from 'ioredis'
-import { PROBE } from './probe.ts'
 import { type Address, makeClient, type RedisSettings } from './settings.ts'
 import { Watchdog } from './watchdog.ts'
 
-/** Channels in one SUBSCRIBE, when there are many. */
+/** Number of channels in one SUBSCRIBE. */
 const CHUNK = 500
-/** Until what could not be subscribed is tried again, ms. */
+/** Time until failed subscriptions are retried, ms. */
 const RETRY_MS = 100
 
 export interface SubscriberOptions {
   settings: RedisSettings
   address?: Address | undefined
+  /** A message that is counted and not delivered: the probe. */
+  ignored: Buffer
   onMessage: (channel: Buffer, message: Buffer) => void
-  /** The channels are subscribed again; what was published in between did not come. */
+  /** Called when channels were subscribed again. Messages published in between are lost. */
   onInterrupted: (channels: string[]) => void
-  /** A channel belongs to another server now. */
+  /** Called when a channel belongs to another server. */
   onMoved: () => void
 }
 
-/** A channel that is subscribed or is to be. */
+/** A subscribed channel, or one that will be subscribed. */
 export interface Subscription {
-  /** Was subscribed on this or an earlier connection. */
+  /** Whether it was subscribed on this or an earlier connection. */
   confirmed: boolean
-  /** Resolves when it is, for the first time. */
+  /** Resolves when it is subscribed for the first time. */
   readonly ready: Promise<void>
   readonly resolve: () => void
 }
 
-/** One connection that subscribes channels of one server, and subscribes them again when it was lost. */
+/** One connection that subscribes channels of one server, and subscribes them again after a reconnect. */
 export class Subscriber {
   readonly #options: SubscriberOptions
   readonly #client: Redis
   readonly #watchdog: Watchdog
   readonly #channels = new Map<string, Subscription>()
   readonly #sharded: boolean
-  /** Counts what has come. */
+  /** Number of messages received. */
   received = 0
   #retry: NodeJS.Timeout | undefined
   #usable = false
@@ -45,7 +46,7 @@ export class Subscriber {
     this.#sharded = options.settings.kind === 'cluster'
     this.#client = makeClient(options.settings, options.address)
     this.#watchdog = new Watchdog(this.#client)
-    this.#client.on('error', () => {}) // The requester's connection to the same server says why.
+    this.#client.on('error', () => {}) // The requester of the same server reports it.
     this.#client.on('ready', () => {
       this.#usable = true
       void this.#subscribe([...this.#channels.keys()])
@@ -53,16 +54,16 @@ export class Subscriber {
     this.#client.on('close', () => { this.#usable = false })
     this.#client.on('moved', () => {
       options.onMoved()
-      this.#subscribeSoon() // What the new map leaves here: a slot may have come back.
+      this.#subscribeSoon() // For the channels that the new map leaves here: a slot may return.
     })
     this.#client.on(this.#sharded ? 'smessageBuffer' : 'messageBuffer', (channel: Buffer, message: Buffer) => {
       this.received++
-      if (!message.equals(PROBE)) options.onMessage(channel, message)
+      if (!message.equals(options.ignored)) options.onMessage(channel, message)
     })
     this.#client.connect().catch(() => {})
   }
 
-  /** Those that are subscribed or are to be. */
+  /** All channels, whether confirmed or not. */
   get channels (): Iterable<string> {
     return this.#channels.keys()
   }
@@ -71,18 +72,18 @@ export class Subscriber {
     return this.#usable
   }
 
-  /** One whose messages ought to come; undefined if there is none. */
+  /** A channel whose messages should arrive; undefined if there is none. */
   get confirmedChannel (): string | undefined {
     for (const [channel, { confirmed }] of this.#channels) if (confirmed) return channel
     return undefined
   }
 
-  /** When the server was last heard of, ms since 1970. */
+  /** Time of the server's latest sign of life, ms since 1970. */
   get heardAt (): number {
     return this.#watchdog.heardAt
   }
 
-  /** Subscribes a channel; resolves when messages come for certain. */
+  /** Subscribes a channel; resolves when the subscription is confirmed. */
   async add (channel: string): Promise<void> {
     let subscription = this.#channels.get(channel)
     if (subscription === undefined) {
@@ -95,7 +96,7 @@ export class Subscriber {
     await subscription.ready
   }
 
-  /** Takes over a channel from another server. Messages may have been lost on the way. */
+  /** Takes over a channel from another server. Messages may be lost in between. */
   adopt (channel: string, subscription: Subscription): void {
     this.#channels.set(channel, subscription)
     if (this.#usable) void this.#subscribe([channel])
@@ -105,7 +106,7 @@ export class Subscriber {
     const subscription = this.#channels.get(channel)
     this.#channels.delete(channel)
     if (subscription !== undefined && this.#usable) {
-      // Not answered, it was lost with the connection, and so was the subscription.
+      // A lost connection has no subscriptions.
       const reply = this.#sharded ? this.#client.sunsubscribe(channel) : this.#client.unsubscribe(channel)
       reply.catch(() => {})
     }
@@ -127,7 +128,7 @@ export class Subscriber {
 
   async #subscribe (channels: string[]): Promise<void> {
     const calls: Promise<void>[] = []
-    // In a cluster one call takes channels of one slot.
+    // In a cluster, all channels of one call must be in one slot.
     const size = this.#sharded ? 1 : CHUNK
     const interrupted: string[] = []
     let failed = false

@@ -1,6 +1,6 @@
 import type { Address } from './settings.ts'
 
-/** Where a Redis is, and what it is to be told first. */
+/** The address of a Redis server, with the credentials and the database to select. */
 export interface RedisUrl {
   address: Address
   username?: string | undefined
@@ -34,7 +34,7 @@ function isDecodable (text: string): boolean {
   }
 }
 
-/** For messages. */
+/** Hides the credentials of a URL, for messages. */
 export function withoutPassword (url: string): string {
   return url.replace(/:\/\/.*@/, '://***@')
 }

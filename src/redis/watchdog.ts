@@ -2,19 +2,19 @@ import type { Redis } from 'ioredis'
 
 /** Time between PINGs, ms. */
 const INTERVAL_MS = 3_000
-/** Time to answer one, and to be ready again after connecting, ms. */
+/** Time for the answer to a PING, ms. */
 const ANSWER_MS = 2_000
-/** So many unanswered in a row, and the connection is replaced. */
+/** Unanswered PINGs in a row until the connection is replaced. */
 const MISSES = 2
-/** Time from the TCP connection to being ready: a frozen server still accepts, ms. */
+/** Time from the TCP connection until it is ready, ms. A frozen server still accepts connections. */
 const HANDSHAKE_MS = 3_000
 
 /**
- * Notices that the server behind a connection does not answer any more, although the connection is open (the process is
- * frozen, the network drops everything), and has it replaced.
+ * Replaces a connection that is open although the server does not answer, for example because the process is frozen or
+ * the network drops packets.
  */
 export class Watchdog {
-  /** When the server was last heard of, ms since 1970. */
+  /** Time of the server's latest sign of life, ms since 1970. */
   heardAt = 0
   readonly #client: Redis
   readonly #timer: NodeJS.Timeout
@@ -49,7 +49,7 @@ export class Watchdog {
       this.#misses = 0
       this.#client.disconnect(true)
     }, ANSWER_MS)
-    // A connection that is lost is noticed elsewhere.
+    // The owner of the connection handles its loss.
     await this.#client.ping().then(() => {
       this.#misses = 0
       this.heardAt = Date.now()

@@ -85,7 +85,7 @@ export class Memberships {
         await connection.drained()
         resume = resumes.begin(room, connection, since)
       }
-      const count = automatic ? 0 : broker.elsewhere(roomName) // Automatic rooms do not tell their audience.
+      const count = automatic ? 0 : broker.countElsewhere(roomName) // Automatic rooms do not tell their audience.
       // A first join waits for nothing that is known already: a promise for each is felt when all clients reconnect at once.
       const [elsewhere] = resume !== undefined
         ? await Promise.all([count, resume.read()])
@@ -167,7 +167,7 @@ export class Memberships {
     }
     const { broker, presence, onError } = this.#options
     room.add(connection, actions)
-    broker.occupy(room.name, room.size)
+    broker.setOccupancy(room.name, room.size)
     if (!this.#hasPresence(room.name)) return
     presence.enter(room.name, connection.user)
       .then((members) => { this.#notices.send(room.name, 'joined', connection.user, members) })
@@ -178,7 +178,7 @@ export class Memberships {
     const { broker, presence, onError } = this.#options
     const { room, connection } = membership
     room.remove(membership)
-    broker.occupy(room.name, room.size)
+    broker.setOccupancy(room.name, room.size)
     if (!this.#hasPresence(room.name) || !this.#announcesLeaves) return
     presence.leave(room.name, connection.user)
       .then((members) => { this.#notices.send(room.name, 'left', connection.user, members) })

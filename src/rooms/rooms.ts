@@ -154,7 +154,7 @@ export class Rooms {
     const { hub, broker } = this.#options
     const room = resolveName(this.#caller, name)
     if (this.#caller.grants.actionsIn(room) === 0) throw new RoomcastError('forbidden', `Nothing is granted in ${name}`)
-    const [position, elsewhere] = await Promise.all([broker.position(room), broker.elsewhere(room)])
+    const [position, elsewhere] = await Promise.all([broker.position(room), broker.countElsewhere(room)])
     return { room: name, position, audience: (hub.room(room)?.size ?? 0) + elsewhere }
   }
 

@@ -400,10 +400,10 @@ export function conformance (name: string, makeBroker: MakeBroker): void {
     const { broker, other, heard } = await start(t)
     const room = roomName()
     await broker.subscribe(room)
-    broker.occupy(room, 2)
+    broker.setOccupancy(room, 2)
     const first = await broker.publish(text(room, 'once', idempotency('ada\nkey')))
     t.equal(first.replayed, false)
-    broker.occupy(room, 7)
+    broker.setOccupancy(room, 7)
     await broker.publish(text(room, 'between'))
     for (const node of [broker, other]) {
       t.strictSame(await node.publish(text(room, 'once', idempotency('ada\nkey'))), { ...first, replayed: true })
@@ -675,35 +675,35 @@ export function conformance (name: string, makeBroker: MakeBroker): void {
     const { broker, other, twoNodes } = await start(t)
     const room = roomName()
     t.equal((await broker.publish(text(room, 'nobody'))).audience, 0)
-    broker.occupy(room, 3)
-    if (twoNodes) other.occupy(room, 4)
+    broker.setOccupancy(room, 3)
+    if (twoNodes) other.setOccupancy(room, 4)
     const expected = twoNodes ? 7 : 3
     const answer = await eventually(async () => await other.publish(text(room, 'a')), ({ audience }) => audience === expected, `an audience of ${expected}`)
     t.equal(answer.audience, expected)
-    broker.occupy(room, 0)
-    if (twoNodes) other.occupy(room, 0)
+    broker.setOccupancy(room, 0)
+    if (twoNodes) other.setOccupancy(room, 0)
     t.equal((await eventually(async () => await broker.publish(text(room, 'a')), ({ audience }) => audience === 0, 'an audience of 0')).audience, 0)
   })
 
   test(`${name}: elsewhere are the connections of the other nodes`, async (t) => {
     const { broker, other, twoNodes } = await start(t)
     const room = roomName()
-    t.equal(await broker.elsewhere(room), 0)
-    broker.occupy(room, 3)
+    t.equal(await broker.countElsewhere(room), 0)
+    broker.setOccupancy(room, 3)
     if (!twoNodes) {
-      t.equal(await broker.elsewhere(room), 0)
+      t.equal(await broker.countElsewhere(room), 0)
       return
     }
-    t.equal(await eventually(async () => await other.elsewhere(room), (count) => count === 3, 'the others to be seen'), 3)
-    t.equal(await broker.elsewhere(room), 0, 'not its own')
+    t.equal(await eventually(async () => await other.countElsewhere(room), (count) => count === 3, 'the others to be seen'), 3)
+    t.equal(await broker.countElsewhere(room), 0, 'not its own')
   })
 
   test(`${name}: occupied rooms are listed by name, page by page`, async (t) => {
     const { broker, other, twoNodes } = await start(t)
     const prefix = `${roomName('list')}:`
     const names = [...upTo(290).map((i) => `${prefix}${i}`), ...['-', '.', '=', '@', 'A', 'Z', '_', 'a', '|', '~'].map((name) => `${prefix}${name}`)].sort()
-    names.forEach((room, i) => { broker.occupy(room, 1 + i % 5) })
-    broker.occupy(`${roomName('elsewhere')}`, 1)
+    names.forEach((room, i) => { broker.setOccupancy(room, 1 + i % 5) })
+    broker.setOccupancy(`${roomName('elsewhere')}`, 1)
     const everything = { prefix, cursor: '', limit: 1_000, filter: () => true }
     await eventually(async () => await other.occupied(everything), ({ rooms }) => rooms.length === names.length, 'all rooms')
 
@@ -734,9 +734,9 @@ export function conformance (name: string, makeBroker: MakeBroker): void {
     t.strictSame((await broker.occupied({ ...everything, cursor: `${prefix}2` })).rooms.map(({ room }) => room), names.slice(names.indexOf(`${prefix}2`) + 1))
     t.strictSame((await broker.occupied({ ...everything, cursor: names.at(-1) as string })).rooms, [])
 
-    broker.occupy(names[0] as string, 0)
-    broker.occupy(names[1] as string, 9)
-    if (twoNodes) other.occupy(names[1] as string, 2)
+    broker.setOccupancy(names[0] as string, 0)
+    broker.setOccupancy(names[1] as string, 9)
+    if (twoNodes) other.setOccupancy(names[1] as string, 2)
     const expected = twoNodes ? 11 : 9
     const changed = await eventually(async () => await other.occupied({ ...everything, limit: 1 }), ({ rooms: [first] }) => first?.audience === expected, 'the change')
     t.strictSame(changed.rooms, [{ room: names[1], audience: expected }], 'an empty room is not listed')

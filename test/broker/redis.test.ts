@@ -1,34 +1,23 @@
-import { randomBytes } from 'node:crypto'
 import { Redis } from 'ioredis'
 import t, { test, type Test } from 'tap'
-import { RedisBroker, type RedisBrokerOptions } from '../../src/broker/redis.ts'
-import { readConfig } from '../../src/config.ts'
 import type { MessageEnvelope } from '../../src/protocol/envelope.ts'
 import type { Position } from '../../src/protocol/position.ts'
 import type { RedisSettings } from '../../src/redis/settings.ts'
 import { findRedis, type RedisProgram } from '../support/debian.ts'
-import { SECRET } from '../support/token.ts'
 import { until } from '../support/until.ts'
+import { makePrefix, redisSettings } from '../support/redis-connection.ts'
 import { RedisServer } from '../support/redis-server.ts'
 import { TcpProxy } from '../support/tcp-proxy.ts'
 import { conformance } from './conformance.ts'
 import { historyOf } from './history-of.ts'
+import { ConnectedBroker, type RedisBrokerSetup } from './redis-broker.ts'
 
 const EVERYTHING = { limit: 10_000, maxBytes: 100_000_000 }
 /** What `MAXLEN ~` leaves beyond the number: it removes whole nodes of the stream, of 100 messages. */
 const SLACK = 100
 
-/** A prefix that nobody else has. */
-function makePrefix (): string {
-  return `test-${randomBytes(6).toString('hex')}:`
-}
-
 function settingsOf (url: string): RedisSettings {
-  return readConfig({ JWT_SECRET: SECRET, REDIS_URL: url }).redis as RedisSettings
-}
-
-function connectBroker (settings: RedisSettings, options: Partial<RedisBrokerOptions> = {}): Promise<RedisBroker> {
-  return RedisBroker.connect({ settings, prefix: makePrefix(), historyOf: historyOf(), onEvent: () => {}, ...options })
+  return redisSettings({ REDIS_URL: url })
 }
 
 /** A text of ada's. */
@@ -44,7 +33,8 @@ if (process.env.REDIS_URL !== undefined || program !== undefined) {
 
   conformance('redis', async (options) => {
     const prefix = makePrefix()
-    const [broker, other] = await Promise.all([connectBroker(settingsOf(url), { ...options, prefix }), connectBroker(settingsOf(url), { ...options, prefix })])
+    const make = async () => await ConnectedBroker.connect({ settings: settingsOf(url), ...options, prefix })
+    const [broker, other] = await Promise.all([make(), make()])
     const client = new Redis(url)
     const remove = async (pattern: string) => {
       const keys = await client.keys(pattern)
@@ -64,9 +54,9 @@ if (process.env.REDIS_URL !== undefined || program !== undefined) {
   })
 
   /** A broker, and a client to spoil its keys with. */
-  const start = async (t: Test, options: Partial<RedisBrokerOptions> = {}) => {
+  const start = async (t: Test, options: Partial<RedisBrokerSetup> = {}) => {
     const prefix = makePrefix()
-    const broker = await connectBroker(settingsOf(url), { prefix, ...options })
+    const broker = await ConnectedBroker.connect({ settings: settingsOf(url), prefix, ...options })
     const client = new Redis(url)
     const envelopes: MessageEnvelope[] = []
     const positions: Position[] = []
@@ -138,10 +128,10 @@ if (process.env.REDIS_URL !== undefined || program !== undefined) {
     const everything = { prefix: '', cursor: '', limit: 10, filter: () => true }
     await client.set(`${prefix}{lobby}:o`, 'a')
     for (let i = 0; i < 16; i++) await client.set(`${prefix}{rooms-${i}}:occupied`, 'a')
-    t.equal(await broker.elsewhere('lobby'), 0, 'who joins is not refused')
+    t.equal(await broker.countElsewhere('lobby'), 0, 'who joins is not refused')
     t.strictSame(await broker.occupied(everything), { rooms: [] })
     await client.set(`${prefix}{lobby}:o`, 'a')
-    broker.occupy('lobby', 3)
+    broker.setOccupancy('lobby', 3)
     for (const deadline = Date.now() + 10_000; await client.hlen(`${prefix}{lobby}:o`).catch(() => 0) !== 1;) {
       if (Date.now() > deadline) throw new Error('the count is not written')
     }
@@ -219,7 +209,7 @@ if (process.env.REDIS_URL !== undefined || program !== undefined) {
     await broker.subscribe('asked')
     t.ok(await client.pttl(`${prefix}{asked}:m`) > 30 * 60_000, 'longer with members')
     await broker.publish(text('lobby', 'a', 'key'))
-    broker.occupy('lobby', 1)
+    broker.setOccupancy('lobby', 1)
     for (const deadline = Date.now() + 10_000; await client.pttl(`${prefix}{lobby}:o`) < 0;) {
       if (Date.now() > deadline) throw new Error('the count does not expire')
     }

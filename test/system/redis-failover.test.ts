@@ -1,16 +1,16 @@
-import { randomBytes } from 'node:crypto'
 import { Cluster } from 'ioredis'
 import t, { test } from 'tap'
-import { RedisBroker } from '../../src/broker/redis.ts'
-import { readConfig } from '../../src/config.ts'
-import type { RedisSettings } from '../../src/redis/settings.ts'
 import { conformance } from '../broker/conformance.ts'
+import { ConnectedBroker } from '../broker/redis-broker.ts'
+import { conformance as presenceConformance } from '../presence/conformance.ts'
+import { makeRedisPresence } from '../presence/redis-presence.ts'
 import { findRedis } from '../support/debian.ts'
 import { call } from '../support/service.ts'
-import { makeToken, SECRET } from '../support/token.ts'
+import { makeToken } from '../support/token.ts'
 import { until } from '../support/until.ts'
 import { connect } from '../support/websocket-client.ts'
 import { RedisCluster } from '../support/redis-cluster.ts'
+import { makePrefix, redisSettings } from '../support/redis-connection.ts'
 import { RedisSentinels } from '../support/redis-sentinel.ts'
 import { checkNothingLost, Journal, Publisher, startPair } from './load.ts'
 
@@ -21,9 +21,9 @@ if (program !== undefined) {
   const shared = await RedisCluster.start(t, program, { replicas: 0 })
 
   conformance('redis cluster', async (options) => {
-    const prefix = `test-${randomBytes(6).toString('hex')}:`
-    const settings = readConfig({ JWT_SECRET: SECRET, REDIS_CLUSTER: shared.seeds }).redis as RedisSettings
-    const make = async () => await RedisBroker.connect({ settings, prefix, ...options, onEvent: () => {} })
+    const prefix = makePrefix()
+    const settings = redisSettings({ REDIS_CLUSTER: shared.seeds })
+    const make = async () => await ConnectedBroker.connect({ settings, prefix, ...options })
     const [broker, other] = await Promise.all([make(), make()])
     const client = new Cluster([{ host: '127.0.0.1', port: shared.nodes[0]?.port as number }])
     return {
@@ -37,6 +37,8 @@ if (program !== undefined) {
       }
     }
   })
+
+  presenceConformance('redis cluster', async () => await makeRedisPresence(redisSettings({ REDIS_CLUSTER: shared.seeds }), makePrefix()))
 
   test('slots that move to another master under load take their rooms along, and nothing is lost', async (t) => {
     const { services, journals } = await startPair(t, { REDIS_CLUSTER: shared.seeds })

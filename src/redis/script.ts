@@ -1,0 +1,19 @@
+import { createHash } from 'node:crypto'
+
+/** A Lua script, named by its SHA-1. */
+export interface Script {
+  readonly lua: string
+  readonly sha: string
+}
+
+const registered: Script[] = []
+
+/** All scripts of the modules loaded so far. Each connection loads them before it runs one of them. */
+export const SCRIPTS: readonly Script[] = registered
+
+/** Makes a script and registers it. Scripts are made once, when their module is loaded. */
+export function script (lua: string): Script {
+  const made = { lua, sha: createHash('sha1').update(lua).digest('hex') }
+  registered.push(made)
+  return made
+}
