@@ -24,7 +24,7 @@ class NodeWebSocket extends WebSocket {
   }
 }
 
-/** Connects like the `connect` of browsers. In a simulated page (jsdom, happy-dom) it uses the WebSocket of the page. */
+/** Connects like the `connect` of browsers. In a simulated page (such as that of jsdom) it uses the WebSocket of the page. */
 export function connect<Rooms extends object = Record<string, unknown>> (options: ConnectOptions): Client<Rooms> {
   return connectAnywhere<Rooms>(hasPage() ? options : { WebSocket: NodeWebSocket as unknown as WebSocketConstructor, ...options })
 }
