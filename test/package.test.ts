@@ -14,7 +14,7 @@ const run = promisify(execFile)
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
 /** What every published file starts with. */
-const PUBLISHED = /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|\.env\.example|docs\/.*|dist\/package\.json|dist\/(src|plugins|routes)\/.*)$/
+const PUBLISHED = /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|\.env\.example|docs\/.*|dist\/(src|plugins|routes)\/.*)$/
 
 /** An empty project that has installed the packed package; its dependencies are the ones that are here. */
 async function startProject (t: Test): Promise<{ folder: string, files: string[] }> {
