@@ -49,10 +49,9 @@ test('the package of the client has its entries in both module systems with thei
   t.end()
 })
 
-test('the client and the service have the same version and need the same Node', (t) => {
+test('the client and the service have the same version', (t) => {
   const [client, service] = [readManifest(join(installed, 'package.json')), readManifest(join(ROOT, 'package.json'))]
   t.equal(client.version, service.version)
-  t.strictSame(client.engines, service.engines)
   t.end()
 })
 
@@ -117,8 +116,8 @@ const SCRIPT = `
     const lobby = client.room('lobby')
     const iterator = lobby[Symbol.asyncIterator]()
     await lobby.join()
-    await createPublisher({ url, token }).publish('lobby', { data: { n: 1 } })
-    const [message] = await Promise.all([iterator.next(), lobby.history()])
+    const publisher = createPublisher({ url, token })
+    const [message] = await Promise.all([iterator.next(), publisher.publish('lobby', { data: { n: 1 } }), lobby.history()])
     const refused = await client.room('no such name').join().catch((error) => error instanceof RoomcastError && error.code)
     const isRefused = await createPublisher({ url, token: 'none' }).publish('lobby', { text: 'hi' }).catch((error) => error instanceof RoomcastError)
     client.close()
