@@ -17,7 +17,7 @@ const types = { ...options, entry: ENTRIES, format: 'esm', clean: false, dts: { 
 
 /**
  * The package as ES modules and as CommonJS, and the types of both.
- * The entries share chunks, so an error has the same class in all of them.
+ * The entries share chunks, so they share the class of errors.
  */
 export default defineConfig([
   // Node loads the entry `node` where other platforms load `index`; the types of both are the same.

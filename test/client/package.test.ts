@@ -143,7 +143,7 @@ for (const [file, toImport] of [
     const service = await startService(t)
     const imports = IMPORTED.map(([names = '', from = '']) => toImport(names, from)).join('\n')
     await writeFile(join(folder, file), SCRIPT.replace('IMPORTS', imports))
-    // The process ends by itself: a closed client keeps neither sockets nor timers.
+    // The process ends: a closed client keeps neither sockets nor timers.
     const { stdout } = await run(process.execPath, [file, service.url, makeToken()], { cwd: folder })
     t.strictSame(JSON.parse(stdout), { data: { n: 1 }, refused: 'invalid_room', isRefused: true, html: 'idle,connecting,false' })
   })
