@@ -58,7 +58,7 @@ export class Client<Rooms extends object = Record<string, unknown>> {
   #isOpen = false
 
   /** @internal `connect` makes clients. */
-  constructor ({ url, token, transports = ['websocket', 'events'], maxPending = MAX_PENDING, WebSocket = globalThis.WebSocket as WebSocketConstructor | undefined, fetch = globalThis.fetch.bind(globalThis) }: ConnectOptions) {
+  constructor ({ url, token, transports = ['websocket', 'events'], maxPending = MAX_PENDING, WebSocket = globalThis.WebSocket as WebSocketConstructor | undefined, fetch = (globalThis.fetch as typeof globalThis.fetch | undefined)?.bind(globalThis) }: ConnectOptions) {
     this.origin = makeOrigin()
     this.#outbox = new Outbox(maxPending, (frame, bytes) => { this.#connector.send(frame, bytes) }, (room) => this.#isOpen && this.#rooms.get(room)?.state === 'joined', () => ++this.#lastId)
     this.#port = this.#makePort()

@@ -46,8 +46,8 @@ export interface ConnectorOptions {
   token: TokenSource
   transports: readonly Transport[]
   WebSocket: WebSocketConstructor | undefined
-  /** What an event stream is opened with beside that. */
-  events: Pick<EventStreamLinkOptions, 'fetch' | 'rooms'>
+  /** The other options of an event stream. Simulated pages may have no `fetch`. */
+  events: Pick<EventStreamLinkOptions, 'rooms'> & { fetch: typeof fetch | undefined }
   onStatus: (status: Status) => void
   /** A new link is open: everything that the last one had is to be asked for again. */
   onOpen: (welcome: ServerFrames['welcome']) => void
@@ -90,7 +90,7 @@ export class Connector {
 
   constructor (options: ConnectorOptions) {
     this.#options = options
-    this.#transports = options.transports.filter((transport) => transport === 'events' || options.WebSocket !== undefined)
+    this.#transports = options.transports.filter((transport) => (transport === 'events' ? options.events.fetch : options.WebSocket) !== undefined)
     this.#unlisten = listenToBrowser(() => { this.retry() }, () => { this.#hurry() })
     void this.#connect()
   }
@@ -160,7 +160,7 @@ export class Connector {
         // Most clients never need it.
         const { openEventStream } = await import('./event-stream-link.ts')
         if (isOver()) return
-        attempt.link = openEventStream({ url, origin, token, listener, ...events })
+        attempt.link = openEventStream({ url, origin, token, listener, ...events as Pick<EventStreamLinkOptions, 'fetch' | 'rooms'> })
       } else attempt.link = openWebSocket(WebSocket as WebSocketConstructor, { url, origin, token, listener })
     } catch {
       this.#onEnd(attempt, { code: 1006 })
