@@ -1,10 +1,11 @@
 import type { ServerFrame, ServerFrames } from '../src/protocol/frames.ts'
-import { Connector, type Status } from './connector.ts'
+import { Connector } from './connector.ts'
 import { Emitter } from './emitter.ts'
 import { closed, RoomcastError } from './errors.ts'
 import type { Transport } from './link.ts'
 import { Outbox, type Published } from './outbox.ts'
 import { type HistoryOptions, type Position, Room, type RoomPort } from './room.ts'
+import type { Status } from './status.ts'
 import { type TokenProvider, TokenSource } from './token-source.ts'
 import type { WebSocketConstructor } from './websocket-link.ts'
 

@@ -1,7 +1,7 @@
 import { Client, type ConnectOptions } from './client.ts'
 
 export { type Client, type ClientEvents, type ConnectOptions, type DataOf } from './client.ts'
-export type { Status, StatusReason } from './connector.ts'
+export type { Status, StatusReason } from './status.ts'
 export { RoomcastError } from './errors.ts'
 export type { Transport } from './link.ts'
 export type { Published } from './outbox.ts'
