@@ -1,4 +1,5 @@
 import type { ServerFrame, ServerFrames } from '../src/protocol/frames.ts'
+import { encodeBase64 } from './base64.ts'
 import { Connector } from './connector.ts'
 import { Emitter } from './emitter.ts'
 import { closed, RoomcastError } from './errors.ts'
@@ -11,6 +12,8 @@ import type { WebSocketConstructor } from './websocket-link.ts'
 
 /** Publishes that may wait, unless told otherwise. */
 const MAX_PENDING = 1_000
+/** A token that expires sooner than this is not used for a new connection, ms. */
+const TOKEN_MARGIN_MS = 30_000
 
 export interface ConnectOptions {
   /** Where the service is: `https://example.com`, with its prefix if it has one. In a browser, relative to the page. */
@@ -66,7 +69,7 @@ export class Client<Rooms extends object = Record<string, unknown>> {
     this.#connector = new Connector({
       url: normaliseUrl(url),
       origin: this.origin,
-      token: new TokenSource(token),
+      token: new TokenSource(token, TOKEN_MARGIN_MS),
       transports,
       WebSocket,
       events: { fetch, rooms: () => new Map([...this.#rooms.values()].filter(({ wanted }) => wanted).map(({ name, position }) => [name, position === undefined ? undefined : `${position.epoch}:${position.offset}`])) },
@@ -196,8 +199,7 @@ export class Client<Rooms extends object = Record<string, unknown>> {
 
 /** 22 characters that nobody guesses. */
 function makeOrigin (): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16))
-  return btoa(String.fromCharCode(...bytes)).replace(/\+/g, '-').replace(/\//g, '_').replace(/=/g, '')
+  return encodeBase64(crypto.getRandomValues(new Uint8Array(16))).replace(/\+/g, '-').replace(/\//g, '_').replace(/=/g, '')
 }
 
 /** An absolute URL over http, without `/ws` and a slash at the end. */

@@ -1,6 +1,7 @@
 import { CLOSE_CODES } from '../src/protocol/close-codes.ts'
 import type { ClientFrame, ServerFrame, ServerFrames } from '../src/protocol/frames.ts'
 import { fullJitter } from './backoff.ts'
+import { RoomcastError } from './errors.ts'
 import type { EventStreamLinkOptions } from './event-stream-link.ts'
 import { Fallback } from './fallback.ts'
 import type { Link, LinkEnd, LinkListener, Transport } from './link.ts'
@@ -54,6 +55,8 @@ export class Connector {
   /** A WebSocket that may replace the current event stream. */
   #candidate: Attempt | undefined
   #timer: ReturnType<typeof setTimeout> | undefined
+  /** The last token that the service refused. */
+  #refused: string | undefined
   /** The start of the time without a link, ms since 1970. */
   #lostAt = Date.now()
   /** The time without a link before that, since the last link that held, ms. */
@@ -93,11 +96,9 @@ export class Connector {
     if (this.status.state !== 'connecting') this.#setStatus({ state: 'connecting' })
     let token: string
     try {
-      token = await this.#options.token.get()
+      token = await this.#getToken()
     } catch (error) {
-      if (this.#isOver(attempt)) return
-      // The provider works, and has no other token.
-      this.#wait((error as { code?: string }).code === 'unauthorized' ? 'unauthorized' : 'token')
+      if (!this.#isOver(attempt)) this.#wait(error instanceof RoomcastError && error.code === 'unauthorized' ? error.code : 'token')
       return
     }
     if (!this.#isOver(attempt)) await this.#openLink(attempt, this.#fallback.choose(), token)
@@ -106,11 +107,17 @@ export class Connector {
   async #tryWebSocket (): Promise<void> {
     const attempt: Attempt = this.#candidate = { token: '', openedAt: 0 }
     try {
-      const token = await this.#options.token.get()
+      const token = await this.#getToken()
       if (!this.#isOver(attempt)) await this.#openLink(attempt, 'websocket', token)
     } catch {
       this.#onEnd(attempt, { code: 1006 })
     }
+  }
+
+  async #getToken (): Promise<string> {
+    const token = await this.#options.token.get(this.#refused)
+    if (token === this.#refused) throw new RoomcastError('unauthorized', 'There is no other token')
+    return token
   }
 
   async #openLink (attempt: Attempt, transport: Transport, token: string): Promise<void> {
@@ -179,7 +186,7 @@ export class Connector {
     this.#fallback.onEnd(attempt.transport, held, end.code)
     this.#end()
     const { reason, next } = readCloseCode(end.code)
-    if (next === 'renew') this.#options.token.refuse(attempt.token)
+    if (next === 'renew') this.#refused = attempt.token
     if (next === 'stay' || (next === 'renew' && !this.#options.token.renewable)) {
       this.close(reason, end.code)
       return

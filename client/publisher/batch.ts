@@ -1,5 +1,6 @@
+import { encodeBase64 } from '../base64.ts'
 import { RoomcastError } from '../errors.ts'
-import { type Content, encodeBase64, encodeContent, invalid } from './content.ts'
+import { type Content, encodeContent, invalid } from './content.ts'
 import type { Attempt } from './endpoint.ts'
 import { toKey, toUnknown } from './key.ts'
 import { type Answer, leavesOpen, notRoomcast, toError } from './post.ts'

@@ -30,14 +30,6 @@ export function encodeContent (content: Content): EncodedContent {
   return { fields: named === '' ? value : `${value},${named}`, bytes: undefined, event }
 }
 
-/** Bytes as base64 (RFC 4648, section 4). */
-export function encodeBase64 (bytes: Uint8Array): string {
-  let text = ''
-  // An argument for each byte: engines have a limit for those.
-  for (let at = 0; at < bytes.length; at += 8_192) text += String.fromCharCode(...bytes.subarray(at, at + 8_192))
-  return btoa(text)
-}
-
 /** The refusal of what the caller gave, before anything is sent. */
 export function invalid (message: string, cause?: unknown): RoomcastError {
   return new RoomcastError('invalid_request', message, { cause })

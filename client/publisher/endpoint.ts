@@ -1,8 +1,11 @@
 import { RoomcastError } from '../errors.ts'
+import { type TokenProvider, TokenSource } from '../token-source.ts'
 import { invalid } from './content.ts'
 import { type Answer, post, type Post } from './post.ts'
 import { Failure, unlessAborted } from './retry.ts'
-import { Tokens, type TokenProvider } from './tokens.ts'
+
+/** A token is replaced this long before its `exp`, ms: the service's clock may differ, and the request takes time. */
+const TOKEN_MARGIN_MS = 10_000
 
 /** A request to the service; the token is added to it. */
 export interface ServiceRequest extends Omit<Post, 'url'> {
@@ -16,17 +19,14 @@ export type Attempt = (request: ServiceRequest, signal: AbortSignal) => Promise<
 /** The service as this caller reaches it: where it is, and with which token. */
 export class Endpoint {
   readonly #base: string
-  readonly #tokens: Tokens
+  readonly #tokens: TokenSource
 
   /** Throws `invalid_request` for a URL or a token that cannot be used. */
   constructor (url: string, token: TokenProvider) {
     this.#base = readBase(url)
     if (typeof token !== 'string' && typeof token !== 'function') throw invalid('"token" is a string or a function')
-    try {
-      this.#tokens = new Tokens(token)
-    } catch (error) {
-      throw invalid((error as Error).message, error)
-    }
+    const provider = typeof token === 'string' ? checkToken(token) : async () => checkToken(await token())
+    this.#tokens = new TokenSource(provider, TOKEN_MARGIN_MS)
   }
 
   /** Begins something: in all its attempts, a refused token is replaced once. */
@@ -36,7 +36,7 @@ export class Endpoint {
       const token = await this.#getToken(signal)
       if (token instanceof Failure) return token
       const result = await this.#post(request, token, signal)
-      if (!(result instanceof Failure) || !isTokenRefused(result) || hasRenewed || !this.#tokens.areRenewable) return result
+      if (!(result instanceof Failure) || !isTokenRefused(result) || hasRenewed || !this.#tokens.renewable) return result
       hasRenewed = true
       const another = await this.#getToken(signal, token)
       return another instanceof Failure ? another : await this.#post(request, another, signal)
@@ -56,6 +56,13 @@ export class Endpoint {
       return new Failure(new RoomcastError('unauthorized', message, { retryable: isLate, cause: error }), { isWorthRetrying: isLate })
     }
   }
+}
+
+/** A token that fits into a header. A token from a file may end with a line feed. */
+function checkToken (given: unknown): string {
+  const token = typeof given === 'string' ? given.trim() : ''
+  if (!/^[!-~]+$/.test(token)) throw invalid('A token is a string of printable ASCII characters without spaces')
+  return token
 }
 
 /** A proxy may check tokens, too. */

@@ -1,11 +1,11 @@
+import type { RoomcastError } from '../errors.ts'
+import type { TokenProvider } from '../token-source.ts'
 import { type BatchItem, publishBatch } from './batch.ts'
 import { type Content, encodeContent, invalid } from './content.ts'
 import { Endpoint } from './endpoint.ts'
 import { toKey, toUnknown } from './key.ts'
-import type { RoomcastError } from '../errors.ts'
 import { notRoomcast } from './post.ts'
 import { Failure, type Patience, retry } from './retry.ts'
-import type { TokenProvider } from './tokens.ts'
 
 /** What a publisher is made of. */
 export interface PublisherOptions {
