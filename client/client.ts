@@ -2,10 +2,13 @@ import type { ServerFrame, ServerFrames } from '../src/protocol/frames.ts'
 import { encodeBase64 } from './base64.ts'
 import { Connector } from './connector.ts'
 import { Emitter } from './emitter.ts'
-import { closed, RoomcastError } from './errors.ts'
+import { closed, RoomcastError, toError } from './errors.ts'
 import type { Transport } from './link.ts'
-import { Outbox, type Published } from './outbox.ts'
-import { type HistoryOptions, type Position, Room, type RoomPort } from './room.ts'
+import type { HistoryOptions } from './message.ts'
+import { Outbox } from './outbox.ts'
+import type { Position } from './position.ts'
+import type { Published } from './published.ts'
+import { Room, type RoomPort } from './room.ts'
 import type { Status } from './status.ts'
 import { type TokenProvider, TokenSource } from './token-source.ts'
 import type { WebSocketConstructor } from './websocket-link.ts'
@@ -72,7 +75,7 @@ export class Client<Rooms extends object = Record<string, unknown>> {
       token: new TokenSource(token, TOKEN_MARGIN_MS),
       transports,
       WebSocket,
-      events: { fetch, rooms: () => new Map([...this.#rooms.values()].filter(({ wanted }) => wanted).map(({ name, position }) => [name, position === undefined ? undefined : `${position.epoch}:${position.offset}`])) },
+      events: { fetch, rooms: () => new Map([...this.#rooms.values()].filter(({ wanted }) => wanted).map(({ name, position }) => [name, position])) },
       onStatus: (status) => {
         if (status.state === 'closed') this.#onClosed()
         this.#emitter.emit('status', status)
@@ -182,9 +185,9 @@ export class Client<Rooms extends object = Record<string, unknown>> {
   }
 
   #onError (frame: ServerFrames['error']): void {
-    const { id, code, text, retryable, retryAfterMs } = frame
+    const { id } = frame
     if (this.#outbox.onError(frame)) return
-    const error = new RoomcastError(code, text, { retryable, retryAfterMs })
+    const error = toError(frame)
     const request = this.#requests.get(id as number)
     if (request !== undefined) {
       this.#requests.delete(id as number)

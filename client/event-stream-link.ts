@@ -1,8 +1,9 @@
 import { CLOSE_CODES } from '../src/protocol/close-codes.ts'
 import type { ClientFrame, ClientFrames, ServerFrame } from '../src/protocol/frames.ts'
-import { decodeBase64, encodeBase64 } from './base64.ts'
+import { encodeBase64 } from './base64.ts'
 import { readEvents } from './event-reader.ts'
 import type { Link, LinkEnd, LinkOptions } from './link.ts'
+import type { Position } from './position.ts'
 
 /** Rooms of one stream; what the service takes. */
 const ROOMS = 20
@@ -19,7 +20,7 @@ const ANSWER_MS = 30_000
 export interface EventStreamLinkOptions extends LinkOptions {
   fetch: typeof fetch
   /** The rooms that are wanted, with what the client has of each. */
-  rooms: () => Map<string, string | undefined>
+  rooms: () => Map<string, Position | undefined>
 }
 
 type Json = Record<string, unknown>
@@ -98,7 +99,7 @@ export function openEventStream ({ url, token, origin, listener, fetch, rooms }:
     const names = [...stream.rooms].sort()
     const wanted = rooms()
     const query = new URLSearchParams([['protocol', 'roomcast.v1'], ['origin', origin], ...names.map((room) => ['room', room])])
-    if (names.some((room) => wanted.get(room) !== undefined)) query.set('since', names.map((room) => wanted.get(room) ?? '0:0').join())
+    if (names.some((room) => wanted.get(room) !== undefined)) query.set('since', names.map((room) => toSince(wanted.get(room))).join())
     let how: LinkEnd = { code: 1006 }
     try {
       const response = await fetch(`${url}/v1/events?${query}`, { headers, signal, cache: 'no-store' })
@@ -135,8 +136,7 @@ export function openEventStream ({ url, token, origin, listener, fetch, rooms }:
     } else if (frame.type === 'error') stream.rooms.delete(frame.id as string)
     else if ('room' in frame && !stream.rooms.has(frame.room)) return // An automatic room that nobody wants, or another stream has.
     if (frame.type === 'left') stream.rooms.delete(frame.room)
-    const { base64 } = frame as { base64?: string }
-    listener.onFrame(frame.type === 'joined' ? { ...frame, id: frame.room } : frame, base64 === undefined ? undefined : decodeBase64(base64))
+    listener.onFrame(frame.type === 'joined' ? { ...frame, id: frame.room } : frame)
   }
 
   /** With the rooms that it has by then. Until then nothing comes of it that was true before. */
@@ -238,6 +238,10 @@ export function openEventStream ({ url, token, origin, listener, fetch, rooms }:
       } else if (frame.type === 'history') void readHistory(frame)
     }
   }
+}
+
+function toSince (position: Position | undefined): string {
+  return position === undefined ? '0:0' : `${position.epoch}:${position.offset}`
 }
 
 function takeBatch (queue: Waiting[], maxItems: number): Waiting[] {

@@ -1,6 +1,7 @@
 import { CLOSE_CODES } from '../src/protocol/close-codes.ts'
 import type { ClientFrame, ClientFrames, ServerFrames } from '../src/protocol/frames.ts'
 import { RoomcastError } from './errors.ts'
+import type { Published } from './published.ts'
 
 /** The service remembers keys for five minutes: until then, ms, the same publish may be sent again. */
 const KNOWN_MS = 4 * 60_000
@@ -10,13 +11,6 @@ const RETRY_MS = 500
 const WINDOW = 32
 /** What may wait, in all rooms together, bytes. */
 const MAX_BYTES = 4 * 1024 * 1024
-
-/** Where a publish is in its room. There is no position in a room without history. */
-export interface Published {
-  readonly room: string
-  readonly epoch?: string
-  readonly offset?: number
-}
 
 /** What is published. */
 export interface Publication {

@@ -1,104 +1,14 @@
 import type { ServerFrames } from '../src/protocol/frames.ts'
-import { decodeBase64 } from './base64.ts'
 import { Emitter } from './emitter.ts'
-import { closed, RoomcastError } from './errors.ts'
-import type { Published } from './outbox.ts'
+import { closed, RoomcastError, toError } from './errors.ts'
+import { iterate } from './iterate.ts'
+import { type HistoryOptions, type HistoryPage, type Message, toMessage } from './message.ts'
+import { type Position, toPosition } from './position.ts'
+import type { Published, PublishOptions } from './published.ts'
+import type { Joined, RoomEvents, RoomState } from './room-events.ts'
 
 /** A join that could not be made for the time being is tried again after this long, ms, unless the service says when. */
 const RETRY_MS = 1_000
-/** What an iteration may be behind, messages. */
-const MAX_BEHIND = 10_000
-
-/** A place in a room's order (docs/protocol.md, "Coming back"). */
-export interface Position {
-  readonly epoch: string
-  readonly offset: number
-}
-
-/** A message. Exactly one of `data`, `text` and `bytes` is there, as its publisher chose. */
-export interface Message<Data = unknown> {
-  readonly room: string
-  /** Absent in rooms without history, as is `offset`. */
-  readonly epoch?: string
-  readonly offset?: number
-  /** Who published it: the `sub` of their token. */
-  readonly from: string
-  /** ms since 1970, by the service's clock. */
-  readonly time: number
-  readonly event?: string
-  readonly data: Data
-  readonly text?: string
-  readonly bytes?: Uint8Array
-}
-
-/** The room was joined, for the first time or again. */
-export interface Joined extends Partial<Position> {
-  readonly room: string
-  /** Connections in the room. */
-  readonly audience: number
-  /** When it was joined again: whether nothing was missed, or all of it follows. If not, `reset` follows. */
-  readonly recovered?: boolean
-  /** How many messages follow that were missed. */
-  readonly missed?: number
-}
-
-/** Messages may be missing: load your state anew. What follows is newer than `offset`. */
-export interface Reset extends Partial<Position> {
-  readonly room: string
-  /** `epoch`: the room began again. `history`: more was missed than the service still has, or has at all. */
-  readonly reason: 'epoch' | 'history'
-}
-
-/** Somebody else came or went; in rooms of more than 100, how many are there. */
-export interface Presence {
-  readonly room: string
-  readonly event: 'joined' | 'left' | 'members'
-  readonly user?: string
-  readonly count?: number
-  readonly text: string
-}
-
-/** A part of a room's history, ascending. */
-export interface HistoryPage<Data = unknown> extends Partial<Position> {
-  readonly room: string
-  /** Whether nothing is missing from what was asked for. */
-  readonly recovered: boolean
-  readonly messages: Message<Data>[]
-  /** `after` of the next page; `before`, going back. */
-  readonly next?: number
-}
-
-/** Which messages; offsets are exclusive. Without any, the latest. */
-export interface HistoryOptions {
-  after?: number
-  before?: number
-  /** That the offsets belong to. */
-  epoch?: string
-  limit?: number
-}
-
-export interface PublishOptions {
-  /** The message's name for what happened. */
-  event?: string
-  /** `false` leaves out this client. */
-  echo?: boolean
-  /** Another publish with the same key is not another message; one is made up if not given. */
-  key?: string
-}
-
-/** `refused`: the service said no; `error` is why. */
-export type RoomState = 'idle' | 'joining' | 'joined' | 'refused'
-
-/** What a room tells. */
-export interface RoomEvents<Data> {
-  message: Message<Data>
-  joined: Joined
-  reset: Reset
-  /** The service ended the membership. */
-  left: { readonly room: string, readonly reason?: 'removed' | 'forbidden' }
-  system: Presence
-  state: RoomState
-}
 
 /** What a room needs of its client. */
 export interface RoomPort {
@@ -122,8 +32,8 @@ export class Room<Data = unknown> {
   #state: RoomState = 'idle'
   #error: RoomcastError | undefined
   #position: Position | undefined
-  /** It was joined before: from here on a join is one that comes back. */
-  #known = false
+  /** The next join is a resume. */
+  #isResume = false
   #joined: Joined | undefined
   #waiting: { resolve: (joined: Joined) => void, reject: (error: RoomcastError) => void }[] = []
   /** Of the join that was sent last. */
@@ -167,7 +77,7 @@ export class Room<Data = unknown> {
     const answer = new Promise<Joined>((resolve, reject) => { this.#waiting.push({ resolve, reject }) })
     if (this.#state !== 'joining') {
       this.#position = since
-      this.#known = since !== undefined
+      this.#isResume = since !== undefined
       this.rejoin()
       this.#setState('joining')
     }
@@ -195,7 +105,7 @@ export class Room<Data = unknown> {
   /** What the room remembers. Needs the grant `history`. */
   async history (options: HistoryOptions = {}): Promise<HistoryPage<Data>> {
     const { type, id, messages, ...page } = await this.#port.history(this.name, options)
-    return { ...page, messages: messages.map(({ base64, ...message }) => this.#toMessage(message, page.epoch, base64 === undefined ? undefined : decodeBase64(base64))) } as HistoryPage<Data>
+    return { ...page, messages: messages.map((message) => toMessage<Data>(message, page.epoch)) }
   }
 
   /** Calls a listener for each event from here on; returns how to stop that. */
@@ -204,41 +114,11 @@ export class Room<Data = unknown> {
   }
 
   /**
-   * The messages from here on; joins the room if need be. Ends when the room is left or the client is closed. It cannot show
-   * that something is missing, so it throws then: `reset`, or `queue_full` when the loop is too slow.
+   * The future messages. Joins the room if necessary, and ends when the client leaves the room or is closed. Throws `reset` when
+   * messages may be missing, and `queue_full` when the loop is too slow.
    */
-  async * [Symbol.asyncIterator] (): AsyncGenerator<Message<Data>, void, undefined> {
-    const messages: Message<Data>[] = []
-    let end: RoomcastError | true | undefined
-    let wake = (): void => {}
-    const finish = (how: RoomcastError | true): void => {
-      end ??= how
-      wake()
-    }
-    const stops = [
-      this.on('message', (message) => {
-        if (messages.length >= MAX_BEHIND) finish(new RoomcastError('queue_full', 'The loop is too slow'))
-        else if (end === undefined) messages.push(message)
-        wake()
-      }),
-      this.on('reset', () => { finish(new RoomcastError('reset', `Messages of ${this.name} may be missing`)) }),
-      this.on('state', (state) => {
-        if (state === 'refused') finish(this.#error as RoomcastError)
-        else if (state === 'idle') finish(true)
-      })
-    ]
-    try {
-      this.join().catch(finish)
-      for (;;) {
-        const message = messages.shift()
-        if (message !== undefined) yield message
-        else if (end === true) return
-        else if (end !== undefined) throw end
-        else await new Promise<void>((resolve) => { wake = resolve })
-      }
-    } finally {
-      for (const stop of stops) stop()
-    }
+  [Symbol.asyncIterator] (): AsyncGenerator<Message<Data>, void, undefined> {
+    return iterate(this)
   }
 
   /** @internal There is a link: asks to join, or to join again. */
@@ -273,13 +153,10 @@ export class Room<Data = unknown> {
   }
 
   /** @internal The join was refused. */
-  onError ({ code, text, retryable, retryAfterMs }: ServerFrames['error']): void {
+  onError (frame: ServerFrames['error']): void {
     if (!this.wanted) return
-    if (retryable) {
-      this.#retry = setTimeout(() => { this.rejoin() }, retryAfterMs ?? RETRY_MS)
-      return
-    }
-    this.#refuse(new RoomcastError(code, text))
+    if (frame.retryable) this.#retry = setTimeout(() => { this.rejoin() }, frame.retryAfterMs ?? RETRY_MS)
+    else this.#refuse(toError(frame))
   }
 
   /** @internal Whether an id is that of the latest join, or the name, which is the id on event streams. */
@@ -287,18 +164,18 @@ export class Room<Data = unknown> {
     return id === this.#joinId || id === this.name
   }
 
-  #onJoined ({ room, epoch, offset, audience, recovered, missed }: ServerFrames['joined']): void {
-    const position = epoch === undefined ? undefined : { epoch, offset: offset as number }
-    const isReturn = this.#known
-    const whole = isReturn && recovered === true
-    if (!whole) this.#position = position
-    this.#known = true
+  #onJoined (frame: ServerFrames['joined']): void {
+    const { room, audience, recovered = false, missed = 0 } = frame
+    const position = toPosition(frame)
+    const isResume = this.#isResume
+    if (!isResume || !recovered) this.#position = position
+    this.#isResume = true
     this.#error = undefined
-    const joined: Joined = { room, ...position, audience, ...(isReturn && { recovered: whole, ...(whole && { missed: missed ?? 0 }) }) }
+    const joined = { room, ...position, audience, ...(isResume && { recovered, ...(recovered && { missed }) }) }
     this.#joined = joined
     this.#setState('joined')
     this.#emitter.emit('joined', joined)
-    if (isReturn && !whole) this.#emitter.emit('reset', { room, ...position, reason: 'history' })
+    if (isResume && !recovered) this.#emitter.emit('reset', { room, ...position, reason: 'history' })
     for (const { resolve } of this.#waiting.splice(0)) resolve(joined)
     this.#port.onJoined()
   }
@@ -315,17 +192,13 @@ export class Room<Data = unknown> {
       if (offset <= (this.#position as Position).offset) return
       this.#position = { epoch, offset }
     }
-    this.#emitter.emit('message', this.#toMessage(frame, epoch, bytes))
+    this.#emitter.emit('message', toMessage(frame, epoch, bytes))
   }
 
-  #onReset ({ room, epoch, offset, reason }: ServerFrames['reset']): void {
-    const position = epoch === undefined ? undefined : { epoch, offset: offset as number }
-    this.#position = position
-    this.#emitter.emit('reset', { room, ...position, reason })
-  }
-
-  #toMessage ({ type, binary, ...message }: ServerFrames['message'], epoch: string | undefined, bytes: Uint8Array | undefined): Message<Data> {
-    return { ...message, ...(epoch !== undefined && { epoch }), ...(bytes !== undefined && { bytes }) } as Message<Data>
+  #onReset (frame: ServerFrames['reset']): void {
+    const { room, reason } = frame
+    this.#position = toPosition(frame)
+    this.#emitter.emit('reset', { room, ...this.#position, reason })
   }
 
   #refuse (error: RoomcastError): void {
@@ -339,7 +212,7 @@ export class Room<Data = unknown> {
   #forget (state: RoomState): void {
     clearTimeout(this.#retry)
     this.#position = undefined
-    this.#known = false
+    this.#isResume = false
     this.#joined = undefined
     this.#setState(state)
   }
