@@ -1,10 +1,10 @@
 import { CLOSE_CODES } from '../src/protocol/close-codes.ts'
-import type { ClientFrame, ServerFrame, ServerFrames } from '../src/protocol/frames.ts'
+import type { ServerFrame, ServerFrames } from '../src/protocol/frames.ts'
 import { fullJitter } from './backoff.ts'
 import { RoomcastError } from './errors.ts'
 import type { EventStreamLinkOptions } from './event-stream-link.ts'
 import { Fallback } from './fallback.ts'
-import type { Link, LinkEnd, LinkListener, Transport } from './link.ts'
+import type { Link, LinkEnd, LinkListener, SentFrame, Transport } from './link.ts'
 import { Liveness } from './liveness.ts'
 import { listenToPage } from './page-events.ts'
 import { readCloseCode, type Status, type StatusReason } from './status.ts'
@@ -71,7 +71,7 @@ export class Connector {
   }
 
   /** Sends a frame on the current link, if there is one. */
-  send (frame: ClientFrame, bytes?: Uint8Array): void {
+  send (frame: SentFrame, bytes?: Uint8Array<ArrayBuffer>): void {
     this.#current?.link?.send(frame, bytes)
   }
 

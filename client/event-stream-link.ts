@@ -1,8 +1,8 @@
 import { CLOSE_CODES } from '../src/protocol/close-codes.ts'
-import type { ClientFrame, ClientFrames, ServerFrame } from '../src/protocol/frames.ts'
+import type { ClientFrames, ServerFrame } from '../src/protocol/frames.ts'
 import { encodeBase64 } from './base64.ts'
 import { readEvents } from './event-reader.ts'
-import type { Link, LinkEnd, LinkOptions } from './link.ts'
+import type { Link, LinkEnd, LinkOptions, SentFrame } from './link.ts'
 import type { Position } from './position.ts'
 
 /** Rooms of one stream; what the service takes. */
@@ -20,7 +20,7 @@ const ANSWER_MS = 30_000
 export interface EventStreamLinkOptions extends LinkOptions {
   fetch: typeof fetch
   /** The rooms that are wanted, with what the client has of each. */
-  rooms: () => Map<string, Position | undefined>
+  rooms: () => readonly { readonly name: string, readonly position: Position | undefined }[]
 }
 
 type Json = Record<string, unknown>
@@ -56,6 +56,8 @@ export function openEventStream ({ url, token, origin, listener, fetch, rooms }:
   const queue: Waiting[] = []
   const asking = new AbortController()
   const due = new Set<Stream>()
+  /** The id of the latest join, by room: the service answers with the room's name. */
+  const joinIds = new Map<string, number>()
   let timer: ReturnType<typeof setTimeout> | undefined
   let watch: ReturnType<typeof setInterval> | undefined
   let user = ''
@@ -97,7 +99,7 @@ export function openEventStream ({ url, token, origin, listener, fetch, rooms }:
     stream.heardAt = Date.now()
     const { signal } = stream.abort = new AbortController()
     const names = [...stream.rooms].sort()
-    const wanted = rooms()
+    const wanted = new Map(rooms().map(({ name, position }) => [name, position]))
     const query = new URLSearchParams([['protocol', 'roomcast.v1'], ['origin', origin], ...names.map((room) => ['room', room])])
     if (names.some((room) => wanted.get(room) !== undefined)) query.set('since', names.map((room) => toSince(wanted.get(room))).join())
     let how: LinkEnd = { code: 1006 }
@@ -130,13 +132,16 @@ export function openEventStream ({ url, token, origin, listener, fetch, rooms }:
           if (streams.some(({ heardAt }) => Date.now() - heardAt > heartbeatMs + LATE_MS)) end(CLOSE_CODES.noHeartbeat.code)
         }, heartbeatMs)
       }
-      const wanted = rooms()
+      const wanted = new Set(rooms().map(({ name }) => name))
       for (const room of streams.flatMap(({ rooms }) => [...rooms])) if (!wanted.has(room)) leave(room)
       for (const other of streams.slice(1)) void open(other)
-    } else if (frame.type === 'error') stream.rooms.delete(frame.id as string)
-    else if ('room' in frame && !stream.rooms.has(frame.room)) return // An automatic room that nobody wants, or another stream has.
+    } else if (frame.type === 'error' && typeof frame.id === 'string') {
+      stream.rooms.delete(frame.id)
+      frame.id = joinIds.get(frame.id)
+    } else if ('room' in frame && !stream.rooms.has(frame.room)) return // An automatic room that nobody wants, or another stream has.
+    if (frame.type === 'joined') frame.id = joinIds.get(frame.room)
     if (frame.type === 'left') stream.rooms.delete(frame.room)
-    listener.onFrame(frame.type === 'joined' ? { ...frame, id: frame.room } : frame)
+    listener.onFrame(frame)
   }
 
   /** With the rooms that it has by then. Until then nothing comes of it that was true before. */
@@ -220,14 +225,16 @@ export function openEventStream ({ url, token, origin, listener, fetch, rooms }:
     if (answer !== undefined && !ended) listener.onFrame(answer.ok ? { ...answer.body, type, id } as ServerFrame : toError(id, answer.body))
   }
 
-  for (const room of rooms().keys()) freeStream().rooms.add(room)
+  for (const { name } of rooms()) freeStream().rooms.add(name)
   if (streams.length === 0) freeStream()
   void open(streams[0] as Stream) // The others when it is welcome: frames before that would be nobody's.
 
   return {
     close,
-    send (frame: ClientFrame, bytes?: Uint8Array) {
-      if (frame.type === 'join' && streamOf(frame.room) === undefined) {
+    send (frame: SentFrame, bytes?: Uint8Array) {
+      if (frame.type === 'join') {
+        joinIds.set(frame.room, frame.id)
+        if (streamOf(frame.room) !== undefined) return
         const stream = freeStream()
         stream.rooms.add(frame.room)
         openLater(stream)

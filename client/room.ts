@@ -1,29 +1,33 @@
 import type { ServerFrames } from '../src/protocol/frames.ts'
+import type { Answer, Answers } from './answers.ts'
 import { Emitter } from './emitter.ts'
 import { closed, RoomcastError, toError } from './errors.ts'
 import { iterate } from './iterate.ts'
+import type { SentFrame } from './link.ts'
 import { type HistoryOptions, type HistoryPage, type Message, toMessage } from './message.ts'
 import { type Position, toPosition } from './position.ts'
 import type { Published, PublishOptions } from './published.ts'
 import type { Joined, RoomEvents, RoomState } from './room-events.ts'
 
-/** A join that could not be made for the time being is tried again after this long, ms, unless the service says when. */
+/** The wait before the retry of a join, ms, unless the service gives one. */
 const RETRY_MS = 1_000
 
-/** What a room needs of its client. */
+/** The parts of a client that its rooms use. */
 export interface RoomPort {
-  readonly closed: boolean
-  sendJoin: (room: string, since: Position | undefined) => number
-  sendLeave: (room: string) => void
+  readonly answers: Answers
+  isClosed: () => boolean
+  /** Sends a frame where there is a connection. */
+  send: (frame: SentFrame) => void
   publish: (room: string, content: { data?: unknown, bytes?: Uint8Array }, options: PublishOptions) => Promise<Published>
   history: (room: string, options: HistoryOptions) => Promise<ServerFrames['history']>
   onJoined: () => void
-  onRefused: (room: string, error: RoomcastError) => void
+  /** The room is no longer joined: its publishes are rejected. */
+  onLeft: (room: string, error: RoomcastError) => void
 }
 
 /**
- * A room, as this client knows it. Once joined it is joined again on every new connection, from where it was: each message
- * comes exactly once and in order, or `reset` says that this cannot be.
+ * A room of a client. The client rejoins it on every new connection and resumes from its position: each message arrives exactly
+ * once and in order, or a `reset` reports that messages may be missing.
  */
 export class Room<Data = unknown> {
   readonly name: string
@@ -34,10 +38,11 @@ export class Room<Data = unknown> {
   #position: Position | undefined
   /** The next join is a resume. */
   #isResume = false
+  /** Present while the room is joined. */
   #joined: Joined | undefined
   #waiting: { resolve: (joined: Joined) => void, reject: (error: RoomcastError) => void }[] = []
-  /** Of the join that was sent last. */
-  #joinId: number | undefined
+  /** The id of the latest join. */
+  #joinId = 0
   #retry: ReturnType<typeof setTimeout> | undefined
 
   /** @internal */
@@ -50,30 +55,29 @@ export class Room<Data = unknown> {
     return this.#state
   }
 
-  /** Why it was refused. */
+  /** The reason for the state `refused`. */
   get error (): RoomcastError | undefined {
     return this.#error
   }
 
-  /** Of the latest message; undefined before it was joined, and in rooms without history. */
+  /** The position of the latest message; undefined before the first join, and in rooms without history. */
   get position (): Position | undefined {
     return this.#position
   }
 
-  /** Whether it is to be joined on every connection. */
+  /** Whether the client joins the room on every connection. */
   get wanted (): boolean {
     return this.#state === 'joining' || this.#state === 'joined'
   }
 
   /**
-   * Joins the room and stays in it over all connections until `leave`. Resolves when it is joined; rejects when it is
-   * refused.
+   * Joins the room. The client stays a member over all connections until `leave`. Rejects when the service refuses the join.
    *
-   * @param options.since from where on its messages are wanted: what a page was rendered with
+   * @param options.since the position to resume from, such as the one that a page was rendered with
    */
   async join ({ since }: { since?: Position } = {}): Promise<Joined> {
-    if (this.#port.closed) throw closed()
-    if (this.#state === 'joined') return this.#joined as Joined
+    if (this.#port.isClosed()) throw closed()
+    if (this.#joined !== undefined) return this.#joined
     const answer = new Promise<Joined>((resolve, reject) => { this.#waiting.push({ resolve, reject }) })
     if (this.#state !== 'joining') {
       this.#position = since
@@ -84,31 +88,33 @@ export class Room<Data = unknown> {
     return await answer
   }
 
-  /** Leaves the room: nothing of it comes any more, and what was to be published in it is given up. */
+  /** Leaves the room. Its messages stop, and its pending publishes are rejected with `not_joined`. */
   async leave (): Promise<void> {
     if (!this.wanted) return
-    this.#settle(new RoomcastError('not_joined', `${this.name} was left`))
-    this.#port.sendLeave(this.name)
+    const error = new RoomcastError('not_joined', `${this.name} was left`)
+    this.#settle(error)
+    this.#port.onLeft(this.name, error)
+    this.#port.send({ type: 'leave', room: this.name, id: this.#port.answers.nextId() })
     this.#forget('idle')
   }
 
   /**
-   * Publishes to the room, which has to be joined or about to be. Made while there is no connection, it waits for one. Resolves
-   * with where the message is in the room; rejects with a `RoomcastError`.
+   * Publishes to the room, after a call of `join`. Without a connection, the publish waits for one. Resolves with the place of
+   * the message in the room; rejects with a `RoomcastError`.
    */
   async publish (data: Data | Uint8Array, options: PublishOptions = {}): Promise<Published> {
-    if (this.#port.closed) throw closed()
+    if (this.#port.isClosed()) throw closed()
     if (!this.wanted) throw this.#error ?? new RoomcastError('not_joined', `Join ${this.name} first`)
     return await this.#port.publish(this.name, data instanceof Uint8Array ? { bytes: data } : { data: data ?? null }, options)
   }
 
-  /** What the room remembers. Needs the grant `history`. */
+  /** Reads the history of the room. Needs the grant `history`. */
   async history (options: HistoryOptions = {}): Promise<HistoryPage<Data>> {
     const { type, id, messages, ...page } = await this.#port.history(this.name, options)
     return { ...page, messages: messages.map((message) => toMessage<Data>(message, page.epoch)) }
   }
 
-  /** Calls a listener for each event from here on; returns how to stop that. */
+  /** Calls a listener for each future event; returns a function that stops this. */
   on<E extends keyof RoomEvents<Data>> (event: E, listener: (value: RoomEvents<Data>[E]) => void): () => void {
     return this.#emitter.on(event, listener)
   }
@@ -121,16 +127,22 @@ export class Room<Data = unknown> {
     return iterate(this)
   }
 
-  /** @internal There is a link: asks to join, or to join again. */
+  /** @internal Sends a join, from the position if there is one. */
   rejoin (): void {
+    const { answers, send } = this.#port
     clearTimeout(this.#retry)
-    this.#joinId = this.#port.sendJoin(this.name, this.#position)
+    answers.forget(this.#joinId)
+    this.#joinId = answers.nextId()
+    answers.expect(this.#joinId, (answer) => { this.#onAnswer(answer) })
+    send({ type: 'join', room: this.name, since: this.#position, id: this.#joinId })
   }
 
-  /** @internal The link is gone. */
+  /** @internal The link has ended. */
   onDown (): void {
     clearTimeout(this.#retry)
-    if (this.#state === 'joined') this.#setState('joining')
+    if (this.#joined === undefined) return
+    this.#joined = undefined
+    this.#setState('joining')
   }
 
   /** @internal The client is closed. */
@@ -139,36 +151,33 @@ export class Room<Data = unknown> {
     if (this.wanted) this.#forget('idle')
   }
 
-  /** @internal A frame about this room; `bytes` are the payload of a binary message. */
-  onFrame (frame: ServerFrames['message' | 'joined' | 'reset' | 'system' | 'left'], bytes?: Uint8Array): void {
+  /** @internal A frame of this room arrived; `bytes` are the payload of a binary message. */
+  onFrame (frame: ServerFrames['message' | 'reset' | 'system' | 'left'], bytes?: Uint8Array): void {
     if (!this.wanted) return
-    if (frame.type === 'joined') this.#onJoined(frame)
-    else if (frame.type === 'left') this.#onLeft(frame)
-    // What comes of an automatic room before it is joined again comes again behind that.
-    else if (this.#state === 'joined') {
+    if (frame.type === 'left') this.#onLeft(frame)
+    // The service repeats the frames of an automatic room after the join.
+    else if (this.#joined !== undefined) {
       if (frame.type === 'message') this.#onMessage(frame, bytes)
       else if (frame.type === 'reset') this.#onReset(frame)
       else this.#emitter.emit('system', frame)
     }
   }
 
-  /** @internal The join was refused. */
-  onError (frame: ServerFrames['error']): void {
+  #onAnswer (answer: Answer): void {
     if (!this.wanted) return
-    if (frame.retryable) this.#retry = setTimeout(() => { this.rejoin() }, frame.retryAfterMs ?? RETRY_MS)
-    else this.#refuse(toError(frame))
-  }
-
-  /** @internal Whether an id is that of the latest join, or the name, which is the id on event streams. */
-  isAnswer (id: unknown): boolean {
-    return id === this.#joinId || id === this.name
+    if (answer.type === 'joined') this.#onJoined(answer)
+    else if (answer.type === 'error') {
+      if (answer.retryable) this.#retry = setTimeout(() => { this.rejoin() }, answer.retryAfterMs ?? RETRY_MS)
+      else this.#refuse(toError(answer))
+    }
   }
 
   #onJoined (frame: ServerFrames['joined']): void {
     const { room, audience, recovered = false, missed = 0 } = frame
     const position = toPosition(frame)
     const isResume = this.#isResume
-    if (!isResume || !recovered) this.#position = position
+    const isWhole = isResume && recovered
+    if (!isWhole) this.#position = position
     this.#isResume = true
     this.#error = undefined
     const joined = { room, ...position, audience, ...(isResume && { recovered, ...(recovered && { missed }) }) }
@@ -181,18 +190,18 @@ export class Room<Data = unknown> {
   }
 
   #onLeft ({ room, reason }: ServerFrames['left']): void {
-    this.#refuse(new RoomcastError(reason === 'forbidden' ? 'forbidden' : 'not_joined', `The service ended the membership in ${room}`))
+    this.#refuse(new RoomcastError(reason === 'forbidden' ? reason : 'not_joined', `The service ended the membership in ${room}`))
     this.#emitter.emit('left', { room, ...(reason !== undefined && { reason }) })
   }
 
   #onMessage (frame: ServerFrames['message'], bytes: Uint8Array | undefined): void {
     const { offset } = frame
-    const epoch = this.#position?.epoch
-    if (offset !== undefined && epoch !== undefined) {
-      if (offset <= (this.#position as Position).offset) return
-      this.#position = { epoch, offset }
+    const position = this.#position
+    if (offset !== undefined && position !== undefined) {
+      if (offset <= position.offset) return
+      this.#position = { ...position, offset }
     }
-    this.#emitter.emit('message', toMessage(frame, epoch, bytes))
+    this.#emitter.emit('message', toMessage(frame, position?.epoch, bytes))
   }
 
   #onReset (frame: ServerFrames['reset']): void {
@@ -204,16 +213,15 @@ export class Room<Data = unknown> {
   #refuse (error: RoomcastError): void {
     this.#error = error
     this.#settle(error)
-    this.#port.onRefused(this.name, error)
+    this.#port.onLeft(this.name, error)
     this.#forget('refused')
   }
 
-  /** The state comes last: listeners may join again. */
+  /** Sets the state last, because a listener may join again. */
   #forget (state: RoomState): void {
     clearTimeout(this.#retry)
-    this.#position = undefined
+    this.#position = this.#joined = undefined
     this.#isResume = false
-    this.#joined = undefined
     this.#setState(state)
   }
 
