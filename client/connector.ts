@@ -137,9 +137,9 @@ export class Connector {
     try {
       if (transport === 'events' || WebSocket === undefined) {
         // Most clients never load it.
-        const { openEventStream } = await import('./event-stream-link.ts')
+        const { EventStreamLink } = await import('./event-stream-link.ts')
         if (this.#isOver(attempt)) return
-        attempt.link = openEventStream({ url, origin, token, listener, ...events })
+        attempt.link = new EventStreamLink({ url, origin, token, listener, ...events })
       } else attempt.link = openWebSocket(WebSocket, { url, origin, token, listener })
     } catch {
       this.#onEnd(attempt, { code: 1006 })
