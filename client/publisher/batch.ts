@@ -4,7 +4,7 @@ import { type Content, encodeContent, invalid } from './content.ts'
 import type { Attempt } from './endpoint.ts'
 import { toKey, toUnknown } from './key.ts'
 import { type Answer, leavesOpen, notRoomcast, toError } from './post.ts'
-import type { Published } from './publisher.ts'
+import type { Published } from './published.ts'
 import { Failure, type Patience, retry } from './retry.ts'
 
 /** A message of a batch: its room, its content, and what `PublishOptions` has. */

@@ -5,6 +5,7 @@ import { type Content, encodeContent, invalid } from './content.ts'
 import { Endpoint } from './endpoint.ts'
 import { toKey, toUnknown } from './key.ts'
 import { notRoomcast } from './post.ts'
+import type { Published } from './published.ts'
 import { Failure, type Patience, retry } from './retry.ts'
 
 /** What a publisher is made of. */
@@ -30,20 +31,6 @@ export interface PublishOptions {
   exclude?: string
   /** Ends it: the call rejects with the reason of the signal. The message may be in the room or not. */
   signal?: AbortSignal
-}
-
-/** A message that is in its room. */
-export interface Published {
-  room: string
-  /** `epoch` and `offset` are its position; absent in rooms without history. */
-  epoch?: string
-  offset?: number
-  /** The service's clock, ms since 1970. */
-  time: number
-  /** How many connections the room had. */
-  audience: number
-  /** It was there already: an earlier attempt, or an earlier call with the same key, had published it. */
-  replayed: boolean
 }
 
 /**
