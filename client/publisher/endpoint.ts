@@ -7,21 +7,21 @@ import { Failure, unlessAborted } from './retry.ts'
 /** A token is replaced this long before its `exp`, ms: the service's clock may differ, and the request takes time. */
 const TOKEN_MARGIN_MS = 10_000
 
-/** A request to the service; the token is added to it. */
+/** A request to the service, without its token. */
 export interface ServiceRequest extends Omit<Post, 'url'> {
   /** `/v1/…` */
   path: string
 }
 
-/** Makes one attempt after the other at something. */
+/** Makes one attempt at a request. */
 export type Attempt = (request: ServiceRequest, signal: AbortSignal) => Promise<Answer | Failure>
 
-/** The service as this caller reaches it: where it is, and with which token. */
+/** The URL of the service, and the token for it. */
 export class Endpoint {
   readonly #base: string
   readonly #tokens: TokenSource
 
-  /** Throws `invalid_request` for a URL or a token that cannot be used. */
+  /** Throws `invalid_request` for an invalid URL or token. */
   constructor (url: string, token: TokenProvider) {
     this.#base = readBase(url)
     if (typeof token !== 'string' && typeof token !== 'function') throw invalid('"token" is a string or a function')
@@ -29,7 +29,7 @@ export class Endpoint {
     this.#tokens = new TokenSource(provider, TOKEN_MARGIN_MS)
   }
 
-  /** Begins something: in all its attempts, a refused token is replaced once. */
+  /** Begins the attempts at a request, which replace a refused token once. */
   begin (): Attempt {
     let hasRenewed = false
     return async (request, signal) => {
@@ -65,7 +65,7 @@ function checkToken (given: unknown): string {
   return token
 }
 
-/** A proxy may check tokens, too. */
+/** Whether the service, or a proxy, refused the token. */
 function isTokenRefused ({ error: { code } }: Failure): boolean {
   return code === 'unauthorized' || code === 'http_401'
 }
