@@ -98,6 +98,7 @@ export class Client<Rooms extends object = Record<string, unknown>> {
     })
   }
 
+  /** The state of the connection. */
   get status (): Status {
     return this.#connector.status
   }
@@ -137,7 +138,9 @@ export class Client<Rooms extends object = Record<string, unknown>> {
       answers: this.#answers,
       isClosed: () => this.#isClosed,
       send: (frame) => { this.#send(frame) },
-      publish: async (room, content, { event, echo, key = makeOrigin() }) => await this.#outbox.publish({ room, ...content, event, echo, key }),
+      publish: async (room, content, { event, echo, key = makeOrigin() }) => (
+        await this.#outbox.publish({ room, ...content, event, echo, key })
+      ),
       history: async (room, options) => await this.#readHistory(room, options),
       onJoined: () => { this.#outbox.flush() },
       onLeft: (room, error) => { this.#outbox.reject(error, room) }

@@ -23,6 +23,7 @@ export class EventStreamLink implements Link {
     this.#streams.open()
   }
 
+  /** Sends a frame; `bytes` are the payload of a binary publish. */
   send (frame: SentFrame, bytes?: Uint8Array<ArrayBuffer>): void {
     if (frame.type === 'join') this.#streams.join(frame.room, frame.id)
     else if (frame.type === 'leave') this.#streams.leave(frame.room)
@@ -30,6 +31,7 @@ export class EventStreamLink implements Link {
     else if (frame.type === 'history') void this.#readHistory(frame)
   }
 
+  /** Ends the link without a report. */
   close (): void {
     this.#hasEnded = true
     this.#rest.stop()

@@ -96,7 +96,8 @@ export class EventStreams {
     const { signal } = stream.abort = new AbortController()
     let end: LinkEnd = { code: 1006 }
     try {
-      const response = await fetch(`${url}/v1/events?${this.#toQuery(stream)}`, { headers: { authorization: `Bearer ${token}` }, signal, cache: 'no-store' })
+      const headers = { authorization: `Bearer ${token}` }
+      const response = await fetch(`${url}/v1/events?${this.#toQuery(stream)}`, { headers, signal, cache: 'no-store' })
       if (!response.ok || response.body === null) end = await readRefusal(response)
       else {
         for await (const { data } of readEvents(response.body, () => { stream.heardAt = Date.now() })) {
@@ -119,7 +120,7 @@ export class EventStreams {
     const query = new URLSearchParams([['protocol', 'roomcast.v1'], ['origin', origin], ...names.map((room) => ['room', room])])
     const positions = new Map(getWanted().map(({ name, position }) => [name, position]))
     const since = names.map((name) => positions.get(name))
-    if (since.some(Boolean)) query.set('since', since.map((position) => position === undefined ? '0:0' : `${position.epoch}:${position.offset}`).join())
+    if (since.some(Boolean)) query.set('since', since.map((at) => at === undefined ? '0:0' : `${at.epoch}:${at.offset}`).join())
     return query
   }
 

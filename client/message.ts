@@ -27,7 +27,7 @@ export interface HistoryOptions {
 /** A part of a room's history, ascending. */
 export interface HistoryPage<Data = unknown> extends Partial<Position> {
   readonly room: string
-  /** Whether the page has every message that was asked for. */
+  /** Whether no message of the range is missing. */
   readonly recovered: boolean
   readonly messages: Message<Data>[]
   /** `after` of the next page; `before` of the next older page. */

@@ -83,7 +83,7 @@ export class PostQueue {
     return await this.#rest.send('/messages', { 'content-type': 'application/json' }, JSON.stringify({ messages }))
   }
 
-  /** Publishes to an automatic room, which has a route of its own. */
+  /** Publishes to an automatic room, through its special route. */
   async #postAlone ({ frame: { room, data, event, key, echo }, bytes }: Waiting): Promise<Reply<Results> | undefined> {
     const path = room === '@all' ? '/broadcast' : `/users/${encodeURIComponent(this.user)}/messages`
     const headers = (type: string): Record<string, string> => ({ 'idempotency-key': key, 'content-type': `application/${type}` })

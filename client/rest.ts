@@ -37,7 +37,11 @@ export class Rest {
   }
 
   /** Sends a GET, or a POST of a body. Resolves with the reply; with undefined after the end of the link. */
-  async send<Body> (path: string, headers?: Record<string, string>, body?: string | Uint8Array<ArrayBuffer>): Promise<Reply<Body> | undefined> {
+  async send<Body> (
+    path: string,
+    headers?: Record<string, string>,
+    body?: string | Uint8Array<ArrayBuffer>
+  ): Promise<Reply<Body> | undefined> {
     const { url, token, fetch, onEnd } = this.#options
     const { signal } = this.#abort
     const timer = setTimeout(() => { onEnd(CLOSE_CODES.noHeartbeat.code) }, ANSWER_MS)

@@ -51,6 +51,7 @@ export class Room<Data = unknown> {
     this.#port = port
   }
 
+  /** The state of the room on this client. */
   get state (): RoomState {
     return this.#state
   }

@@ -63,15 +63,15 @@ class Sending {
   }
 }
 
-/** The rooms that get no more items, because a message to them was given up; `all` stands for every room. */
+/** The rooms whose remaining items are skipped, because an earlier message failed; `all` stands for every room. */
 interface Stopped {
   rooms: Set<string>
   all: boolean
 }
 
 /**
- * Publishes items in as few requests as possible, one after the other: a request starts when each item of the last one was
- * published or given up. Resolves with the results in the order of the items.
+ * Publishes items in as few requests as possible, one after the other: a request starts when each item of the last one is
+ * published or has failed. Resolves with the results in the order of the items.
  */
 export async function publishBatch (items: unknown, begin: () => Attempt, patience: Patience): Promise<(Published | RoomcastError)[]> {
   if (!Array.isArray(items)) throw invalid('A batch is an array')

@@ -77,7 +77,7 @@ export class Publisher<Rooms extends object = Record<string, unknown>> {
    * message or an error for each item, in their order. Rejects only if `signal` aborts, or if `items` is not an array.
    *
    * Messages to the same room keep the order of the items, with one exception: a retried message may follow later messages of
-   * the same request. After a message was given up, later requests skip its room: those messages fail with `unavailable`.
+   * the same request. After a failed message, later requests skip its room: those messages fail with `unavailable`.
    */
   async batch (
     items: readonly BatchItem<Rooms>[],
