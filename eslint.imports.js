@@ -11,7 +11,7 @@ const literal = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
 /** The folders of src/, which never know Fastify or the settings: the folders and the packages that each may import. */
 const core = {
   protocol: { folders: [], packages: ['ajv', 'typebox'], node: false },
-  events: { folders: [] },
+  events: { folders: [], types: ['../protocol/position.ts'] },
   auth: { folders: ['protocol'] },
   transport: { folders: ['protocol'], types: ['ws'] },
   redis: { folders: ['protocol'], packages: ['ioredis', 'cluster-key-slot'] },

@@ -24,5 +24,9 @@ export default fp(async (app) => {
 async function connect (app: FastifyInstance, settings: RedisSettings): Promise<RedisConnection> {
   // Loaded on demand: without ioredis, a single instance starts faster.
   const { connectRedis } = await import('../src/redis/connection.ts')
-  return await connectRedis({ settings, prefix: app.config.REDIS_PREFIX, onEvent: (level, message, err) => { app.log[level]({ err }, message) } })
+  return await connectRedis({
+    settings,
+    prefix: app.config.REDIS_PREFIX,
+    onEvent: (level, message, err) => { app.log[level]({ err }, message) }
+  })
 }

@@ -1,15 +1,16 @@
 import fp from 'fastify-plugin'
-import { Rooms } from '../src/rooms/rooms.ts'
+import { Rooms, type RoomsFor } from '../src/rooms/rooms.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** The rooms as the application uses them; `rooms.as(…)` for a user. */
-    rooms: Rooms
+    /** The rooms as a caller may use them. */
+    roomsFor: RoomsFor
   }
 }
 
-/** `fastify.rooms`: publishing, history and occupancy. */
+/** `fastify.roomsFor`: publishing, history and occupancy. */
 export default fp(async (app) => {
   const { broker, config, historyReads, hub } = app
-  app.decorate('rooms', new Rooms({ hub, broker, reads: historyReads, policies: config.policies }))
+  const options = { hub, broker, reads: historyReads, policies: config.policies }
+  app.decorate('roomsFor', (caller) => new Rooms(options, caller))
 }, { name: 'roomcast-rooms', dependencies: ['roomcast-config', 'roomcast-broker', 'roomcast-hub', 'roomcast-history-reads'] })

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import fp from 'fastify-plugin'
 import { goingDown } from '../src/errors.ts'
+import { events } from '../src/events/index.ts'
 import { drain, type Shutdown } from '../src/hub/drain.ts'
 import { toProblem, writeProblem } from '../src/problem.ts'
 import { CLOSE_TIMEOUT_MS } from '../src/transport/ws-internals.ts'
@@ -23,6 +24,15 @@ export default fp(async (app) => {
   const { config, hub, memberships, pendingUpgrades } = app
   let leaving = false
   let draining = false
+  let destroyed = 0
+
+  const begin = (): void => {
+    if (draining) return
+    leaving = true
+    draining = true
+    memberships.stopAnnouncing()
+    if (events.drainBegan.wanted) events.drainBegan.publish({ instance: hub.instance, connections: hub.connections.size })
+  }
 
   app.decorate('shutdown', {
     get leaving () { return leaving },
@@ -30,9 +40,8 @@ export default fp(async (app) => {
     async drain () {
       leaving = true
       await sleep(config.DRAIN_DELAY_MS)
-      draining = true
-      memberships.stopAnnouncing()
-      await drain(hub, config.DRAIN_WINDOW_MS, DRAIN_GRACE_MS)
+      begin()
+      destroyed += await drain(hub, config.DRAIN_WINDOW_MS, DRAIN_GRACE_MS)
     }
   })
 
@@ -43,9 +52,7 @@ export default fp(async (app) => {
   })
 
   app.addHook('preClose', async () => {
-    leaving = true
-    draining = true
-    memberships.stopAnnouncing()
+    begin()
     // From here on Fastify answers every upgrade with a 503 and does not end its socket.
     const listeners = app.server.listeners('upgrade')
     app.server.removeAllListeners('upgrade')
@@ -58,6 +65,7 @@ export default fp(async (app) => {
       setImmediate(() => { (socket as Socket).destroySoon() })
     })
     pendingUpgrades.destroy()
-    await drain(hub, 0, CLOSE_TIMEOUT_MS)
+    destroyed += await drain(hub, 0, CLOSE_TIMEOUT_MS)
+    if (events.drainEnded.wanted) events.drainEnded.publish({ instance: hub.instance, connections: destroyed })
   })
 }, { name: 'roomcast-shutdown', dependencies: ['roomcast-config', 'roomcast-hub', 'roomcast-memberships', 'roomcast-pending-upgrades'] })

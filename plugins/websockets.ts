@@ -9,10 +9,10 @@ declare module 'fastify' {
 
 /** `fastify.webSockets`: makes connections of WebSockets. */
 export default fp(async (app) => {
-  const { config, connections, hub, memberships, rooms } = app
+  const { config, connections, hub, memberships, roomsFor } = app
   app.decorate('webSockets', new WebSockets({
     hub,
-    rooms,
+    roomsFor,
     memberships,
     connections,
     maxMessageBytes: config.MAX_MESSAGE_BYTES,

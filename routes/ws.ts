@@ -50,17 +50,15 @@ const route: FastifyPluginAsync = async (app) => {
     wsHandler: connect
   })
 
-  /** The checks that need nothing but the request's origin and address. */
+  /** The checks before the client is known. */
   function begin (request: FastifyRequest, reply: FastifyReply): void {
     if (!request.ws) {
       void reply.header('upgrade', 'websocket') // RFC 9110, section 15.5.22: a 426 names the protocol.
       throw new RoomcastError('upgrade_required', 'This is a WebSocket endpoint')
     }
-    const { socket, headers } = request.raw
+    const { socket } = request.raw
     pendingUpgrades.add(socket)
-    limits.checkCapacity()
-    limits.checkOrigin(headers.origin)
-    limits.countAddress(() => request.ip, socket)
+    limits.check(request, socket)
   }
 
   function connect (ws: WebSocket, { raw: { socket }, roomcastUpgrade: { handshake, identity } }: FastifyRequest): void {
@@ -68,7 +66,7 @@ const route: FastifyPluginAsync = async (app) => {
     pendingUpgrades.done(socket)
     try {
       if (identity instanceof RoomcastError) throw identity
-      limits.checkCapacity(identity.user)
+      limits.recheck(identity.user)
     } catch (error) {
       if (!(error instanceof RoomcastError)) throw error
       webSockets.refuse(ws, error)

@@ -33,7 +33,7 @@ import type { Shutdown } from './hub/drain.ts'
 import type { Hub } from './hub/hub.ts'
 import { serializeError, serializeRequest } from './log.ts'
 import type { Continuity } from './rooms/continuity.ts'
-import type { Rooms } from './rooms/rooms.ts'
+import { ApplicationRooms } from './rooms/application-rooms.ts'
 
 export { ERRORS, type ErrorCode, RoomcastError } from './errors.ts'
 export type { Problem } from './problem.ts'
@@ -42,13 +42,18 @@ export type { Position } from './protocol/position.ts'
 export type { Content } from './protocol/message.ts'
 export type { GrantsClaim } from './auth/grants.ts'
 export type { Caller } from './auth/identity.ts'
-export type { HistoryOptions, ListOptions, PublishOptions, RoomSummary } from './rooms/rooms.ts'
-export { type Broker, type Config, type Continuity, type Hub, InvalidConfig, readConfig, type Rooms, type Shutdown }
+export type { ApplicationRooms } from './rooms/application-rooms.ts'
+export type { ListOptions, RoomList, RoomSummary } from './rooms/rooms.ts'
+export type {
+  ConnectionClosed, ConnectionOpened, Drain, GapClosed, GapFound, MessageDelivered, MessagePublished, RoomMembership,
+  RoomOccupancy, RoomReset
+} from './events/index.ts'
+export { type Broker, type Config, type Continuity, type Hub, InvalidConfig, readConfig, type Shutdown }
 
 declare module 'fastify' {
   interface FastifyInstance {
     /** The rooms as the application uses them; `rooms.as(…)` for a user. */
-    rooms: Rooms
+    rooms: ApplicationRooms
     /** The scope that Roomcast lives in, with its parts. */
     roomcast: Roomcast
   }
@@ -60,7 +65,6 @@ export interface Roomcast {
   readonly broker: Broker
   readonly hub: Hub
   readonly continuity: Continuity
-  readonly rooms: Rooms
   readonly shutdown: Shutdown
   /** Sockets between their request for an upgrade and its end. */
   readonly pendingUpgrades: PendingUpgrades
@@ -102,7 +106,7 @@ const roomcast: FastifyPluginAsync<RoomcastOptions> = async (app, options) => {
     await scope.register(connections)
     await scope.register(webSockets)
     await scope.register(eventStreams)
-    app.decorate('rooms', scope.rooms)
+    app.decorate('rooms', new ApplicationRooms(scope.roomsFor))
     app.decorate('roomcast', scope as FastifyInstance & Roomcast)
 
     await scope.register(errors)

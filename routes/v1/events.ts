@@ -4,10 +4,9 @@ import type { FastifyReply, FastifyRequest, FastifySchema } from 'fastify'
 import { Type } from 'typebox'
 import { RoomcastError } from '../../src/errors.ts'
 import type { Position } from '../../src/protocol/position.ts'
-import { isAlias, isRoomName, ORIGIN_PATTERN, ROOM_RULE } from '../../src/protocol/names.ts'
+import { isAlias, ORIGIN_PATTERN } from '../../src/protocol/names.ts'
 import { SUBPROTOCOL } from '../../src/protocol/subprotocol.ts'
 import { NO_POSITION, parsePosition } from '../../src/protocol/position.ts'
-import type { Identity } from '../../src/auth/identity.ts'
 import { problems, RoomParams } from './schemas.ts'
 
 /** Rooms of one stream: their positions have to fit in a header. */
@@ -42,7 +41,7 @@ interface StreamQuery {
 
 /** `GET /v1/rooms/:room/events` and `GET /v1/events`: server-sent events. */
 const route: FastifyPluginAsyncTypebox = async (app) => {
-  const { config, eventStreams, limits } = app
+  const { eventStreams, limits, memberships } = app
   const options = {
     exposeHeadRoute: false, // It would open a stream.
     config: { tokenInQuery: true },
@@ -77,7 +76,7 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
     const rooms = [...new Set(names)].sort()
     if (rooms.length > MAX_ROOMS) throw new RoomcastError('invalid_request', `An event stream has at most ${MAX_ROOMS} rooms`)
     // A client of our protocol gets an answer for each room.
-    if (protocol === undefined) checkRooms(identity, rooms.filter((room) => !isAlias(room)), config.MAX_ROOMS_PER_CONNECTION)
+    if (protocol === undefined) memberships.checkJoins(identity, rooms.filter((room) => !isAlias(room)))
     const positions = readPositions(request, rooms, since)
     // Neither of these would tell when the client disconnects.
     if (reply.raw.socket === null) {
@@ -87,9 +86,7 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
       void reply.hijack()
       return
     }
-    limits.checkCapacity(identity.user)
-    limits.checkOrigin(request.headers.origin)
-    limits.countAddress(() => request.ip, reply.raw)
+    limits.check(request, reply.raw, identity.user)
 
     begin(request, reply)
     eventStreams.open(reply.raw, identity, { rooms, since: positions, origin, welcome: protocol !== undefined })
@@ -97,14 +94,6 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
 }
 
 export default route
-
-/** Refuses rooms that the client may not join, while there still is a status. */
-function checkRooms ({ grants }: Identity, rooms: string[], maxRooms: number): void {
-  if (!rooms.every(isRoomName)) throw new RoomcastError('invalid_room', ROOM_RULE)
-  const forbidden = rooms.find((room) => !grants.allow('join', room))
-  if (forbidden !== undefined) throw new RoomcastError('forbidden', `join is not granted in ${forbidden}`)
-  if (maxRooms > 0 && rooms.length > maxRooms) throw new RoomcastError('room_limit', `A connection may join ${maxRooms} rooms`)
-}
 
 /** Takes the response from Fastify and sends the head of the stream. */
 function begin (request: FastifyRequest, reply: FastifyReply): void {

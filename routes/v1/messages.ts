@@ -55,7 +55,7 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
     }
   }, async (request, reply) => {
     const { messages } = request.body
-    const rooms = app.rooms.as(request.roomcastIdentity)
+    const rooms = app.roomsFor(request.roomcastIdentity)
     const results = await Promise.all(messages.map(async (message): Promise<Result> => {
       try {
         const { room, key, posted } = readItem(message, MAX_MESSAGE_BYTES)

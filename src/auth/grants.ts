@@ -39,6 +39,7 @@ export class Grants {
       throw new InvalidGrants('grants are an object of patterns and lists of actions')
     }
     const entries = Object.entries(claim)
+    for (const [pattern, actions] of entries) checkActions(pattern, actions)
     if (entries.length > MAX_PATTERNS) throw new InvalidGrants(`grants have at most ${MAX_PATTERNS} patterns`)
     if (Buffer.byteLength(JSON.stringify(claim)) > MAX_BYTES) throw new InvalidGrants(`grants take at most ${MAX_BYTES} bytes`)
     return new Grants(entries.map(([pattern, actions]) => compileGrant(pattern, actions, user)))
@@ -63,17 +64,31 @@ export class Grants {
   }
 }
 
-function compileGrant (text: string, actions: unknown, user: string): Grant {
+/** Checks the types before the claim is measured as JSON, which a BigInt cannot be. */
+function checkActions (text: string, actions: unknown): asserts actions is string[] {
   if (!Array.isArray(actions)) throw new InvalidGrants(`the actions for ${quote(text)} are not a list`)
+  if (!actions.every((action) => typeof action === 'string')) throw unknownAction(text)
+}
+
+function unknownAction (text: string): InvalidGrants {
+  return new InvalidGrants(`the actions for ${quote(text)} are ${Object.keys(ACTIONS).join(', ')} and *`)
+}
+
+function compileGrant (text: string, actions: unknown, user: string): Grant {
+  checkActions(text, actions)
   let bits = 0
   for (const action of actions) {
     if (action === '*') bits |= EVERY_ACTION
-    else if (typeof action === 'string' && Object.hasOwn(ACTIONS, action)) bits |= ACTIONS[action as Action]
-    else throw new InvalidGrants(`the actions for ${quote(text)} are ${Object.keys(ACTIONS).join(', ')} and *`)
+    else if (isAction(action)) bits |= ACTIONS[action]
+    else throw unknownAction(text)
   }
   try {
     return { pattern: parsePattern(text, user), actions: bits }
   } catch (error) {
     throw error instanceof InvalidPattern ? new InvalidGrants(error.message) : error
   }
+}
+
+function isAction (action: string): action is Action {
+  return Object.hasOwn(ACTIONS, action)
 }

@@ -53,7 +53,9 @@ export function identify (claims: Claims, defaultGrants: unknown): Identity {
 }
 
 /** The identity of a caller in plain values; throws `invalid_request`. */
-export function identityOf ({ user, grants }: Caller): Identity {
+export function identityOf (caller: Caller): Identity {
+  if (typeof caller !== 'object' || caller === null) throw new RoomcastError('invalid_request', 'The caller has to be { user, grants }')
+  const { user, grants } = caller
   if (!isUser(user)) throw new RoomcastError('invalid_request', 'The user has to be a string of 1–255 bytes without control characters')
   try {
     return { user, grants: Grants.compile(grants, user), expiresAt: Infinity }

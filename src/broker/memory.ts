@@ -2,8 +2,8 @@ import { RoomcastError } from '../errors.ts'
 import type { Envelope, NoticeEnvelope } from '../protocol/envelope.ts'
 import type { Position } from '../protocol/position.ts'
 import {
-  type Broker, FRESH_POSITION_MS, type HistoryOf, type HistoryPage, type HistoryPolicy, type HistoryQuery, IDEMPOTENCY_MS, newEpoch, type Occupancy,
-  type OccupancyQuery, positionLifetime, type Publication, type Published, type StoredMessage
+  type Broker, FRESH_POSITION_MS, type HistoryOf, type HistoryPage, type HistoryPolicy, type HistoryQuery, IDEMPOTENCY_MS, newEpoch,
+  type Occupancy, type OccupancyQuery, positionLifetime, type Publication, type Published, type StoredMessage
 } from './broker.ts'
 import { History, sizeOf } from './history.ts'
 

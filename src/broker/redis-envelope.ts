@@ -50,7 +50,8 @@ export function decodeEnvelope (room: string, data: Buffer): MessageEnvelope | N
   if (data[1] === NOTICE) {
     const start = end + 1 + toCount(header)
     if (start > data.length) throw new InvalidEnvelope('too short')
-    return { kind: 'notice', room, frame: data.toString('utf8', start), exceptUser: start === end + 1 ? undefined : data.toString('utf8', end + 1, start) }
+    const exceptUser = start === end + 1 ? undefined : data.toString('utf8', end + 1, start)
+    return { kind: 'notice', room, frame: data.toString('utf8', start), exceptUser }
   }
   if (data[1] !== MESSAGE) throw new InvalidEnvelope('unknown kind')
   const space = header.indexOf(' ')

@@ -8,8 +8,8 @@ import { type Argument, COMMAND_TIMEOUT_MS } from '../redis/request.ts'
 import type { Script } from '../redis/script.ts'
 import type { RedisServers } from '../redis/servers.ts'
 import {
-  type Broker, type BrokerCounts, FRESH_POSITION_MS, type HistoryOf, type HistoryPage, type HistoryQuery, IDEMPOTENCY_MS, newEpoch, type Occupancy,
-  type OccupancyQuery, positionLifetime, type Publication, type Published
+  type Broker, type BrokerCounts, FRESH_POSITION_MS, type HistoryOf, type HistoryPage, type HistoryQuery, IDEMPOTENCY_MS, newEpoch,
+  type Occupancy, type OccupancyQuery, positionLifetime, type Publication, type Published
 } from './broker.ts'
 import { decodeEnvelope, encodeBody, encodeNotice } from './redis-envelope.ts'
 import { available, within } from './redis-failures.ts'
@@ -88,7 +88,9 @@ export class RedisBroker implements Broker {
     const { publishCommand } = this.#servers
     const reply = readPublishReply(await (policy === undefined
       ? this.#runScript(PUBLISH_UNKEPT, [name, occupancy], [body, channel, publishCommand, fingerprint, rememberMs])
-      : this.#runScript(PUBLISH, [meta, stream, name, occupancy], [newEpoch(), body, channel, publishCommand, fingerprint, rememberMs, policy.size, policy.ttlSeconds * 1_000, positionLifetime(policy)])
+      : this.#runScript(PUBLISH, [meta, stream, name, occupancy], [
+        newEpoch(), body, channel, publishCommand, fingerprint, rememberMs, policy.size, policy.ttlSeconds * 1_000, positionLifetime(policy)
+      ])
     ))
     if (reply === undefined) throw new RoomcastError('idempotency_conflict')
     const { position, time, audience } = reply
@@ -108,7 +110,8 @@ export class RedisBroker implements Broker {
   async subscribe (room: string): Promise<Position | undefined> {
     const channel = this.#keys.channel(room)
     const subscription = this.#subscriptions.add(room, channel)
-    const position = await within(COMMAND_TIMEOUT_MS, this.#servers.subscribe(channel).then(async () => await this.#position(room, OCCUPIED_POSITION_MS)))
+    const confirmed = this.#servers.subscribe(channel)
+    const position = await within(COMMAND_TIMEOUT_MS, confirmed.then(async () => await this.#position(room, OCCUPIED_POSITION_MS)))
     subscription.last ??= position
     // If the connection was lost after the subscription was confirmed, a newer position may have been delivered meanwhile.
     const { last } = subscription

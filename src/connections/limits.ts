@@ -6,9 +6,11 @@ import type { Hub } from '../hub/hub.ts'
 /** The wait of a client that was refused because a limit is reached, ms. */
 const FULL_RETRY_MS = 5_000
 
-/** The client of a new connection, as far as the rate of its address needs it. */
+/** A client that asks for a connection. */
 export interface Client {
+  /** Asks the kernel: read it only if a limit needs it. */
   readonly ip: string
+  readonly headers: { readonly origin?: string | undefined }
 }
 
 /** Counts a new connection of an address; resolves with the wait, ms, if the address is above its rate. */
@@ -42,18 +44,38 @@ export class Limits {
     if (retryAfterMs !== undefined) throw new RoomcastError('rate_limited', 'Too many new connections from this address', retryAfterMs)
   }
 
-  /** Checks the page that opens a connection, by its `Origin` header. */
-  checkOrigin (origin: string | undefined): void {
-    if (origin !== undefined && !isOriginAllowed(this.#options.allowedOrigins, origin)) throw new RoomcastError('origin_forbidden')
+  /**
+   * Checks a request for a connection, and counts it for its address.
+   *
+   * @param stream closes with the connection
+   * @param user if it is known by now: a WebSocket authenticates later, and `recheck` follows
+   */
+  check (client: Client, stream: Writable, user?: string): void {
+    this.#checkDraining()
+    this.#checkOrigin(client)
+    this.#checkCapacity(user)
+    this.#countAddress(client, stream)
   }
 
   /**
-   * Checks the state of the instance, and the user's connections once the user is known. A WebSocket checks it twice:
-   * hooks of the application run between the request and the 101, and may take their time.
+   * Checks the limits that may have been reached meanwhile: hooks of the application run between a request for a WebSocket
+   * and the 101, and may take their time.
    */
-  checkCapacity (user?: string): void {
-    const { hub, maxConnections, maxConnectionsPerUser, isDraining } = this.#options
-    if (isDraining()) throw goingDown()
+  recheck (user: string): void {
+    this.#checkDraining()
+    this.#checkCapacity(user)
+  }
+
+  #checkDraining (): void {
+    if (this.#options.isDraining()) throw goingDown()
+  }
+
+  #checkOrigin ({ headers: { origin } }: Client): void {
+    if (origin !== undefined && !isOriginAllowed(this.#options.allowedOrigins, origin)) throw new RoomcastError('origin_forbidden')
+  }
+
+  #checkCapacity (user: string | undefined): void {
+    const { hub, maxConnections, maxConnectionsPerUser } = this.#options
     if (maxConnections > 0 && hub.connections.size >= maxConnections) {
       throw new RoomcastError('overloaded', 'This instance takes no more connections', FULL_RETRY_MS)
     }
@@ -62,16 +84,10 @@ export class Limits {
     }
   }
 
-  /**
-   * Counts a connection of an address.
-   *
-   * @param addressOf reads the address; not called without a limit, for it asks the kernel
-   * @param stream closes with the connection
-   */
-  countAddress (addressOf: () => string, stream: Writable): void {
+  #countAddress (client: Client, stream: Writable): void {
     const { maxConnectionsPerAddress: limit } = this.#options
     if (limit === 0) return
-    const address = addressOf()
+    const address = client.ip
     const count = this.#addresses.get(address) ?? 0
     if (count >= limit) throw new RoomcastError('connection_limit', 'Too many connections from this address', FULL_RETRY_MS)
     this.#addresses.set(address, count + 1)

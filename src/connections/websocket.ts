@@ -10,7 +10,7 @@ import { AUTOMATIC_ROOMS } from '../protocol/names.ts'
 import { SUBPROTOCOL } from '../protocol/subprotocol.ts'
 import { joinedFrame, type OnJoined } from '../rooms/joined.ts'
 import type { Memberships } from '../rooms/membership.ts'
-import type { Rooms } from '../rooms/rooms.ts'
+import type { RoomsFor } from '../rooms/rooms.ts'
 import { WebSocketTransport } from '../transport/websocket.ts'
 import { setLimits } from '../transport/ws-internals.ts'
 import type { Connections } from './connections.ts'
@@ -19,7 +19,7 @@ import type { Handshake } from './handshake.ts'
 /** The parts and settings that WebSocket connections are made with. */
 export interface WebSocketsOptions {
   hub: Hub
-  rooms: Rooms
+  roomsFor: RoomsFor
   memberships: Memberships
   connections: Connections
   /** Size of a message; 0 is no limit. */
@@ -47,6 +47,7 @@ const CLOSE_REASONS: Partial<Record<ErrorCode, CloseReason>> = {
 const WS_FAULTS: Readonly<Record<string, CloseReason>> = {
   WS_ERR_INVALID_UTF8: 'invalidUtf8',
   WS_ERR_TOO_MANY_BUFFERED_PARTS: 'unfinishedMessage',
+  WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH: 'tooBig',
   WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: 'tooBig'
 }
 
@@ -101,10 +102,10 @@ export class WebSockets {
 
   /** Opens a connection; synchronously, because after an await the first message would be lost. */
   open (ws: WebSocket, socket: Duplex, identity: Identity, handshake: Handshake): void {
-    const { rooms, memberships, connections, messageRate, messageBurst, onError } = this.#options
+    const { roomsFor, memberships, connections, messageRate, messageBurst, onError } = this.#options
     const connection = connections.open(new WebSocketTransport(ws, socket), identity, handshake.origin)
     const inbox = new Inbox({
-      connection, identity, rooms: rooms.as(identity), memberships, source: ws, messageRate, messageBurst, onError
+      connection, identity, rooms: roomsFor(identity), memberships, source: ws, messageRate, messageBurst, onError
     })
     ;(ws as Attached)[kInbox] = inbox
     ws.on('message', this.#onMessage).on('ping', this.#onHeartbeat).on('pong', this.#onHeartbeat).on('close', this.#onClose)
@@ -115,8 +116,8 @@ export class WebSockets {
   async #enter (connection: Connection, identity: Identity, { rooms, since }: Handshake, welcome: boolean): Promise<void> {
     const { connections, memberships, onError } = this.#options
     await connections.enter(connection, identity, AUTOMATIC_ROOMS, welcome)
-    const answer: OnJoined = (joined) => { connection.send(joinedFrame(joined)) }
     for (const name of rooms) {
+      const answer: OnJoined = (joined) => { connection.send(joinedFrame(joined)) }
       if (connection.ended) return
       await memberships.join(connection, identity, name, answer, { since }).catch((error: unknown) => {
         if (!(error instanceof RoomcastError)) onError(error)
@@ -130,5 +131,5 @@ export class WebSockets {
 function onError (this: WebSocket, { code }: Error & { code?: string }): void {
   const connection = (this as Partial<Attached>)[kInbox]?.connection
   if (connection === undefined || code?.startsWith('WS_ERR_') !== true) return
-  connection.closeReason ??= WS_FAULTS[code] ?? 'malformedFrame'
+  connection.failed(WS_FAULTS[code] ?? 'malformedFrame')
 }

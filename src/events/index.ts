@@ -1,10 +1,5 @@
+import type { Position } from '../protocol/position.ts'
 import { Event } from './event.ts'
-
-/** A place in a room's order, as in frames. */
-interface Position {
-  epoch: string
-  offset: number
-}
 
 /** The part of every payload that tells apart several services in one process. */
 interface FromInstance {
@@ -72,12 +67,12 @@ export interface MessagePublished extends FromInstance {
   bytes: number
 }
 
-/** A batch of frames was written to all members of a room on this instance. */
+/** A batch with messages was written to all members of a room on this instance. */
 export interface MessageDelivered extends FromInstance {
   room: string
-  /** Frames in the batch. */
-  frames: number
-  /** Bytes of the batch on a WebSocket. */
+  /** Messages in the batch. */
+  messages: number
+  /** Bytes of the batch on a WebSocket; notices may be among them. */
   bytes: number
   /** Members on this instance. */
   members: number
@@ -92,9 +87,15 @@ export interface GapFound extends FromInstance {
   position: Position
 }
 
-/** A page of history was delivered to fill a gap. */
-export interface GapFilled extends GapFound {
-  /** Messages on the page. */
+/** A gap is over. */
+export interface GapClosed extends FromInstance {
+  room: string
+  /**
+   * `filled`: all missing messages were delivered. `reset`: the members were told that messages are missing. `abandoned`: the
+   * members left meanwhile.
+   */
+  outcome: 'filled' | 'reset' | 'abandoned'
+  /** Messages that history delivered. */
   messages: number
 }
 
@@ -108,7 +109,7 @@ export interface RoomReset extends FromInstance {
 
 /** A graceful shutdown began to close connections, or has closed all. */
 export interface Drain extends FromInstance {
-  /** Open connections: at the beginning; at the end, those that had to be destroyed. */
+  /** Open connections: at the beginning; at the end, those that are destroyed. */
   connections: number
 }
 
@@ -127,7 +128,7 @@ export const events = {
   messagePublished: new Event<MessagePublished>('roomcast:message:published'),
   messageDelivered: new Event<MessageDelivered>('roomcast:message:delivered'),
   gapFound: new Event<GapFound>('roomcast:gap:found'),
-  gapFilled: new Event<GapFilled>('roomcast:gap:filled'),
+  gapClosed: new Event<GapClosed>('roomcast:gap:closed'),
   drainBegan: new Event<Drain>('roomcast:drain:began'),
   drainEnded: new Event<Drain>('roomcast:drain:ended')
 } as const

@@ -38,12 +38,11 @@ export class Connection {
   wasUnfinished = false
   /** By the room's real name, in the order in which they were joined. */
   readonly memberships = new Map<string, Membership>()
-  /** Why the server closed it; undefined while it is open, and if the client or the network ended it. */
-  closeReason: CloseReason | undefined
   readonly #transport: Transport
   readonly #maxQueueBytes: number
   readonly #onEnd: (connection: Connection) => void
   #ended = false
+  #closeReason: CloseReason | undefined
 
   constructor (options: ConnectionOptions) {
     this.id = options.id
@@ -58,6 +57,11 @@ export class Connection {
   /** How its frames leave. */
   get transport (): Transport['kind'] {
     return this.#transport.kind
+  }
+
+  /** Why the server closed it; undefined while it is open, and if the client or the network ended it. */
+  get closeReason (): CloseReason | undefined {
+    return this.#closeReason
   }
 
   /** Whether it takes no more frames. */
@@ -105,7 +109,7 @@ export class Connection {
 
   /** Ends it politely; nothing is delivered from here on. */
   close (reason: CloseReason): void {
-    if (!this.#ended) this.closeReason = reason
+    if (!this.#ended) this.#closeReason = reason
     this.end()
     if (this.#transport.open) this.#transport.close(reason)
   }
@@ -114,6 +118,11 @@ export class Connection {
   terminate (): void {
     this.end()
     this.#transport.terminate()
+  }
+
+  /** The transport closes it, because the client broke the protocol. */
+  failed (reason: CloseReason): void {
+    this.#closeReason ??= reason
   }
 
   /** Not when more than the bound is waiting already: then the client is a slow consumer, and is closed. */

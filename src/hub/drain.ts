@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { events } from '../events/index.ts'
 import type { Connection } from './connection.ts'
 import type { Hub } from './hub.ts'
 
@@ -21,14 +20,13 @@ export interface Shutdown {
 
 /**
  * Tells every connection of the instance about the shutdown, and closes the connections evenly over a window. Resolves when
- * all sockets are closed, the last ones by force.
+ * all sockets are closed, the last ones by force, with the number of those.
  *
  * @param windowMs time over which connections are closed
  * @param graceMs time after the window for clients to answer their close frame
  */
-export async function drain (hub: Hub, windowMs: number, graceMs: number): Promise<void> {
+export async function drain (hub: Hub, windowMs: number, graceMs: number): Promise<number> {
   const connections = [...hub.connections]
-  if (events.drainBegan.wanted) events.drainBegan.publish({ instance: hub.instance, connections: connections.length })
   const spread = Math.max(windowMs, RETURN_SPREAD_MS)
   for (const connection of connections) {
     connection.send({ type: 'shutdown', text: 'Server restarting', retryAfterMs: Math.round(RETURN_MIN_MS + Math.random() * spread) })
@@ -36,8 +34,9 @@ export async function drain (hub: Hub, windowMs: number, graceMs: number): Promi
   await closeEvenly(connections, windowMs)
   for (const connection of hub.connections) connection.close('goingDown') // Connections opened meanwhile.
   await Promise.race([hub.emptied(), sleep(graceMs, undefined, { ref: false })])
-  if (events.drainEnded.wanted) events.drainEnded.publish({ instance: hub.instance, connections: hub.connections.size })
+  const { size } = hub.connections
   for (const connection of hub.connections) connection.terminate()
+  return size
 }
 
 async function closeEvenly (connections: Connection[], windowMs: number): Promise<void> {

@@ -32,7 +32,10 @@ export class ReplayBuffer {
   /** Records messages until the returned function is called. */
   record (): () => void {
     this.#users++
+    let isStopped = false
     return () => {
+      if (isStopped) return
+      isStopped = true
       if (--this.#users === 0) this.clear()
     }
   }

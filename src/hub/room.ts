@@ -18,6 +18,8 @@ const COST_BYTES = 8 * 1024
 interface Gathered {
   frames: RoomFrame[]
   bytes: number
+  /** How many of the frames are messages. */
+  messages: number
   exceptions?: Exceptions
   /** The room's position once the batch is written. */
   position: Position | undefined
@@ -107,7 +109,10 @@ export class Room {
   /** Keeps the room although it has no members, until the returned function is called. */
   hold (): () => void {
     this.#holds++
+    let isReleased = false
     return () => {
+      if (isReleased) return
+      isReleased = true
       this.#holds--
       this.#checkIdle()
     }
@@ -235,12 +240,13 @@ export class Room {
     // The head may be half written; this frame is not part of it.
     const isBeingWritten = this.#batch !== undefined && this.#queue.length === 1
     if (gathered === undefined || typeof gathered === 'function' || gathered.bytes >= BATCH_BYTES || isBeingWritten) {
-      gathered = { frames: [], bytes: 0, position: undefined }
+      gathered = { frames: [], bytes: 0, messages: 0, position: undefined }
       this.#queue.push(gathered)
     }
     if (exception !== undefined) (gathered.exceptions ??= new Exceptions()).add(exception, gathered.frames.length)
     gathered.frames.push(frame)
     gathered.bytes += frame.bytes
+    if (frame.type === 'message') gathered.messages++
     gathered.position = this.#taken
     this.#host.backlog.add(frame.bytes)
     this.#host.schedule(this)
@@ -275,10 +281,10 @@ export class Room {
     this.#batch = undefined
     this.#written = gathered.position
     this.#host.backlog.subtract(gathered.bytes)
-    if (events.messageDelivered.wanted) {
-      const { frames, bytes, position } = gathered
+    if (gathered.messages > 0 && events.messageDelivered.wanted) {
+      const { messages, bytes, position } = gathered
       const { instance } = this.#host
-      events.messageDelivered.publish({ instance, room: this.name, frames: frames.length, bytes, members: this.size, position })
+      events.messageDelivered.publish({ instance, room: this.name, messages, bytes, members: this.size, position })
     }
     this.#members.closeFreeSlots()
   }

@@ -1,5 +1,5 @@
 import { type Static, type TProperties, type TSchema, Type } from 'typebox'
-import { ROOM_OR_ALIAS_PATTERN } from './names.ts'
+import { MAX_EVENT_CHARACTERS, MAX_KEY_CHARACTERS, PRINTABLE_PATTERN, ROOM_OR_ALIAS_PATTERN } from './names.ts'
 
 /**
  * The frames of the WebSocket protocol: JSON text, an object with a `type`. `docs/protocol.md` describes them.
@@ -14,9 +14,9 @@ const Epoch = Type.String({ minLength: 1, maxLength: 32 })
 const Instant = Type.Integer({ description: 'ms since 1970' })
 
 /** A message's name for what happened, chosen by its publisher. */
-export const Event = Type.String({ minLength: 1, maxLength: 128, pattern: '^[^\\u0000-\\u001f\\u007f]*$' })
+export const Event = Type.String({ minLength: 1, maxLength: MAX_EVENT_CHARACTERS, pattern: PRINTABLE_PATTERN })
 /** A publisher's own name for one publish, which makes its retry safe. */
-export const Key = Type.String({ minLength: 1, maxLength: 255, pattern: '^[^\\u0000-\\u001f\\u007f]*$' })
+export const Key = Type.String({ minLength: 1, maxLength: MAX_KEY_CHARACTERS, pattern: PRINTABLE_PATTERN })
 
 const frame = <const T extends string, P extends TProperties>(type: T, properties: P, description: string) =>
   Type.Object({ type: Type.Literal(type), ...properties }, { description })

@@ -24,6 +24,14 @@ const ORIGIN = new RegExp(ORIGIN_PATTERN)
 // eslint-disable-next-line no-control-regex
 const CONTROL_CHARACTERS = /[\u0000-\u001f\u007f-\u009f]/
 
+/** Texts without control characters. */
+export const PRINTABLE_PATTERN = '^[^\\u0000-\\u001f\\u007f]*$'
+/** The longest event of a message, and the longest key of a publish, in characters (code points). */
+export const MAX_EVENT_CHARACTERS = 128
+export const MAX_KEY_CHARACTERS = 255
+
+const PRINTABLE = new RegExp(PRINTABLE_PATTERN)
+
 /** The longest user name (a token's `sub`), in bytes of UTF-8. */
 export const MAX_USER_BYTES = 255
 
@@ -35,6 +43,16 @@ export function isRoomName (name: unknown): boolean {
 /** Whether a name may be an origin. */
 export function isOrigin (name: unknown): name is string {
   return typeof name === 'string' && ORIGIN.test(name)
+}
+
+/** Whether a text may be the event of a message. */
+export function isEvent (text: unknown): text is string {
+  return isLabel(text, MAX_EVENT_CHARACTERS)
+}
+
+/** Whether a text may be the key of a publish. */
+export function isKey (text: unknown): text is string {
+  return isLabel(text, MAX_KEY_CHARACTERS)
 }
 
 /** Whether a name may be a user: 1–255 bytes of well-formed text without control characters. */
@@ -61,4 +79,8 @@ export function isAutomatic (room: string): boolean {
 /** What a room is called in the frames of its members: everybody knows their own room as `@user`. */
 export function roomLabel (room: string): string {
   return room.startsWith(`${USER_ALIAS}:`) ? USER_ALIAS : room
+}
+
+function isLabel (text: unknown, maxCharacters: number): text is string {
+  return typeof text === 'string' && text !== '' && [...text].length <= maxCharacters && PRINTABLE.test(text)
 }

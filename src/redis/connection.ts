@@ -20,7 +20,8 @@ export class RedisConnection {
   constructor (servers: RedisServers, { prefix, onEvent }: RedisConnectionOptions) {
     this.servers = servers
     this.keys = new RedisKeys(prefix)
-    this.instances = new RedisInstances(servers, this.keys, (error) => { onEvent('warn', 'removing the state of a lost instance failed', error) })
+    const onError: (error: unknown) => void = (error) => { onEvent('warn', 'removing the state of a lost instance failed', error) }
+    this.instances = new RedisInstances(servers, this.keys, onError)
   }
 
   /** Stops the heartbeats and disconnects. Close the parts that use the connection before. */

@@ -14,7 +14,9 @@ export class EncodedCommand extends Command {
   readonly #bytes: Buffer
 
   /** @param binary whether the reply holds bytes instead of text */
-  constructor (name: string, args: readonly Argument[], binary: boolean, onReply: (reply: unknown) => void, onError: (error: Error) => void) {
+  constructor (
+    name: string, args: readonly Argument[], binary: boolean, onReply: (reply: unknown) => void, onError: (error: Error) => void
+  ) {
     super(name, [], binary ? {} : { replyEncoding: 'utf8' })
     this.#bytes = encodeCommand(name, args)
     this.resolve = (reply) => { onReply(this.transformReply(reply)) }

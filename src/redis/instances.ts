@@ -91,7 +91,8 @@ export class RedisInstances {
 
   async #heartbeat (first: boolean): Promise<void> {
     const { registry, lease } = this.#keys
-    const { isNew, clears, lost } = readHeartbeat(await this.#servers.runScript(HEARTBEAT, [registry, lease], [this.name, LOST_MS, LEASE_MS]))
+    const reply = await this.#servers.runScript(HEARTBEAT, [registry, lease], [this.name, LOST_MS, LEASE_MS])
+    const { isNew, clears, lost } = readHeartbeat(reply)
     this.#lost = new Set(lost)
     for (const state of this.#states) {
       if (isNew && !first) state.rewrite()

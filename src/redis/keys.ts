@@ -14,7 +14,15 @@ export class RedisKeys {
 
   room (room: string): RoomKeys {
     const base = `${this.#prefix}{${tagOf(room)}}`
-    return { channel: base, meta: `${base}:m`, stream: `${base}:s`, occupancy: `${base}:o`, present: `${base}:p`, users: `${base}:u`, remembered: `${base}:k:` }
+    return {
+      channel: base,
+      meta: `${base}:m`,
+      stream: `${base}:s`,
+      occupancy: `${base}:o`,
+      present: `${base}:p`,
+      users: `${base}:u`,
+      remembered: `${base}:k:`
+    }
   }
 
   channel (room: string): string {

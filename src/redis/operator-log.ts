@@ -22,7 +22,8 @@ export class OperatorLog {
   ready (requester: Requester, { evictionPolicy }: ServerInfo): void {
     if (this.started) this.#onEvent('info', `connected to Redis${placeOf(requester)}`)
     if (evictionPolicy !== '' && evictionPolicy !== 'noeviction') {
-      this.#onEvent('warn', `Redis${placeOf(requester)} has maxmemory-policy ${evictionPolicy}: it may throw away rooms and their positions; noeviction is the one to use`)
+      const effect = 'it may throw away rooms and their positions; noeviction is the one to use'
+      this.#onEvent('warn', `Redis${placeOf(requester)} has maxmemory-policy ${evictionPolicy}: ${effect}`)
     }
   }
 

@@ -16,20 +16,25 @@ export interface RedisEnvironment {
  *
  * @param faults receives a text for each fault, which names the variable
  */
-export function readRedisSettings ({ url, sentinels, sentinelName: name, cluster, durable }: RedisEnvironment, faults: string[]): RedisSettings | undefined {
+export function readRedisSettings (environment: RedisEnvironment, faults: string[]): RedisSettings | undefined {
+  const { url, sentinels, sentinelName: name, cluster, durable } = environment
   const [server] = readUrls('REDIS_URL', url === undefined ? [] : [url], faults)
   const watchers = readUrls('REDIS_SENTINELS', sentinels ?? [], faults)
   const nodes = readUrls('REDIS_CLUSTER', cluster, faults)
   if (sentinels !== undefined && name === undefined) faults.push('REDIS_SENTINEL_NAME is required beside REDIS_SENTINELS')
   if (sentinels === undefined && name !== undefined) faults.push('REDIS_SENTINEL_NAME goes with REDIS_SENTINELS')
   if (watchers.length > 0 && nodes.length > 0) faults.push('REDIS_SENTINELS and REDIS_CLUSTER exclude each other')
-  if (durable && (watchers.length > 0 || nodes.length > 0)) faults.push('REDIS_DURABLE is for one Redis: a failover may forget what was acknowledged')
+  if (durable && (watchers.length > 0 || nodes.length > 0)) {
+    faults.push('REDIS_DURABLE is for one Redis: a failover may forget what was acknowledged')
+  }
   if (nodes.length > 0 && (server?.database ?? 0) !== 0) faults.push('REDIS_URL has a database, and a cluster has none')
 
-  const common = { username: server?.username, password: server?.password, database: server?.database ?? 0, tls: server?.tls ?? false, durable }
+  const { username, password, database = 0, tls = false } = server ?? {}
+  const common = { username, password, database, tls, durable }
   const [watcher] = watchers
   if (watcher !== undefined) {
-    return { ...common, kind: 'sentinel', addresses: watchers.map(({ address }) => address), name, sentinelUsername: watcher.username, sentinelPassword: watcher.password }
+    const addresses = watchers.map(({ address }) => address)
+    return { ...common, kind: 'sentinel', addresses, name, sentinelUsername: watcher.username, sentinelPassword: watcher.password }
   }
   const [node] = nodes
   if (node !== undefined) {

@@ -51,7 +51,8 @@ export class Router {
       const slot = this.#masters.slotOf(key)
       const lostAt = this.#masters.ownerOf(slot)?.requester.lostAt
       const now = Date.now()
-      if (this.#closed || this.#bytes + bytes > MAX_UNSETTLED_BYTES || (lostAt !== undefined && lostAt + COMMAND_TIMEOUT_MS <= now)) throw new RequestFailed(false)
+      const isAway = lostAt !== undefined && lostAt + COMMAND_TIMEOUT_MS <= now
+      if (this.#closed || isAway || this.#bytes + bytes > MAX_UNSETTLED_BYTES) throw new RequestFailed(false)
       this.#bytes += bytes
       const request: Request = {
         order: this.#order++,

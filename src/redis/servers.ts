@@ -107,7 +107,8 @@ export class RedisServers {
    * @param binary whether the reply holds bytes instead of text
    */
   runScript (script: Script, keys: [string, ...string[]], args: Argument[], binary = false): Promise<unknown> {
-    return this.#router.send({ key: keys[0], command: 'evalsha', args: [script.sha, keys.length, ...keys, '', ...args], runIdAt: 2 + keys.length, binary })
+    const evalArgs = [script.sha, keys.length, ...keys, '', ...args]
+    return this.#router.send({ key: keys[0], command: 'evalsha', args: evalArgs, runIdAt: 2 + keys.length, binary })
   }
 
   /** Subscribes a channel; resolves when the subscription is confirmed. */

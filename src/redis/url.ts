@@ -14,7 +14,8 @@ export function readRedisUrl (value: string): RedisUrl | undefined {
   const text = value.includes('://') ? value : `redis://${value}`
   if (!URL.canParse(text)) return undefined
   const { protocol, hostname, port, username, password, pathname, search, hash } = new URL(text)
-  if (!['redis:', 'rediss:'].includes(protocol) || hostname === '' || !/^\/?\d*$/.test(pathname) || search !== '' || hash !== '') return undefined
+  if (!['redis:', 'rediss:'].includes(protocol) || hostname === '') return undefined
+  if (!/^\/?\d*$/.test(pathname) || search !== '' || hash !== '') return undefined
   if (![username, password].every(isDecodable)) return undefined
   return {
     address: { host: hostname.replace(/^\[|\]$/g, ''), port: port === '' ? 6379 : Number(port) },

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Broker, StoredMessage } from '../broker/broker.ts'
-import { events } from '../events/index.ts'
+import { events, type GapClosed } from '../events/index.ts'
 import type { Hub } from '../hub/hub.ts'
 import type { Room } from '../hub/room.ts'
 import type { Envelope, MessageEnvelope } from '../protocol/envelope.ts'
@@ -35,6 +35,10 @@ interface Gap {
   heldBytes: number
   /** Whether a message was dropped for the bounds. */
   overflowed: boolean
+  /** Messages that history delivered. */
+  messages: number
+  /** How it ends; undefined while it is open. */
+  outcome: GapClosed['outcome'] | undefined
 }
 
 /**
@@ -99,7 +103,7 @@ export class Continuity {
   }
 
   #open (room: Room): Gap {
-    const gap: Gap = { filled: Promise.resolve(), held: [], heldBytes: 0, overflowed: false }
+    const gap: Gap = { filled: Promise.resolve(), held: [], heldBytes: 0, overflowed: false, messages: 0, outcome: undefined }
     this.#gaps.set(room, gap)
     this.counts.gaps++
     if (events.gapFound.wanted && room.delivered !== undefined) {
@@ -109,6 +113,10 @@ export class Continuity {
     const release = room.hold()
     gap.filled = this.#fill(room, gap).catch(this.#onError).finally(() => {
       this.#gaps.delete(room)
+      if (events.gapClosed.wanted) {
+        const { outcome = 'abandoned', messages } = gap
+        events.gapClosed.publish({ instance: this.#hub.instance, room: room.name, outcome, messages })
+      }
       release()
     })
     return gap
@@ -128,16 +136,18 @@ export class Continuity {
     while (room.size > 0 || room.holds > 1) { // One hold is this gap's own.
       gap.overflowed = false
       const before = gap.held.length
-      const caughtUp = await this.#read(room).catch(async () => {
+      const caughtUp = await this.#read(room, gap).catch(async () => {
         await sleep(RETRY_MS, undefined, { ref: false })
         return false
       })
-      if (caughtUp && this.#deliverHeld(room, gap, before) && !gap.overflowed) return
+      if (!caughtUp || !this.#deliverHeld(room, gap, before) || gap.overflowed) continue
+      gap.outcome ??= 'filled'
+      return
     }
   }
 
   /** Delivers a page of history to a room; says whether that was the last one. */
-  async #read (room: Room): Promise<boolean> {
+  async #read (room: Room, gap: Gap): Promise<boolean> {
     const { delivered } = room
     if (delivered === undefined) return true
     const { offset: after, epoch } = delivered
@@ -145,36 +155,34 @@ export class Continuity {
     const top = page.position
     if (top === undefined) return true
     if (top.epoch !== delivered.epoch) {
-      await this.#beginAgain(room, top)
+      await this.#beginAgain(room, gap, top)
       return true
     }
     if (top.offset < delivered.offset) {
       const fresh = await this.#broker.position(room.name, delivered)
-      if (fresh !== undefined && fresh.epoch !== delivered.epoch) await this.#beginAgain(room, fresh)
+      if (fresh !== undefined && fresh.epoch !== delivered.epoch) await this.#beginAgain(room, gap, fresh)
       return true
     }
     if (!page.recovered) {
-      this.#reset(room, top, 'history')
+      this.#reset(room, gap, top, 'history')
       return true
     }
     this.#deliver(room, top.epoch, page.messages)
-    if (page.messages.length > 0) {
-      this.counts.filled++
-      if (events.gapFilled.wanted) {
-        events.gapFilled.publish({ instance: this.#hub.instance, room: room.name, position: delivered, messages: page.messages.length })
-      }
-    }
+    gap.messages += page.messages.length
+    if (page.messages.length > 0) this.counts.filled++
     return page.next === undefined
   }
 
   /** Goes on in another epoch: from its beginning, if a page holds all of it. */
-  async #beginAgain (room: Room, { epoch }: Position): Promise<void> {
+  async #beginAgain (room: Room, gap: Gap, { epoch }: Position): Promise<void> {
     const page = await this.#reads.read(room.name, { after: 0, epoch, limit: READ_MESSAGES, maxBytes: READ_BYTES })
     const top = page.position
     if (top === undefined) return
     const whole = top.epoch === epoch && page.recovered && page.next === undefined
-    this.#reset(room, whole ? { epoch, offset: 0 } : top, 'epoch')
-    if (whole) this.#deliver(room, epoch, page.messages)
+    this.#reset(room, gap, whole ? { epoch, offset: 0 } : top, 'epoch')
+    if (!whole) return
+    this.#deliver(room, epoch, page.messages)
+    gap.messages += page.messages.length
   }
 
   #deliver (room: Room, epoch: string, messages: StoredMessage[]): void {
@@ -204,8 +212,9 @@ export class Continuity {
     return true
   }
 
-  #reset (room: Room, position: Position, reason: 'epoch' | 'history'): void {
+  #reset (room: Room, gap: Gap, position: Position, reason: 'epoch' | 'history'): void {
     this.counts.resets++
+    gap.outcome = 'reset'
     room.reset(position, reason)
   }
 }

@@ -7,7 +7,7 @@ import type { Hub } from '../hub/hub.ts'
 import type { Room } from '../hub/room.ts'
 import type { Membership } from '../hub/members.ts'
 import type { Presence } from '../presence/presence.ts'
-import { AUTOMATIC_ROOMS, isAutomatic } from '../protocol/names.ts'
+import { AUTOMATIC_ROOMS, isAutomatic, isRoomName, ROOM_RULE } from '../protocol/names.ts'
 import type { Position } from '../protocol/position.ts'
 import type { Joined, OnJoined } from './joined.ts'
 import { Notices } from './notices.ts'
@@ -62,6 +62,14 @@ export class Memberships {
     presence.listen((room, user, members) => { this.#notices.send(room, 'left', user, members) })
   }
 
+  /** Checks whether a connection of the caller may join rooms; `join` does the same for each. Rooms of any name, no aliases. */
+  checkJoins ({ grants }: Identity, rooms: string[]): void {
+    if (!rooms.every(isRoomName)) throw new RoomcastError('invalid_room', ROOM_RULE)
+    const refused = rooms.find((room) => !grants.allow('join', room))
+    if (refused !== undefined) throw forbidden('join', refused)
+    if (rooms.length > this.#maxRooms - AUTOMATIC_ROOMS.length) throw this.#roomLimit()
+  }
+
   /**
    * Makes a connection a member. A connection that is a member stays one, and the room becomes its most recently joined room.
    *
@@ -74,10 +82,9 @@ export class Memberships {
     const actions = by.grants.actionsIn(roomName)
     if (automatic ? !isOwnRoom(by, roomName) : (actions & ACTIONS.join) === 0) throw forbidden('join', name)
     if (!connection.memberships.has(roomName) && connection.memberships.size >= this.#maxRooms) {
-      throw new RoomcastError('room_limit', `A connection may join ${this.#maxRooms - AUTOMATIC_ROOMS.length} rooms`)
+      throw this.#roomLimit()
     }
-    const room = this.#open(roomName)
-    const release = room.hold()
+    const { room, release } = this.#open(roomName)
     let resume: Resume | undefined
     try {
       if (room.opening !== undefined) await room.opening
@@ -125,14 +132,19 @@ export class Memberships {
     this.#announcesLeaves = false
   }
 
-  /** The room, subscribed or being subscribed. */
-  #open (name: string): Room {
+  #roomLimit (): RoomcastError {
+    return new RoomcastError('room_limit', `A connection may join ${this.#maxRooms - AUTOMATIC_ROOMS.length} rooms`)
+  }
+
+  /** The room, subscribed or being subscribed, and held until it is released. */
+  #open (name: string): { room: Room, release: () => void } {
     const { hub, broker } = this.#options
     const known = hub.room(name)
-    if (known !== undefined) return known
+    if (known !== undefined) return { room: known, release: known.hold() }
     const room = hub.open(name)
+    const release = room.hold()
     room.open(broker.subscribe(name))
-    return room
+    return { room, release }
   }
 
   /** Admits a member behind everything that waits for its turn in the room. */
@@ -177,8 +189,10 @@ export class Memberships {
   #remove (membership: Membership): void {
     const { broker, presence, onError } = this.#options
     const { room, connection } = membership
+    const release = room.hold() // The occupancy is written before an empty room is unsubscribed.
     room.remove(membership)
     broker.setOccupancy(room.name, room.size)
+    release()
     if (!this.#hasPresence(room.name) || !this.#announcesLeaves) return
     presence.leave(room.name, connection.user)
       .then((members) => { this.#notices.send(room.name, 'left', connection.user, members) })

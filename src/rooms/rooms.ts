@@ -1,14 +1,13 @@
 import { ACTIONS } from '../auth/grants.ts'
-import { type Caller, type Identity, identityOf, SERVER } from '../auth/identity.ts'
+import type { Identity } from '../auth/identity.ts'
 import type { Broker, HistoryPage, Occupancy, Published } from '../broker/broker.ts'
 import { RoomcastError } from '../errors.ts'
 import { events } from '../events/index.ts'
 import type { Connection } from '../hub/connection.ts'
 import type { Hub } from '../hub/hub.ts'
-import { type Content, encodeContent } from '../protocol/message.ts'
+import { type Content, type EncodedContent, encodeContent } from '../protocol/message.ts'
 import { isAutomatic, roomLabel } from '../protocol/names.ts'
 import type { Position } from '../protocol/position.ts'
-import { checkContent } from './content.ts'
 import { type HistoryReads, PAGE_MESSAGES } from './history-reads.ts'
 import { idempotencyOf } from './idempotency.ts'
 import type { RoomPolicies } from './policies.ts'
@@ -20,6 +19,9 @@ const LIST_ROOMS = 100
 const MAX_LIST_ROOMS = 1_000
 /** Bytes that may wait for their turn on this instance before publishes are refused. */
 const MAX_BACKLOG_BYTES = 64 * 1024 * 1024
+
+/** Gives each caller its `Rooms`. */
+export type RoomsFor = (caller: Identity) => Rooms
 
 /** The parts that every caller's `Rooms` shares. */
 export interface RoomsOptions {
@@ -74,26 +76,17 @@ export interface ListOptions {
 }
 
 /**
- * The rooms as one caller may use them: the application, or the user that `as` names. REST, frames and the application
- * publish here and nowhere else; grants decide here. All methods throw `RoomcastError`.
+ * The rooms as one caller may use them. REST, frames and the application publish here and nowhere else; grants decide here.
+ * The arguments are checked: by schemas for REST and frames, by `ApplicationRooms` for the application. All methods throw
+ * `RoomcastError`.
  */
 export class Rooms {
   readonly #options: RoomsOptions
   readonly #caller: Identity
 
-  /** @param caller the application, unless told otherwise */
-  constructor (options: RoomsOptions, caller: Identity = SERVER) {
+  constructor (options: RoomsOptions, caller: Identity) {
     this.#options = options
     this.#caller = caller
-  }
-
-  /**
-   * The same rooms for another caller.
-   *
-   * @param caller `{ user, grants }` in plain values, or a verified identity
-   */
-  as (caller: Caller | Identity): Rooms {
-    return new Rooms(this.#options, 'expiresAt' in caller ? caller : identityOf(caller))
   }
 
   /**
@@ -104,7 +97,6 @@ export class Rooms {
   async publish (name: string, content: Content, { key, exclude, connection }: PublishOptions = {}): Promise<Published> {
     const { hub, broker, policies } = this.#options
     const caller = this.#caller
-    checkContent(content)
     const room = resolveName(caller, name)
     const membership = connection?.memberships.get(room)
     const actions = membership?.actions ?? caller.grants.actionsIn(room)
@@ -115,7 +107,7 @@ export class Rooms {
     }
     if (hub.backlog.bytes > MAX_BACKLOG_BYTES) throw new RoomcastError('overloaded', 'More is being published than can be delivered', 1_000)
 
-    const encoded = encodeContent(caller.user, content)
+    const encoded = encode(caller, content)
     const published = await broker.publish({
       room,
       fields: encoded.fields,
@@ -167,5 +159,14 @@ export class Rooms {
       limit: Math.min(limit, MAX_LIST_ROOMS),
       filter: (room) => !isAutomatic(room) && grants.actionsIn(room) !== 0
     })
+  }
+}
+
+/** What the application publishes may be a BigInt, or contain itself. */
+function encode ({ user }: Identity, content: Content): EncodedContent {
+  try {
+    return encodeContent(user, content)
+  } catch (error) {
+    throw new RoomcastError('invalid_request', `"data" must be JSON: ${error instanceof Error ? error.message : String(error)}`)
   }
 }

@@ -255,16 +255,16 @@ for (const version of VERSIONS) {
     await t.test('history is asked for again when it cannot be read at first, and until then messages are missing', async (t) => {
       const network = await TcpProxy.start(t, service.port)
       await introduce(page, `http://127.0.0.1:${network.port}`)
-      const { rooms } = service.app
-      const read = rooms.history.bind(rooms)
+      const { broker } = service.app.roomcast
+      const read = broker.history.bind(broker)
       let refused = 0
       let isAway = true
-      rooms.history = async (...parameters) => {
+      broker.history = async (...parameters) => {
         if (!isAway) return await read(...parameters)
         refused++
         throw new RoomcastError('unavailable', 'away', 10)
       }
-      t.teardown(() => { rooms.history = read })
+      t.teardown(() => { broker.history = read })
       await post('away', '1')
       await show(page, { a: 'away' }, { history: 10 })
       await untilLast(page, 'a', { messages: [], state: 'joined', recovered: undefined })

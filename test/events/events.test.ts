@@ -4,7 +4,6 @@ import { test, type Test } from 'tap'
 import { MemoryBroker } from '../../src/broker/memory.ts'
 import { events } from '../../src/events/index.ts'
 import { Hub } from '../../src/hub/hub.ts'
-import type { Position } from '../../src/protocol/position.ts'
 import { Continuity } from '../../src/rooms/continuity.ts'
 import { HistoryReads } from '../../src/rooms/history-reads.ts'
 import { historyOf } from '../broker/history-of.ts'
@@ -32,7 +31,7 @@ function record (t: Test, instance: string): Seen[] {
 
 const named = (seen: Seen[], ...names: string[]): Seen[] => seen.filter(({ event }) => names.includes(event))
 
-test('a connection tells of its life, its rooms and its messages', async (t) => {
+test('the life of a connection, its rooms and its messages are published', async (t) => {
   const service = await startService(t)
   const { instance } = service.app.roomcast.hub
   const seen = record(t, instance)
@@ -60,14 +59,14 @@ test('a connection tells of its life, its rooms and its messages', async (t) => 
     { room: 'lobby', from: 'ada', position: { offset: 2 }, replayed: true }
   ])
   t.equal(named(seen, 'messagePublished')[1]?.connection, undefined)
-  t.match(named(seen, 'messageDelivered').filter(({ position }) => (position as Position | undefined)?.offset), [
-    { room: 'lobby', frames: 1, members: 1, position: { offset: 1 } },
-    { room: 'lobby', frames: 1, members: 1, position: { offset: 2 } }
+  t.match(named(seen, 'messageDelivered'), [
+    { room: 'lobby', messages: 1, members: 1, position: { offset: 1 } },
+    { room: 'lobby', messages: 1, members: 1, position: { offset: 2 } }
   ])
   t.strictSame(seen.at(-1), { event: 'connectionClosed', ...who, reason: undefined, code: 1005, connections: 0 })
 })
 
-test('the end of a connection has its reason, whoever ended it', async (t) => {
+test('the end of a connection has its reason, whether the server or the client ended it', async (t) => {
   const service = await startService(t, { MAX_MESSAGE_BYTES: '1000' })
   const seen = record(t, service.app.roomcast.hub.instance)
   const end = async (work: () => Promise<unknown>): Promise<Seen | undefined> => {
@@ -94,12 +93,13 @@ test('the end of a connection has its reason, whoever ended it', async (t) => {
   }), { reason: undefined, code: undefined })
 })
 
-test('a drain tells how many connections it closes, and each of them why it ended', async (t) => {
+test('a graceful shutdown publishes its begin and its end once, and a reason for each connection', async (t) => {
   const service = await startService(t, { DRAIN_WINDOW_MS: '0' })
   const { hub, shutdown } = service.app.roomcast
   const seen = record(t, hub.instance)
   const clients = await Promise.all([connect(service), connect(service)])
   await shutdown.drain()
+  await service.app.close()
   await Promise.all(clients.map(async ({ closed }) => await closed))
   await until(() => named(seen, 'connectionClosed').length === 2)
   t.match(named(seen, 'drainBegan'), [{ connections: 2 }])
@@ -107,7 +107,7 @@ test('a drain tells how many connections it closes, and each of them why it ende
   t.match(named(seen, 'connectionClosed').map(({ reason }) => reason), ['goingDown', 'goingDown'])
 })
 
-test('a gap is told when it is found, when history fills it, and when it cannot', async (t) => {
+test('a gap publishes an event when it is found, and one with the outcome when it is closed', async (t) => {
   const broker = new MemoryBroker({ historyOf: historyOf(3), maxHistoryBytes: 0 })
   t.teardown(async () => { await broker.close() })
   const hub = new Hub()
@@ -126,18 +126,19 @@ test('a gap is told when it is found, when history fills it, and when it cannot'
   await publish(1)
   loses = false
   await publish(1)
-  await until(() => named(seen, 'gapFilled').length === 1)
+  await until(() => named(seen, 'gapClosed').length === 1)
   loses = true
   await publish(10)
   loses = false
   await publish(1)
-  await until(() => named(seen, 'roomReset').length === 1)
+  await until(() => named(seen, 'gapClosed').length === 2)
   const instance = hub.instance
-  t.match(named(seen, 'gapFound', 'gapFilled', 'roomReset'), [
+  t.match(named(seen, 'gapFound', 'gapClosed', 'roomReset'), [
     { event: 'gapFound', instance, room: 'lobby', position: { offset: 1 } },
-    { event: 'gapFilled', room: 'lobby', position: { offset: 1 }, messages: 2 },
+    { event: 'gapClosed', room: 'lobby', outcome: 'filled', messages: 2 },
     { event: 'gapFound', room: 'lobby', position: { offset: 3 } },
-    { event: 'roomReset', room: 'lobby', position: { offset: 14 }, reason: 'history' }
+    { event: 'roomReset', room: 'lobby', position: { offset: 14 }, reason: 'history' },
+    { event: 'gapClosed', room: 'lobby', outcome: 'reset', messages: 0 }
   ])
 })
 

@@ -45,7 +45,13 @@ test('a content of another shape is refused, and nothing of it is in the room', 
   await refuses(t, service, { text: 7 }, /"text" must be a string/)
   await refuses(t, service, { bytes: 'aGk=' }, /"bytes" must be a Uint8Array/)
   await refuses(t, service, { text: 'a', event: 7 }, /"event" must be a string/)
-  await refuses(t, service, { data: () => {} }, /"data" must be JSON/)
+  const circular: Record<string, unknown> = {}
+  circular.self = circular
+  for (const data of [() => {}, Symbol('s'), 1n, { n: 1n }]) await refuses(t, service, { data }, /"data" must be JSON/)
+  for (const event of ['', 'x'.repeat(129), 'a\nb']) await refuses(t, service, { text: 'a', event }, /"event" must be a string of 1–128/)
+  for (const data of [circular, JSON.parse('['.repeat(33) + ']'.repeat(33)), JSON.parse('['.repeat(8_000) + ']'.repeat(8_000))]) {
+    t.equal(await codeOf(service.app.rooms.publish('lobby', { data })), 'too_deep')
+  }
   t.strictSame(await messagesIn(service, 'lobby'), [])
 })
 
@@ -77,7 +83,30 @@ test('keys of one user are not those of another, or of the application', async (
 test('a user or grants that no token could have are refused', async (t) => {
   const { rooms } = (await startService(t)).app
   for (const user of ['', 'a\nb', 'x'.repeat(256), 7, undefined]) t.equal(await codeOf(() => rooms.as({ user: user as string, grants: {} })), 'invalid_request', String(user))
-  for (const grants of [undefined, null, [], { lobby: 'join' }, { lobby: ['fly'] }, { 'a*': ['join'] }]) {
+  t.equal(await codeOf(() => rooms.as(null as never)), 'invalid_request')
+  const claims = { user: 'bad\nuser', grants: { '**': ['*'] }, expiresAt: 1 }
+  t.equal(await codeOf(() => rooms.as(claims)), 'invalid_request', 'also beside the claims of a token')
+  for (const grants of [undefined, null, [], { lobby: 'join' }, { lobby: ['fly'] }, { lobby: [1n] }, { 'a*': ['join'] }]) {
     t.equal(await codeOf(() => rooms.as({ user: 'ada', grants: grants as never })), 'invalid_request', JSON.stringify(grants))
   }
+})
+
+test('arguments that no schema has seen are refused with a RoomcastError', async (t) => {
+  const { rooms } = (await startService(t)).app
+  const never = (value: unknown): never => value as never
+  for (const name of [7, undefined, null, {}, { user: 'server' }, '', '@nobody']) {
+    for (const work of [rooms.publish(never(name), { text: 'x' }), rooms.history(never(name)), rooms.forget(never(name)), rooms.describe(never(name))]) {
+      t.equal(await codeOf(work), 'invalid_room', String(name))
+    }
+  }
+  for (const options of [null, { key: '' }, { key: 5 }, { key: 'a\nb' }, { key: 'x'.repeat(256) }, { exclude: 'short' }, { exclude: 7 }]) {
+    t.equal(await codeOf(rooms.publish('lobby', { text: 'x' }, never(options))), 'invalid_request', JSON.stringify(options))
+  }
+  for (const options of [null, { limit: -1 }, { limit: 0 }, { limit: NaN }, { limit: '5' }, { after: -1 }, { before: 0.5 }, { epoch: 7 }]) {
+    t.equal(await codeOf(rooms.history('lobby', never(options))), 'invalid_request', JSON.stringify(options))
+  }
+  for (const options of [null, { limit: 0 }, { prefix: 7 }, { cursor: {} }]) {
+    t.equal(await codeOf(rooms.list(never(options))), 'invalid_request', JSON.stringify(options))
+  }
+  t.equal((await rooms.history('lobby')).page.messages.length, 0, 'and nothing of it was published')
 })

@@ -18,7 +18,7 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
       }),
       response: { 200: RoomListSchema, ...problems }
     }
-  }, async (request) => await app.rooms.as(request.roomcastIdentity).list(request.query))
+  }, async (request) => await app.roomsFor(request.roomcastIdentity).list(request.query))
 
   app.get('/v1/rooms/:room', {
     schema: {
@@ -29,7 +29,7 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
       response: { 200: RoomSchema, ...problems }
     }
   }, async (request) => {
-    const { room, position, audience } = await app.rooms.as(request.roomcastIdentity).describe(request.params.room)
+    const { room, position, audience } = await app.roomsFor(request.roomcastIdentity).describe(request.params.room)
     return { room, ...position, audience }
   })
 }

@@ -19,7 +19,7 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
       body: MessageBody,
       response: { 201: PublishedSchema, ...problems }
     }
-  }, async (request, reply) => await publishRequest(app.rooms, request.params.room, request, reply))
+  }, async (request, reply) => await publishRequest(app.roomsFor(request.roomcastIdentity), request.params.room, request, reply))
 
   app.get('/v1/rooms/:room/messages', {
     schema: {
@@ -38,7 +38,7 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
       response: { 200: HistorySchema, ...problems }
     }
   }, async (request, reply) => {
-    const { room, page } = await app.rooms.as(request.roomcastIdentity).history(request.params.room, request.query)
+    const { room, page } = await app.roomsFor(request.roomcastIdentity).history(request.params.room, request.query)
     const { position, recovered, messages, next } = page
     // Written out of the bytes that are kept, which the serializer would have to parse first.
     const head = JSON.stringify({ room, ...position, recovered, next })
@@ -56,7 +56,7 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
       response: { 204: Type.Null({ description: 'Forgotten.' }), ...problems }
     }
   }, async (request, reply) => {
-    await app.rooms.as(request.roomcastIdentity).forget(request.params.room)
+    await app.roomsFor(request.roomcastIdentity).forget(request.params.room)
     return await reply.code(204).send(null)
   })
 }
