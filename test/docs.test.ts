@@ -18,7 +18,7 @@ import { startProcess } from './support/service-process.ts'
 
 // Compiled tests are in dist/test/.
 const ROOT = new URL('../../', import.meta.url)
-const DOCUMENTS = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', ...readdirSync(new URL('docs/', ROOT)).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`)]
+const DOCUMENTS = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md', ...readdirSync(new URL('docs/', ROOT)).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`)]
 /** What curl exits with when `--max-time` is over. */
 const TIMED_OUT = 28
 /** What the documents call the service that `npm start` starts. */
