@@ -5,7 +5,7 @@ import type { Rooms } from '../../src/rooms/rooms.ts'
 import { readMessage } from './content.ts'
 import type { PublishedSchema } from './schemas.ts'
 
-/** What a publish answers. */
+/** The answer to a publish. */
 export function toPublishedBody (room: string, { position, time, audience }: Published): Static<typeof PublishedSchema> {
   return { room, ...position, time, audience }
 }
@@ -17,7 +17,7 @@ export async function publishRequest (
   const { content, exclude } = readMessage(request)
   const key = request.headers['idempotency-key'] as string | undefined
   const published = await rooms.as(request.roomcastIdentity).publish(room, content, { key, exclude })
-  // draft-ietf-httpapi-idempotency-key-header leaves it open how a replay is told; this name is what others use.
+  // draft-ietf-httpapi-idempotency-key-header defines no header for a replay; other services use this name.
   if (published.replayed) void reply.header('idempotent-replayed', 'true')
   void reply.code(201)
   return toPublishedBody(room, published)
