@@ -6,7 +6,7 @@ import type { Hub } from '../hub/hub.ts'
 /** The wait of a client that was refused because a limit is reached, ms. */
 const FULL_RETRY_MS = 5_000
 
-/** The client of a new connection, as far as the rate of its address needs it. */
+/** The client of a new connection, for the rate of its address. */
 export interface Client {
   readonly ip: string
 }
@@ -49,7 +49,7 @@ export class Limits {
 
   /**
    * Checks the state of the instance, and the user's connections once the user is known. A WebSocket checks it twice:
-   * hooks of the application run between the request and the 101, and may take their time.
+   * hooks of the application run between the request and the 101, and may take long.
    */
   checkCapacity (user?: string): void {
     const { hub, maxConnections, maxConnectionsPerUser, isDraining } = this.#options
@@ -65,7 +65,7 @@ export class Limits {
   /**
    * Counts a connection of an address.
    *
-   * @param addressOf reads the address; not called without a limit, for it asks the kernel
+   * @param addressOf reads the address; not called without a limit, because it asks the kernel
    * @param stream closes with the connection
    */
   countAddress (addressOf: () => string, stream: Writable): void {

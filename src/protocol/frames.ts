@@ -6,16 +6,16 @@ import { ROOM_OR_ALIAS_PATTERN } from './names.ts'
  * Unknown properties are ignored, wrong types are refused.
  */
 
-/** What the client may send along to recognise the answer. */
+/** A client's name for a frame, which the answer repeats. */
 const Id = Type.Union([Type.String({ minLength: 1, maxLength: 128 }), Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })])
 const Room = Type.String({ pattern: ROOM_OR_ALIAS_PATTERN })
 const Offset = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
 const Epoch = Type.String({ minLength: 1, maxLength: 32 })
 const Instant = Type.Integer({ description: 'ms since 1970' })
 
-/** A message's name for what happened, chosen by its publisher. */
+/** The name of the event that a message reports, chosen by its publisher. */
 export const Event = Type.String({ minLength: 1, maxLength: 128, pattern: '^[^\\u0000-\\u001f\\u007f]*$' })
-/** A publisher's own name for one publish, which makes its retry safe. */
+/** A publisher's name for one publish, which makes its retry safe. */
 export const Key = Type.String({ minLength: 1, maxLength: 255, pattern: '^[^\\u0000-\\u001f\\u007f]*$' })
 
 const frame = <const T extends string, P extends TProperties>(type: T, properties: P, description: string) =>
@@ -74,7 +74,7 @@ const Content = {
   data: Type.Optional(Type.Unknown())
 }
 
-/** A message as it stands in a history page. Exactly one of `text`, `data` and `base64` is there. */
+/** A message on a page of history, with exactly one of `text`, `data` and `base64`. */
 export const HistoryMessage = Type.Object({
   type: Type.Literal('message'),
   room: Type.String(),

@@ -2,8 +2,8 @@ import { RoomcastError } from '../errors.ts'
 import type { Content } from '../protocol/message.ts'
 
 /**
- * Checks the shape of a content; throws `invalid_request`. REST and frames have their schemas; this is for the application,
- * whose values no schema has seen.
+ * Checks the shape of a content; throws `invalid_request`. Schemas check REST and frames; no schema has checked the values
+ * of the application.
  */
 export function checkContent (content: Content): void {
   if (typeof content !== 'object' || content === null) {

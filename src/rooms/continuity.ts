@@ -35,7 +35,7 @@ interface Gap {
 }
 
 /**
- * Stands between the broker, which may lose and repeat messages, and the members of a room, who see one unbroken order. Each
+ * Stands between the broker, which may lose and repeat messages, and the members of a room, which get one unbroken order. Each
  * message is compared with the last delivered position: the next one is delivered, a duplicate is dropped, and after a gap all
  * messages are held until history has filled it. If history cannot fill the gap, or the room has a new epoch, the members get
  * a `reset`.
@@ -78,7 +78,7 @@ export class Continuity {
     await this.#gaps.get(room)?.filled
   }
 
-  /** Delivers messages of the history that the room has not received yet; says whether it could: not while a gap is open. */
+  /** Delivers messages of history that the room has not received yet; returns false, without effect, while a gap is open. */
   deliverPage (room: Room, epoch: string, messages: StoredMessage[]): boolean {
     if (this.#gaps.has(room)) return false
     this.#deliver(room, epoch, messages)
@@ -132,7 +132,7 @@ export class Continuity {
     }
   }
 
-  /** Delivers a page of history to a room; says whether that was the last one. */
+  /** Delivers a page of history to a room; returns whether that was the last one. */
   async #read (room: Room): Promise<boolean> {
     const delivered = room.delivered as Position
     const { offset: after, epoch } = delivered
@@ -162,7 +162,7 @@ export class Continuity {
     return page.next === undefined
   }
 
-  /** Goes on in another epoch: from its beginning, if a page holds all of it. */
+  /** Continues in another epoch: from its beginning, if one page holds all its messages. */
   async #beginAgain (room: Room, { epoch }: Position): Promise<void> {
     const page = await this.#reads.read(room.name, { after: 0, epoch, limit: READ_MESSAGES, maxBytes: READ_BYTES })
     const top = page.position as Position
@@ -178,7 +178,7 @@ export class Continuity {
   }
 
   /**
-   * Delivers the held messages that continue the delivered ones; says whether no gap is left.
+   * Delivers the held messages that continue the delivered ones; returns whether no gap is left.
    *
    * @param known the number of messages held before history was read: those of other epochs among them are obsolete
    */
