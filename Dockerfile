@@ -6,7 +6,9 @@ ARG NODE=node:24-bookworm-slim
 FROM ${NODE} AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
-RUN npm ci --ignore-scripts
+# npm checks the lock file against the package.json of every workspace. The image has no workspaces.
+COPY client/package.json ./client/
+RUN npm ci --ignore-scripts --workspaces=false
 COPY tsconfig.json ./
 COPY src ./src
 COPY plugins ./plugins
@@ -16,7 +18,9 @@ RUN npm run build
 FROM ${NODE} AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json ./
-RUN npm ci --omit=dev --ignore-scripts
+COPY client/package.json ./client/
+# The only optional package is React, an optional peer of the client.
+RUN npm ci --omit=dev --omit=optional --ignore-scripts --workspaces=false
 
 FROM ${NODE} AS runtime
 LABEL org.opencontainers.image.title="Roomcast" \

@@ -4,7 +4,10 @@ import { imports } from './eslint.imports.js'
 const typescript = plugins['typescript-eslint'].plugin
 
 export default [
-  ...neostandard({ ts: true, ignores: ['**/dist/', '.tap/', '**/node_modules/'] }),
+  ...neostandard({
+    ts: true,
+    ignores: ['**/dist/', 'test/packages/project-*/', 'test/packages/install-*/', '.tap/', '**/node_modules/']
+  }),
   {
     files: ['**/*.ts'],
     languageOptions: { parserOptions: { projectService: true } },

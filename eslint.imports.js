@@ -31,7 +31,7 @@ const root = {
   config: { folders: ['auth', 'redis', 'rooms'], packages: ['ajv', 'env-schema', 'typebox'] },
   app: { values: ['config.ts', 'errors.ts', 'log.ts', 'problem.ts'], folders: Object.keys(core), packages: ['fastify-plugin'], types: ['fastify'], beside: ['plugins', 'routes'] },
   standalone: { values: ['app.ts', 'config.ts', 'errors.ts', 'log.ts', 'problem.ts'], folders: ['connections'], packages: ['fastify'] },
-  server: { values: ['config.ts', 'standalone.ts'], packages: ['close-with-grace'], types: ['fastify'], more: ['\\.\\./package\\.json'] },
+  server: { values: ['config.ts', 'standalone.ts'], packages: ['close-with-grace'], types: ['fastify'] },
   'health-check': { values: ['config.ts'] }
 }
 
@@ -44,15 +44,14 @@ export const imports = [
     values: [NODE],
     message: 'Say in eslint.imports.js what this file may import.'
   },
-  ...Object.entries(root).map(([name, { values = [], folders = [], packages = [], types = [], beside = [], more = [], node = true }]) => ({
+  ...Object.entries(root).map(([name, { values = [], folders = [], packages = [], types = [], beside = [], node = true }]) => ({
     files: [`src/${name}.ts`],
     values: [
       ...(node ? [NODE] : []),
       ...values.map((file) => literal(`./${file}`)),
       ...inFolders('./', folders),
       ...beside.map((folder) => `\\.\\./${folder}/[\\w-]+(?:/[\\w-]+)*\\.ts`),
-      ...packages.map(literal),
-      ...more
+      ...packages.map(literal)
     ],
     types: types.map(literal),
     message: `src/${name}.ts may import ${[...values, ...folders.map((folder) => `${folder}/`), ...beside, ...packages, ...types].join(', ') || 'nothing'}.`
@@ -74,7 +73,7 @@ export const imports = [
   }),
   {
     files: ['plugins/**/*.ts'],
-    values: [NODE, 'fastify-plugin', '@fastify/[\\w-]+', 'ajv', 'secure-json-parse', '\\.\\./src/(?:errors|log|problem)\\.ts', '\\.\\./package\\.json', ...inFolders('../src/', Object.keys(core))],
+    values: [NODE, 'fastify-plugin', '@fastify/[\\w-]+', 'ajv', 'secure-json-parse', '\\.\\./src/(?:errors|log|problem)\\.ts', ...inFolders('../src/', Object.keys(core))],
     types: ['fastify', '\\.\\./src/config\\.ts'],
     message: 'A plugin may import the core, errors.ts, log.ts, problem.ts and packages; no other plugin, and no route.'
   },

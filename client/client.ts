@@ -1,74 +1,94 @@
-import type { ServerFrame, ServerFrames } from '../src/protocol/frames.ts'
-import { Connector, type Status } from './connector.ts'
+import type { ClientFrames, ServerFrame, ServerFrames } from '../src/protocol/frames.ts'
+import { Answers } from './answers.ts'
+import { encodeBase64 } from './base64.ts'
+import { Connector } from './connector.ts'
 import { Emitter } from './emitter.ts'
-import { closed, RoomcastError } from './errors.ts'
-import type { Transport } from './link.ts'
-import { Outbox, type Published } from './outbox.ts'
-import { type HistoryOptions, type Position, Room, type RoomPort } from './room.ts'
+import { closed, type RoomcastError, toError } from './errors.ts'
+import type { SentFrame, Transport } from './link.ts'
+import type { HistoryOptions } from './message.ts'
+import { Outbox } from './outbox.ts'
+import { Room, type RoomPort } from './room.ts'
+import type { Status } from './status.ts'
 import { type TokenProvider, TokenSource } from './token-source.ts'
 import type { WebSocketConstructor } from './websocket-link.ts'
 
-/** Publishes that may wait, unless told otherwise. */
+/** The default maximum of pending publishes. */
 const MAX_PENDING = 1_000
+/** A token that expires sooner than this is not used for a new connection, ms. */
+const TOKEN_MARGIN_MS = 30_000
 
+/** The options of a client. */
 export interface ConnectOptions {
-  /** Where the service is: `https://example.com`, with its prefix if it has one. In a browser, relative to the page. */
+  /** The URL of the service with its path prefix: `https://example.com`. In a browser it may be relative to the page. */
   url: string
-  /** A token, or a function that gets one; it is asked again when a token was refused or has ended. */
+  /** A token, or a function that gets one. The function is called again after a refusal, and when the token expires. */
   token: TokenProvider
-  /** The ways that may be taken; both, unless told otherwise: WebSockets, and event streams where those do not get through. */
+  /** The allowed transports. By default WebSocket, with event streams as the fallback. */
   transports?: readonly Transport[]
-  /** Publishes that may wait for an answer; 1,000 unless told otherwise. */
+  /** The maximum of publishes without an answer; 1,000 by default. */
   maxPending?: number
-  /** Instead of the global one. */
+  /** Replaces the global `WebSocket`. */
   WebSocket?: WebSocketConstructor
-  /** Instead of the global one. */
+  /** Replaces the global `fetch`. */
   fetch?: typeof fetch
 }
 
-/** What a client tells. */
+/** The events of a client, by name. */
 export interface ClientEvents {
   status: Status
-  /** Something was refused that nobody waits for. */
+  /** The service refused a frame without a pending promise. */
   error: RoomcastError
 }
 
 /** The payload of a room, by a map from names (or template literal types) to payloads. */
 export type DataOf<Rooms extends object, Name extends string> = Name extends keyof Rooms ? Rooms[Name] : unknown
 
-interface Request {
-  frame: { type: 'history', room: string, id: number } & HistoryOptions
-  resolve: (page: ServerFrames['history']) => void
+/** A read of history without an answer. */
+interface Read {
+  frame: ClientFrames['history'] & { id: number }
   reject: (error: RoomcastError) => void
 }
 
-/** A client of the service: one connection at a time, and the rooms on it. It comes back by itself until it is closed. */
+/** A client of the service: one connection at a time, and the rooms on it. It reconnects until it is closed. */
 export class Client<Rooms extends object = Record<string, unknown>> {
-  /** This client's own name on all its connections: `exclude` of a REST publish leaves it out. Nobody else sees it. */
-  readonly origin: string
+  /** The client's secret name on all its connections: a REST publish with this `exclude` leaves the client out. */
+  readonly origin = makeOrigin()
   readonly #emitter = new Emitter<ClientEvents>()
+  readonly #answers = new Answers()
   readonly #rooms = new Map<string, Room>()
-  readonly #requests = new Map<number, Request>()
+  readonly #reads = new Set<Read>()
   readonly #outbox: Outbox
   readonly #connector: Connector
   readonly #port: RoomPort
   #user: string | undefined
-  #lastId = 0
-  /** There is a link, and it has said welcome. */
+  /** The current link has sent its welcome. */
   #isOpen = false
 
-  /** @internal `connect` makes clients. */
-  constructor ({ url, token, transports = ['websocket', 'events'], maxPending = MAX_PENDING, WebSocket = globalThis.WebSocket as WebSocketConstructor | undefined, fetch = globalThis.fetch.bind(globalThis) }: ConnectOptions) {
-    this.origin = makeOrigin()
-    this.#outbox = new Outbox(maxPending, (frame, bytes) => { this.#connector.send(frame, bytes) }, (room) => this.#isOpen && this.#rooms.get(room)?.state === 'joined', () => ++this.#lastId)
+  /** @internal Use `connect`. */
+  constructor (options: ConnectOptions) {
+    const {
+      url,
+      token,
+      transports = ['websocket', 'events'],
+      maxPending = MAX_PENDING,
+      WebSocket = globalThis.WebSocket as WebSocketConstructor | undefined,
+      // Simulated pages may have none.
+      fetch = (globalThis.fetch as typeof globalThis.fetch | undefined)?.bind(globalThis)
+    } = options
+    this.#outbox = new Outbox(
+      maxPending,
+      this.#answers,
+      (frame, bytes) => { this.#connector.send(frame, bytes) },
+      (room) => this.#isOpen && this.#rooms.get(room)?.state === 'joined'
+    )
     this.#port = this.#makePort()
     this.#connector = new Connector({
       url: normaliseUrl(url),
       origin: this.origin,
-      token: new TokenSource(token),
+      token: new TokenSource(token, TOKEN_MARGIN_MS),
       transports,
       WebSocket,
-      events: { fetch, rooms: () => new Map([...this.#rooms.values()].filter(({ wanted }) => wanted).map(({ name, position }) => [name, position === undefined ? undefined : `${position.epoch}:${position.offset}`])) },
+      events: { fetch, rooms: () => [...this.#rooms.values()].filter(({ wanted }) => wanted) },
       onStatus: (status) => {
         if (status.state === 'closed') this.#onClosed()
         this.#emitter.emit('status', status)
@@ -79,73 +99,85 @@ export class Client<Rooms extends object = Record<string, unknown>> {
     })
   }
 
+  /** The state of the connection. */
   get status (): Status {
     return this.#connector.status
   }
 
-  /** Who the token says this is; undefined until the first connection. */
+  /** The user of the token; undefined until the first connection. */
   get user (): string | undefined {
     return this.#user
   }
 
-  /** A room by its name, always the same object. `@user` is this user's own, `@all` everybody's. Not joined by this. */
+  /** A room by its name, always the same object. `@user` is the user's own room, `@all` the room of all users. Does not join. */
   room<Name extends string> (name: Name): Room<DataOf<Rooms, Name>> {
     let room = this.#rooms.get(name)
     if (room === undefined) {
       room = new Room(name, this.#port)
       this.#rooms.set(name, room)
     }
-    return room as unknown as Room<DataOf<Rooms, Name>> // As its user says.
+    return room as unknown as Room<DataOf<Rooms, Name>> // The application declares its payloads.
   }
 
-  /** Calls a listener for each event from here on; returns how to stop that. */
+  /** Calls a listener for each future event; returns a function that stops this. */
   on<E extends keyof ClientEvents> (event: E, listener: (value: ClientEvents[E]) => void): () => void {
     return this.#emitter.on(event, listener)
   }
 
-  /** While it waits: has it try to connect now. What a button for impatient people does. */
+  /** Ends a wait and connects now, for a button beside the status. */
   retry (): void {
     this.#connector.retry()
   }
 
-  /** Ends the connection, for good. Publishes without an answer are rejected; they may be in their rooms. */
+  /** Closes the connection and does not reconnect. Publishes without an answer are rejected, but may be in their rooms. */
   close (): void {
     this.#connector.close()
   }
 
   #makePort (): RoomPort {
-    const isClosed = (): boolean => this.status.state === 'closed'
     return {
-      get closed () { return isClosed() },
-      sendJoin: (room, since) => {
-        const id = ++this.#lastId
-        if (this.#isOpen) this.#connector.send({ type: 'join', room, ...(since !== undefined && { since: since as Position }), id })
-        return id
-      },
-      sendLeave: (room) => {
-        this.#outbox.reject(new RoomcastError('not_joined', `${room} was left`), room)
-        if (this.#isOpen) this.#connector.send({ type: 'leave', room, id: ++this.#lastId })
-      },
-      publish: async (room, content, { event, echo, key = makeOrigin() }): Promise<Published> => await this.#outbox.publish({ room, ...content, event, echo, key }),
-      history: async (room, options) => await new Promise((resolve, reject) => {
-        if (isClosed()) {
-          reject(closed())
-          return
-        }
-        const frame = { type: 'history' as const, room, id: ++this.#lastId, ...options }
-        this.#requests.set(frame.id, { frame, resolve, reject })
-        if (this.#isOpen) this.#connector.send(frame)
-      }),
+      answers: this.#answers,
+      isClosed: () => this.#isClosed,
+      send: (frame) => { this.#send(frame) },
+      publish: async (room, content, { event, echo, key = makeOrigin() }) => (
+        await this.#outbox.publish({ room, ...content, event, echo, key })
+      ),
+      history: async (room, options) => await this.#readHistory(room, options),
       onJoined: () => { this.#outbox.flush() },
-      onRefused: (room, error) => { this.#outbox.reject(error, room) }
+      onLeft: (room, error) => { this.#outbox.reject(error, room) }
     }
+  }
+
+  get #isClosed (): boolean {
+    return this.status.state === 'closed'
+  }
+
+  #send (frame: SentFrame): void {
+    if (this.#isOpen) this.#connector.send(frame)
+  }
+
+  async #readHistory (room: string, options: HistoryOptions): Promise<ServerFrames['history']> {
+    if (this.#isClosed) throw closed()
+    const id = this.#answers.nextId()
+    const frame = { type: 'history' as const, room, id, ...options }
+    return await new Promise((resolve, reject) => {
+      const read = { frame, reject }
+      this.#reads.add(read)
+      this.#answers.expect(id, (answer) => {
+        this.#reads.delete(read)
+        this.#answers.forget(id)
+        if (answer.type === 'history') resolve(answer)
+        else if (answer.type === 'error') reject(toError(answer))
+      })
+      this.#send(frame)
+    })
   }
 
   #onOpen (user: string): void {
     this.#user = user
     this.#isOpen = true
     for (const room of this.#rooms.values()) if (room.wanted) room.rejoin()
-    for (const { frame } of this.#requests.values()) this.#connector.send(frame)
+    for (const { frame } of this.#reads) this.#connector.send(frame)
   }
 
   #onDown (code: number): void {
@@ -157,51 +189,29 @@ export class Client<Rooms extends object = Record<string, unknown>> {
   #onClosed (): void {
     const error = closed()
     for (const room of this.#rooms.values()) room.onClosed()
-    for (const { reject } of this.#requests.values()) reject(error)
-    this.#requests.clear()
+    for (const { reject } of this.#reads) reject(error)
+    this.#reads.clear()
     this.#outbox.reject(error)
   }
 
   #onFrame (frame: ServerFrame, bytes: Uint8Array | undefined): void {
-    if (frame.type === 'ack') this.#outbox.onAck(frame)
-    else if (frame.type === 'error') this.#onError(frame)
-    else if (frame.type === 'history') {
-      const request = this.#requests.get(frame.id as number)
-      this.#requests.delete(frame.id as number)
-      request?.resolve(frame)
-    } else if (frame.type === 'message' || frame.type === 'reset' || frame.type === 'system') this.#rooms.get(frame.room)?.onFrame(frame, bytes)
-    else if (frame.type === 'joined') {
-      // Without an id it is not ours: the service could not put us into an automatic room before, and has now.
-      const room = this.#rooms.get(frame.room)
-      if (room?.isAnswer(frame.id) === true) room.onFrame(frame)
-    } else if (frame.type === 'left' && frame.id === undefined) this.#rooms.get(frame.room)?.onFrame(frame)
-  }
-
-  #onError (frame: ServerFrames['error']): void {
-    const { id, code, text, retryable, retryAfterMs } = frame
-    if (this.#outbox.onError(frame)) return
-    const error = new RoomcastError(code, text, { retryable, retryAfterMs })
-    const request = this.#requests.get(id as number)
-    if (request !== undefined) {
-      this.#requests.delete(id as number)
-      request.reject(error)
-      return
+    if (this.#answers.take(frame)) return
+    const { type } = frame
+    if (type === 'error') this.#emitter.emit('error', toError(frame))
+    else if (type === 'message' || type === 'reset' || type === 'system' || (type === 'left' && frame.id === undefined)) {
+      this.#rooms.get(frame.room)?.onFrame(frame, bytes)
     }
-    const room = id === undefined ? undefined : [...this.#rooms.values()].find((room) => room.isAnswer(id))
-    if (room !== undefined) room.onError(frame)
-    else this.#emitter.emit('error', error)
   }
 }
 
-/** 22 characters that nobody guesses. */
+/** 22 unguessable characters. */
 function makeOrigin (): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16))
-  return btoa(String.fromCharCode(...bytes)).replace(/\+/g, '-').replace(/\//g, '_').replace(/=/g, '')
+  return encodeBase64(crypto.getRandomValues(new Uint8Array(16))).replace(/\+/g, '-').replace(/\//g, '_').replace(/=/g, '')
 }
 
-/** An absolute URL over http, without `/ws` and a slash at the end. */
+/** The absolute URL over HTTP, without `/ws` or a slash at the end. */
 function normaliseUrl (url: string): string {
-  const base = (globalThis as { location?: { href: string } }).location?.href
+  const base = typeof location === 'undefined' ? undefined : location.href
   const { origin, host, protocol, pathname } = new URL(url, base)
   return `${origin === 'null' ? `${protocol}//${host}` : origin}${pathname}`.replace(/^ws/, 'http').replace(/(\/ws)?\/*$/, '')
 }

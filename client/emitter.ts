@@ -1,21 +1,21 @@
-/** Listeners by event. What a listener throws is reported and does not keep the others from being called. */
+/** Listeners by event. An error of a listener is reported as uncaught, and the other listeners are still called. */
 export class Emitter<Events extends object> {
-  readonly #listeners = new Map<keyof Events, Set<(value: never) => void>>()
+  readonly #listeners: { [E in keyof Events]?: Set<(value: Events[E]) => void> } = {}
 
-  /** Calls a listener for each event from here on; returns how to stop that. */
+  /** Calls a listener for each future event; returns a function that stops this. */
   on<E extends keyof Events> (event: E, listener: (value: Events[E]) => void): () => void {
-    const listeners = this.#listeners.get(event) ?? new Set()
-    this.#listeners.set(event, listeners)
-    // The same function twice is two listeners.
+    const listeners = this.#listeners[event] ??= new Set<(value: Events[E]) => void>()
+    // The same function may be added twice.
     const own = (value: Events[E]): void => { listener(value) }
     listeners.add(own)
     return () => { listeners.delete(own) }
   }
 
+  /** Calls the listeners of an event. */
   emit<E extends keyof Events> (event: E, value: Events[E]): void {
-    for (const listener of [...this.#listeners.get(event) ?? []]) {
+    for (const listener of [...this.#listeners[event] ?? []]) {
       try {
-        (listener as (value: Events[E]) => void)(value)
+        listener(value)
       } catch (error) {
         setTimeout(() => { throw error })
       }

@@ -1,9 +1,10 @@
+import type { ServerFrames } from '../src/protocol/frames.ts'
+
 /**
- * What became of something that was asked of Roomcast. `code` is one of the service's stable codes (docs/errors.md), or
- * one of the client's own:
+ * A failed request to Roomcast. `code` is one of the service's stable codes (docs/errors.md), or one of the client's own:
  *
- * - `closed`: the client was closed before there was an answer.
- * - `unknown`: a publish had no answer for four minutes; it may be in the room.
+ * - `closed`: the client was closed before the answer.
+ * - `unknown`: a publish had no answer for four minutes; the message may be in the room.
  * - `queue_full`: too many publishes wait already; this one was not sent.
  * - `not_joined`: the room is not joined.
  * - `reset`: an iteration over a room cannot go on without a gap.
@@ -11,12 +12,16 @@
 export class RoomcastError extends Error {
   override readonly name = 'RoomcastError'
   readonly code: string
-  /** Whether the same may succeed later. */
+  /** Whether a retry may succeed. */
   readonly retryable: boolean
-  /** When to try again, ms from now, where the service said so. */
+  /** The wait before a retry, ms, where the service gave one. */
   readonly retryAfterMs: number | undefined
 
-  constructor (code: string, message: string, { retryable = false, retryAfterMs, cause }: { retryable?: boolean, retryAfterMs?: number | undefined, cause?: unknown } = {}) {
+  constructor (
+    code: string,
+    message: string,
+    { retryable = false, retryAfterMs, cause }: { retryable?: boolean, retryAfterMs?: number | undefined, cause?: unknown } = {}
+  ) {
     super(message, cause === undefined ? undefined : { cause })
     this.code = code
     this.retryable = retryable
@@ -24,7 +29,12 @@ export class RoomcastError extends Error {
   }
 }
 
-/** Of everything that a closed client is asked for. */
+/** The error of every request to a closed client. */
 export function closed (): RoomcastError {
   return new RoomcastError('closed', 'The client is closed')
+}
+
+/** The error of an error frame. */
+export function toError ({ code, text, ...options }: ServerFrames['error']): RoomcastError {
+  return new RoomcastError(code, text, options)
 }

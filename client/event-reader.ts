@@ -4,7 +4,7 @@ export interface StreamEvent {
   data: string
 }
 
-/** Reads server-sent events (HTML, section 9.2.6). Their ids are left out: positions are in the frames. */
+/** Reads server-sent events (HTML, section 9.2.6) without their ids, because frames have the positions. */
 export async function * readEvents (body: ReadableStream<Uint8Array>, onSign: () => void): AsyncGenerator<StreamEvent> {
   const reader = body.getReader()
   const decoder = new TextDecoder()

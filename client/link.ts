@@ -1,40 +1,49 @@
-import type { ClientFrame, ServerFrame } from '../src/protocol/frames.ts'
+import type { ClientFrames, ServerFrame } from '../src/protocol/frames.ts'
 
-/** One connection to the service, by one way or the other. Frames go out and come in as they do on a WebSocket. */
+/** A frame with an id, which its answer repeats. */
+type Numbered<Type extends keyof ClientFrames> = ClientFrames[Type] & { id: number }
+
+/** A publish that names its room, and has a key for its retries. */
+export type PublishFrame = Numbered<'publish'> & { room: string, key: string }
+
+/** A frame that the client sends. */
+export type SentFrame = Numbered<'join'> | Numbered<'leave'> | PublishFrame | Numbered<'history'> | ClientFrames['ping']
+
+/** One connection to the service, over one transport. Its frames are the same as on a WebSocket. */
 export interface Link {
-  /** Sends a frame; `bytes` are the payload of a publish with `binary`. */
-  send (frame: ClientFrame, bytes?: Uint8Array): void
-  /** Ends it; nothing is reported from here on. */
+  /** Sends a frame; `bytes` are the payload of a binary publish. */
+  send (frame: SentFrame, bytes?: Uint8Array<ArrayBuffer>): void
+  /** Ends the link without a report. */
   close (): void
 }
 
-/** The ways to the service. */
+/** A way to the service. */
 export type Transport = 'websocket' | 'events'
 
-/** What a link reports. */
+/** Receives the reports of a link. */
 export interface LinkListener {
-  /** A frame came; `bytes` are the payload of a binary message. */
+  /** A frame arrived; `bytes` are the payload of a binary message. */
   onFrame (frame: ServerFrame, bytes?: Uint8Array): void
-  /** Anything came, if only a heartbeat. */
+  /** A frame or a heartbeat arrived. */
   onSign (): void
-  /** It has ended, or could not be opened. */
+  /** The link has ended, or failed to open. */
   onEnd (end: LinkEnd): void
 }
 
-/** How a link ended. */
+/** The end of a link. */
 export interface LinkEnd {
-  /** A close code; 1006 where there was none. */
+  /** The close code; 1006 without one. */
   code: number
-  /** When to come back, ms, where the service said so. */
+  /** The wait before the next link, ms, where the service gave one. */
   retryAfterMs?: number | undefined
 }
 
-/** What a link is opened with. */
+/** The options of a link. */
 export interface LinkOptions {
-  /** Where the service is, without a slash at the end: `https://example.com/realtime`. */
+  /** The URL of the service without a slash at the end: `https://example.com/realtime`. */
   url: string
   token: string
-  /** This client's own name, the same on all its links. */
+  /** The client's name, the same on all its links. */
   origin: string
   listener: LinkListener
 }

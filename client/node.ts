@@ -24,7 +24,11 @@ class NodeWebSocket extends WebSocket {
   }
 }
 
-/** The same as in browsers. */
+/** Connects like the `connect` of browsers. In a simulated page (such as that of jsdom) it uses the WebSocket of the page. */
 export function connect<Rooms extends object = Record<string, unknown>> (options: ConnectOptions): Client<Rooms> {
-  return connectAnywhere<Rooms>({ WebSocket: NodeWebSocket as unknown as WebSocketConstructor, ...options })
+  return connectAnywhere<Rooms>(hasPage() ? options : { WebSocket: NodeWebSocket as unknown as WebSocketConstructor, ...options })
+}
+
+function hasPage (): boolean {
+  return typeof document === 'object' && typeof globalThis.WebSocket === 'function'
 }

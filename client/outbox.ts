@@ -1,24 +1,21 @@
 import { CLOSE_CODES } from '../src/protocol/close-codes.ts'
-import type { ClientFrame, ClientFrames, ServerFrames } from '../src/protocol/frames.ts'
-import { RoomcastError } from './errors.ts'
+import type { ServerFrames } from '../src/protocol/frames.ts'
+import type { Answers } from './answers.ts'
+import { RoomcastError, toError } from './errors.ts'
+import type { Link, PublishFrame } from './link.ts'
+import { toPosition } from './position.ts'
+import type { Published } from './published.ts'
 
-/** The service remembers keys for five minutes: until then, ms, the same publish may be sent again. */
+/** How long a publish may be retried, ms. The service remembers keys for five minutes. */
 const KNOWN_MS = 4 * 60_000
-/** A publish that was refused for the time being is sent again after this long, ms, unless the service says when. */
+/** The wait before the retry of a refused publish, ms, unless the service gives one. */
 const RETRY_MS = 500
-/** Publishes under way, at the most: fewer than the service takes at once, and half as many each time that it was too many. */
+/** The maximum of unanswered publishes on a connection. It stays below the service's burst; each `rate_limited` halves it. */
 const WINDOW = 32
-/** What may wait, in all rooms together, bytes. */
+/** The maximum of pending publishes in all rooms, bytes. */
 const MAX_BYTES = 4 * 1024 * 1024
 
-/** Where a publish is in its room. There is no position in a room without history. */
-export interface Published {
-  readonly room: string
-  readonly epoch?: string
-  readonly offset?: number
-}
-
-/** What is published. */
+/** A publish as the caller gives it. */
 export interface Publication {
   room: string
   data?: unknown
@@ -30,119 +27,120 @@ export interface Publication {
 
 /** A publish without an answer. */
 interface Pending {
-  room: string
-  frame: ClientFrames['publish']
-  bytes: Uint8Array | undefined
+  frame: PublishFrame
+  bytes: Uint8Array<ArrayBuffer> | undefined
   size: number
-  /** Sent on the link that is open now. */
+  /** Whether it was sent on the current link. */
   sent: boolean
-  /** Since it was sent for the first time. */
+  /** Runs since the first attempt. */
   timer: ReturnType<typeof setTimeout> | undefined
   resolve: (published: Published) => void
   reject: (error: RoomcastError) => void
 }
 
 /**
- * The publishes that have no answer yet. They are sent when their room is joined, in their order, and again with the
- * same keys on the next link: the service makes one message of them.
+ * The publishes without an answer. It sends them in order while their room is joined, and repeats them with the same keys on the
+ * next link. The service removes the duplicates.
  */
 export class Outbox {
   readonly #max: number
-  readonly #send: (frame: ClientFrame, bytes?: Uint8Array) => void
+  readonly #answers: Answers
+  readonly #send: Link['send']
   readonly #isJoined: (room: string) => boolean
-  readonly #nextId: () => number
-  /** By the id of the frame; in the order in which they were made. */
-  readonly #pending = new Map<number, Pending>()
-  /** Rooms in which something was refused for the time being, and `''` for all: what comes after it waits as well. */
+  readonly #pending = new Set<Pending>()
+  /** The rooms that wait for a retry, so that no later publish overtakes it; `''` stands for all rooms. */
   readonly #held = new Map<string, ReturnType<typeof setTimeout>>()
   #bytes = 0
   #window = WINDOW
   #underWay = 0
 
-  constructor (max: number, send: (frame: ClientFrame, bytes?: Uint8Array) => void, isJoined: (room: string) => boolean, nextId: () => number) {
+  constructor (max: number, answers: Answers, send: Link['send'], isJoined: (room: string) => boolean) {
     this.#max = max
+    this.#answers = answers
     this.#send = send
     this.#isJoined = isJoined
-    this.#nextId = nextId
   }
 
+  /** Queues a publish. Rejects with `queue_full` when too many are pending. */
   async publish ({ bytes, ...content }: Publication): Promise<Published> {
-    const id = this.#nextId()
-    // A copy: the same has to be sent again, whatever becomes of the caller's.
+    const id = this.#answers.nextId()
+    // The caller may change its objects before a retry.
     const json = JSON.stringify({ type: 'publish', id, ...content, binary: bytes?.length })
     const size = bytes?.length ?? json.length
     if (this.#pending.size >= this.#max || this.#bytes + size > MAX_BYTES) {
       throw new RoomcastError('queue_full', 'Too many are waiting', { retryable: true })
     }
     return await new Promise((resolve, reject) => {
-      this.#pending.set(id, { room: content.room, frame: JSON.parse(json) as ClientFrames['publish'], bytes: bytes?.slice(), size, sent: false, timer: undefined, resolve, reject })
+      const pending: Pending = { frame: JSON.parse(json), bytes: bytes?.slice(), size, sent: false, timer: undefined, resolve, reject }
+      this.#answers.expect(id, (answer) => {
+        if (answer.type === 'ack') this.#onAck(pending, answer)
+        else if (answer.type === 'error') this.#onError(pending, answer)
+      })
+      this.#pending.add(pending)
       this.#bytes += size
       this.flush()
     })
   }
 
-  /** Sends what waits, as far as it may be sent now. */
+  /** Sends the publishes that may be sent now. */
   flush (): void {
-    for (const [id, pending] of this.#pending) {
+    for (const pending of this.#pending) {
       if (this.#underWay >= this.#window || this.#held.has('')) return
-      const { room, sent, frame, bytes } = pending
-      if (sent || this.#held.has(room) || !this.#isJoined(room)) continue
+      const { frame, bytes, sent } = pending
+      if (sent || this.#held.has(frame.room) || !this.#isJoined(frame.room)) continue
       pending.sent = true
       this.#underWay++
       pending.timer ??= setTimeout(() => {
-        this.#take(id)?.reject(new RoomcastError('unknown', 'No answer for four minutes; the message may be in the room'))
+        this.#fail(pending, new RoomcastError('unknown', 'No answer for four minutes; the message may be in the room'))
         this.flush()
       }, KNOWN_MS)
       this.#send(frame, bytes)
     }
   }
 
-  onAck ({ id, room, epoch, offset }: ServerFrames['ack']): void {
-    this.#take(id)?.resolve({ room, ...(epoch !== undefined && { epoch }), ...(offset !== undefined && { offset }) })
-    if (this.#window < WINDOW) this.#window++
-    this.flush()
-  }
-
-  /** Says whether the refusal was one of a publish. What may succeed later is tried again by itself. */
-  onError ({ id, code, text, retryable, retryAfterMs }: ServerFrames['error']): boolean {
-    const pending = this.#pending.get(id as number)
-    if (pending === undefined) return false
-    if (!retryable) {
-      this.#take(id)?.reject(new RoomcastError(code, text))
-      this.flush()
-      return true
-    }
-    const isTooFast = code === 'rate_limited'
-    const room = isTooFast ? '' : pending.room
-    this.#unsend(pending)
-    if (this.#held.has(room)) return true
-    if (isTooFast) this.#slowDown()
-    this.#held.set(room, setTimeout(() => {
-      this.#held.delete(room)
-      this.flush()
-    }, retryAfterMs ?? RETRY_MS))
-    return true
-  }
-
-  /** The link is gone: everything is to be sent again, but for what ended it. */
+  /** The link has ended: all publishes are sent again, except the one that ended it. */
   onDown (code: number): void {
     if (code === CLOSE_CODES.tooBig.code) this.#refuseLargest()
     if (code === CLOSE_CODES.rateLimited.code) this.#slowDown()
-    for (const pending of this.#pending.values()) this.#unsend(pending)
+    for (const pending of this.#pending) this.#unsend(pending)
     for (const timer of this.#held.values()) clearTimeout(timer)
     this.#held.clear()
   }
 
-  /** Nothing of a room, or of any, will be sent any more. */
+  /** Rejects the publishes of a room, or of all rooms. */
   reject (error: RoomcastError, room?: string): void {
-    for (const [id, pending] of [...this.#pending]) if (room === undefined || pending.room === room) this.#take(id)?.reject(error)
+    for (const pending of this.#pending) if (room === undefined || pending.frame.room === room) this.#fail(pending, error)
     this.flush()
   }
 
-  /** A message was too big for the service. It is one of those that were sent, and if it is not the largest, that one is too big as well. */
+  #onAck (pending: Pending, ack: ServerFrames['ack']): void {
+    this.#remove(pending)
+    pending.resolve({ room: ack.room, ...toPosition(ack) })
+    if (this.#window < WINDOW) this.#window++
+    this.flush()
+  }
+
+  #onError (pending: Pending, error: ServerFrames['error']): void {
+    if (!error.retryable) {
+      this.#fail(pending, toError(error))
+      this.flush()
+      return
+    }
+    const isTooFast = error.code === 'rate_limited'
+    const room = isTooFast ? '' : pending.frame.room
+    this.#unsend(pending)
+    if (this.#held.has(room)) return
+    if (isTooFast) this.#slowDown()
+    this.#held.set(room, setTimeout(() => {
+      this.#held.delete(room)
+      this.flush()
+    }, error.retryAfterMs ?? RETRY_MS))
+  }
+
+  /** Rejects the largest sent publish: if another one was too big for the service, so is this one. */
   #refuseLargest (): void {
-    const [largest] = [...this.#pending].filter(([, { sent }]) => sent).sort(([, a], [, b]) => b.size - a.size)
-    if (largest !== undefined) this.#take(largest[0])?.reject(new RoomcastError('message_too_large', 'Larger than the service takes'))
+    const [largest] = [...this.#pending].filter(({ sent }) => sent).sort((a, b) => b.size - a.size)
+    if (largest !== undefined) this.#fail(largest, new RoomcastError('message_too_large', 'Larger than the service takes'))
   }
 
   #slowDown (): void {
@@ -154,13 +152,16 @@ export class Outbox {
     pending.sent = false
   }
 
-  #take (id: unknown): Pending | undefined {
-    const pending = this.#pending.get(id as number)
-    if (pending === undefined) return undefined
-    this.#pending.delete(id as number)
+  #fail (pending: Pending, error: RoomcastError): void {
+    this.#remove(pending)
+    pending.reject(error)
+  }
+
+  #remove (pending: Pending): void {
+    this.#pending.delete(pending)
+    this.#answers.forget(pending.frame.id)
     this.#unsend(pending)
     this.#bytes -= pending.size
     clearTimeout(pending.timer)
-    return pending
   }
 }

@@ -1,53 +1,50 @@
-import { RoomcastError } from './errors.ts'
-
-/** A token, or where to get one. It is asked again when the service refuses the token, and when it is about to expire. */
+/** A token, or a function that gets one. The function is called again when the token is refused or about to expire. */
 export type TokenProvider = string | (() => string | Promise<string>)
 
-/** A token is not used for a new connection when it ends sooner than this, ms. */
-const MARGIN_MS = 30_000
-
-/** Keeps the current token. The provider is never asked again while it has not answered. */
+/** The current token of a provider. A function is never called while its last call has no result. */
 export class TokenSource {
   readonly #provider: TokenProvider
+  readonly #marginMs: number
   #current: string | undefined
-  #refused: string | undefined
+  #goodUntil = 0
   #asking: Promise<string> | undefined
 
-  constructor (provider: TokenProvider) {
+  /** @param marginMs how long before its `exp` a token is replaced, ms */
+  constructor (provider: TokenProvider, marginMs: number) {
     this.#provider = provider
+    this.#marginMs = marginMs
   }
 
-  /** Whether there may be another token than the one that was refused. */
+  /** Whether the provider may have another token after a refusal. */
   get renewable (): boolean {
     return typeof this.#provider === 'function'
   }
 
-  /** A token that was not refused; rejects where the provider fails, or has no other. */
-  async get (): Promise<string> {
-    if (this.#current !== undefined && this.#current !== this.#refused && !isAboutToExpire(this.#current)) return this.#current
-    this.#asking ??= this.#ask().finally(() => { this.#asking = undefined })
+  /**
+   * A token for now. Rejects with the error of the function.
+   *
+   * @param refused the token that the service refused; a function is called again unless it has already replaced this one
+   */
+  async get (refused?: string): Promise<string> {
+    if (typeof this.#provider === 'string') return this.#provider
+    if (this.#current !== undefined && this.#current !== refused && Date.now() < this.#goodUntil) return this.#current
+    this.#asking ??= this.#ask(this.#provider).finally(() => { this.#asking = undefined })
     return await this.#asking
   }
 
-  /** The service did not accept a token. */
-  refuse (token: string): void {
-    this.#refused = token
-  }
-
-  async #ask (): Promise<string> {
-    const token = typeof this.#provider === 'string' ? this.#provider : await this.#provider()
-    if (token === this.#refused) throw new RoomcastError('unauthorized', 'There is no other token')
-    this.#current = token
+  async #ask (provider: () => string | Promise<string>): Promise<string> {
+    const token = this.#current = await provider()
+    this.#goodUntil = readExpiry(token) - this.#marginMs
     return token
   }
 }
 
-/** Whether a JWT says so; of other tokens it is not known. */
-function isAboutToExpire (token: string): boolean {
+/** When a JWT expires, ms since 1970; infinity for other tokens. */
+function readExpiry (token: string): number {
   try {
-    const { exp } = JSON.parse(atob((token.split('.')[1] ?? '').replace(/-/g, '+').replace(/_/g, '/'))) as { exp?: number }
-    return exp !== undefined && exp * 1_000 < Date.now() + MARGIN_MS
+    const { exp }: { exp?: unknown } = JSON.parse(atob((token.split('.')[1] ?? '').replace(/-/g, '+').replace(/_/g, '/')))
+    return typeof exp === 'number' ? exp * 1_000 : Infinity
   } catch {
-    return false
+    return Infinity
   }
 }

@@ -1,11 +1,13 @@
+import { createRequire } from 'node:module'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import fp from 'fastify-plugin'
-import packageJson from '../package.json' with { type: 'json' }
+
+// By the name of the package: its files are in plugins/ and in dist/plugins/.
+const { description, version } = createRequire(import.meta.url)('roomcast/package.json') as { description: string, version: string }
 
 /** OpenAPI of the REST routes: `/docs` to look at, `/openapi.json` for tools. */
 export default fp(async (app) => {
-  const { description, version } = packageJson
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',

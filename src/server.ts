@@ -1,9 +1,12 @@
 #!/usr/bin/env node
+import { createRequire } from 'node:module'
 import closeWithGrace from 'close-with-grace'
 import type { FastifyInstance } from 'fastify'
-import packageJson from '../package.json' with { type: 'json' }
 import { type Config, InvalidConfig, readConfig } from './config.ts'
 import { buildStandalone } from './standalone.ts'
+
+// By the name of the package: its files are in src/ and in dist/src/.
+const { version } = createRequire(import.meta.url)('roomcast/package.json') as { version: string }
 
 /** The development token lasts a day. */
 const DEVELOPMENT_TOKEN_SECONDS = 86_400
@@ -34,7 +37,7 @@ function greet (app: FastifyInstance, config: Config): void {
   const host = config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST
   const url = `${config.tls === undefined ? 'http' : 'https'}://${host}:${port}`
   const introduction = config.ephemeralSecret ? introduce(app, url) : ''
-  console.log(`Roomcast ${packageJson.version} listens on ${url} (documentation: ${url}/docs)${introduction}`)
+  console.log(`Roomcast ${version} listens on ${url} (documentation: ${url}/docs)${introduction}`)
 }
 
 /** What `@fastify/jwt` makes for the secret. */

@@ -254,10 +254,10 @@ test("README.md's browser client chats, and its curl reaches the client", async 
 test('the client in README.md and docs/client.md talks', async (t) => {
   const { service, token } = await startDevelopment(t)
   for (const [file, said] of [['README.md', 'dev: hi, everybody'], ['docs/client.md', 'dev { text: \'hi\' }']] as const) {
-    const snippet = readFences(read(file)).find(({ info, text }) => info === 'js' && text.includes("from 'roomcast/client'"))
+    const snippet = readFences(read(file)).find(({ info, text }) => info === 'js' && text.includes("from '@roomcast/client'"))
     const printed: string[] = []
     const code = (snippet?.text ?? '')
-      .replace("'roomcast/client'", JSON.stringify(new URL('../client/node.js', import.meta.url)))
+      .replace("'@roomcast/client'", JSON.stringify(new URL('../client/node.js', import.meta.url)))
       .replace(/http:\/\/127\.0\.0\.1:3000|https:\/\/realtime\.example\.com/, service.url)
       .replace(/token: (?:'eyJ…'|async .*)/, `token: ${JSON.stringify(token)}`)
       .replace('connect({', 'globalThis.documented.own(make, {')
@@ -367,6 +367,14 @@ test('files that the documents name exist', async (t) => {
   for (const document of DOCUMENTS) {
     for (const [, path = ''] of withoutFences(read(document)).matchAll(/`((?:src|plugins|routes|test|docs|\.ci)\/[\w./-]+)`/g)) t.ok(existsSync(new URL(path, ROOT)), `${document}: ${path}`)
   }
+})
+
+test('the documents do not install packages that have no release yet', (t) => {
+  const readmes = ['client/README.md', ...readdirSync(new URL('examples/', ROOT)).map((name) => `examples/${name}/README.md`)]
+  for (const document of [...DOCUMENTS, ...readmes]) {
+    t.strictSame(read(document).match(/\b(?:npm (?:i|install)|npx)\b[^`\n]*(?<![\w./-])(?:roomcast|@roomcast\/client)(?![\w./-]).*/g) ?? [], [], document)
+  }
+  t.end()
 })
 
 test('the documents have one word for each thing', async (t) => {

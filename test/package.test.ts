@@ -6,8 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { test, type Test } from 'tap'
 import { WebSocket } from 'ws'
-import { startService } from './support/service.ts'
-import { makeToken } from './support/token.ts'
+import { unpack } from './support/client-package.ts'
 import { Client } from './support/websocket-client.ts'
 import { spawnProgram } from './support/service-process.ts'
 
@@ -15,7 +14,7 @@ const run = promisify(execFile)
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
 /** What every published file starts with. */
-const PUBLISHED = /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|\.env\.example|docs\/.*|dist\/package\.json|dist\/(src|client|plugins|routes)\/.*)$/
+const PUBLISHED = /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|\.env\.example|docs\/.*|dist\/(src|plugins|routes)\/.*)$/
 
 /** An empty project that has installed the packed package; its dependencies are the ones that are here. */
 async function startProject (t: Test): Promise<{ folder: string, files: string[] }> {
@@ -24,16 +23,16 @@ async function startProject (t: Test): Promise<{ folder: string, files: string[]
   const { stdout } = await run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', folder], { cwd: ROOT })
   const [{ filename, files }] = JSON.parse(stdout) as [{ filename: string, files: { path: string }[] }]
   const modules = join(folder, 'node_modules')
-  await mkdir(join(modules, 'roomcast'), { recursive: true })
+  await mkdir(modules)
   for (const name of await readdir(join(ROOT, 'node_modules'))) {
-    if (!name.startsWith('.') && name !== 'roomcast') await symlink(join(ROOT, 'node_modules', name), join(modules, name))
+    if (!name.startsWith('.') && !name.includes('roomcast')) await symlink(join(ROOT, 'node_modules', name), join(modules, name))
   }
-  await run('tar', ['-xzf', join(folder, filename), '-C', join(modules, 'roomcast'), '--strip-components', '1'])
+  await unpack(join(folder, filename), join(modules, 'roomcast'))
   await writeFile(join(folder, 'package.json'), '{"type":"module"}')
   return { folder, files: files.map(({ path }) => path) }
 }
 
-test('the package has what it promises and nothing else, and works where it is installed', async (t) => {
+test('the package of the service has what it promises and nothing else, and works where it is installed', async (t) => {
   const { folder, files } = await startProject(t)
   t.strictSame(files.filter((path) => !PUBLISHED.test(path)), [])
   for (const path of ['dist/src/app.js', 'dist/src/app.d.ts', 'dist/src/server.js', 'docs/protocol.md', 'README.md', 'LICENSE']) t.ok(files.includes(path), path)
@@ -87,80 +86,6 @@ test('the package has what it promises and nothing else, and works where it is i
       files: ['app.ts']
     }))
     const { stdout } = await run(join(ROOT, 'node_modules/.bin/tsc'), ['-p', folder]).catch((error: unknown) => error as { stdout: string })
-    t.equal(stdout, '')
-  })
-
-  await t.test('the client, the hooks and the publisher, from JavaScript', async (t) => {
-    const service = await startService(t)
-    await writeFile(join(folder, 'client.js'), `
-      import { createElement } from 'react'
-      import { renderToString } from 'react-dom/server'
-      import { connect, RoomcastError } from 'roomcast/client'
-      import { createPublisher } from 'roomcast/publisher'
-      import { RoomcastProvider, useConnection, useRoom, useWebSocket } from 'roomcast/react'
-      const [url, token] = process.argv.slice(2)
-      const client = connect({ url, token })
-      const lobby = client.room('lobby')
-      const iterator = lobby[Symbol.asyncIterator]()
-      await lobby.join()
-      await createPublisher({ url, token }).publish('lobby', { data: { n: 1 } })
-      const [message] = await Promise.all([iterator.next(), lobby.history()])
-      const refused = await client.room('no such name').join().catch((error) => error instanceof RoomcastError && error.code)
-      client.close()
-      const Page = () => [useRoom('lobby').state, useConnection().state, useWebSocket(null).isConnected].join()
-      const html = renderToString(createElement(RoomcastProvider, { url, token }, createElement(Page)))
-      console.log(JSON.stringify({ data: message.value.data, refused, html }))
-    `)
-    // It ends by itself: nothing of a closed client keeps the process.
-    const { stdout } = await run(process.execPath, ['client.js', service.url, makeToken()], { cwd: folder })
-    t.strictSame(JSON.parse(stdout), { data: { n: 1 }, refused: 'invalid_room', html: 'idle,connecting,false' })
-  })
-
-  await t.test('the client, the hooks and the publisher, from TypeScript in a project for browsers', async (t) => {
-    await mkdir(join(folder, 'site'))
-    await writeFile(join(folder, 'site/page.ts'), `
-      import { createElement } from 'react'
-      import { connect, type Client, type Message, type Room, type Status } from 'roomcast/client'
-      import { createPublisher } from 'roomcast/publisher'
-      import { RoomcastProvider, useConnection, useRoom, useWebSocket } from 'roomcast/react'
-
-      interface Chat { text: string }
-      interface Order { id: number }
-      interface Rooms { lobby: Chat, [order: \`orders:\${string}\`]: Order }
-
-      export const client: Client<Rooms> = connect<Rooms>({ url: '/realtime', token: async () => 'token' })
-      export const status: Status = client.status
-      export const lobby: Room<Chat> = client.room('lobby')
-      export const order: Room<Order> = client.room('orders:7')
-      export const other: Room<unknown> = client.room('other')
-      export async function talk (): Promise<number | undefined> {
-        const stop: () => void = lobby.on('message', ({ data: { text } }) => { console.log(text.length) })
-        lobby.on('reset', ({ reason }) => { const known: 'epoch' | 'history' = reason; console.log(known) })
-        for await (const { data } of order) console.log(data.id.toFixed())
-        stop()
-        // @ts-expect-error it is a Chat
-        await lobby.publish({ id: 1 })
-        const last: Message<Chat> | undefined = (await lobby.history({ limit: 1 })).messages[0]
-        return (await lobby.publish({ text: 'hi' }, { event: 'said' })).offset ?? last?.offset
-      }
-      export function Page (): string {
-        const { messages, send, state, recovered } = useRoom<Chat>('lobby', { history: 10 })
-        void send({ text: 'hi' })
-        const socket = useWebSocket('wss://example.com', { raw: true })
-        return [messages[0]?.data.text.length, state, recovered, useConnection().retryAt, socket.isConnected].join()
-      }
-      export const app = createElement(RoomcastProvider, { client }, createElement(Page))
-      export const own = createElement(RoomcastProvider, { url: '/realtime', token: () => 'token' })
-      const publisher = createPublisher<Rooms>({ url: 'https://example.com', token: 'token' })
-      export const published: Promise<number | undefined> = publisher.publish('lobby', { data: { text: 'hi' } }).then(({ offset }) => offset)
-      // @ts-expect-error it is an Order
-      void publisher.publish('orders:7', { data: { text: 'hi' } })
-    `)
-    await writeFile(join(folder, 'site/tsconfig.json'), JSON.stringify({
-      compilerOptions: { target: 'es2022', module: 'esnext', moduleResolution: 'bundler', lib: ['es2022', 'dom', 'dom.asynciterable'], strict: true, exactOptionalPropertyTypes: true, noEmit: true, skipLibCheck: false, types: ['react'] },
-      files: ['page.ts']
-    }))
-    const { stdout } = await run(join(ROOT, 'node_modules/.bin/tsc'), ['-p', join(folder, 'site')]).catch((error: unknown) => error as { stdout: string })
     t.equal(stdout, '')
   })
 

@@ -1,36 +1,39 @@
+import { encodeBase64 } from '../base64.ts'
 import { RoomcastError } from '../errors.ts'
-import { type Content, encodeBase64, encodeContent, invalid } from './content.ts'
+import { type Content, encodeContent, invalid } from './content.ts'
 import type { Attempt } from './endpoint.ts'
+import { isObject, type JsonObject, toObject } from './json.ts'
 import { toKey, toUnknown } from './key.ts'
 import { type Answer, leavesOpen, notRoomcast, toError } from './post.ts'
-import type { Published } from './publisher.ts'
+import { isPublished, type Published } from './published.ts'
 import { Failure, type Patience, retry } from './retry.ts'
 
-/** A message of a batch: its room, its content, and what `PublishOptions` has. */
+/** A message of a batch: its room, its content, and the options of a publish. */
 export type BatchItem<Rooms extends object = Record<string, unknown>> = {
   [Room in keyof Rooms & string]: { room: Room, key?: string, exclude?: string } & Content<Rooms[Room]>
 }[keyof Rooms & string]
 
-/** What the service takes in one request, less some room: messages, and bytes (16 times the default of MAX_MESSAGE_BYTES). */
+/** The maximum of messages in one request, as the service sets it. */
 const MAX_ITEMS = 100
+/** The maximum of bytes in one request: 16 times the default of MAX_MESSAGE_BYTES, with a margin. */
 const MAX_BYTES = 15 * 65_536
 
-/** An item on its way. */
+/** An item of a batch, until it has a result. */
 class Sending {
   readonly room: string
   readonly json: string
   readonly bytes: number
-  /** An attempt may have put it into the room. */
+  /** Whether an attempt may have published the item. */
   mayBeDone = false
-  /** What the last attempt failed with. */
+  /** The error of the last attempt. */
   error: RoomcastError | undefined
   #published: Published | undefined
   readonly #hasOwnKey: boolean
 
-  /** Throws `invalid_request` for what is no item. */
-  constructor (item: BatchItem) {
+  /** Throws `invalid_request` for an invalid item. */
+  constructor (item: unknown) {
     const { fields, bytes } = encodeContent(item)
-    const { room, key, exclude } = item
+    const { room, key, exclude } = toObject(item)
     if (typeof room !== 'string') throw invalid('"room" is a string')
     if (exclude !== undefined && typeof exclude !== 'string') throw invalid('"exclude" is a string')
     const rest = JSON.stringify({ room, key: toKey(key), exclude }).slice(1)
@@ -41,50 +44,52 @@ class Sending {
     this.#hasOwnKey = key !== undefined
   }
 
-  /** What became of it; it has been sent, or given an error. */
+  /** The published message, or the error of the item. */
   get result (): Published | RoomcastError {
     if (this.#published !== undefined) return this.#published
-    const error = this.error as RoomcastError
+    const error = this.error ?? notSent()
     return this.mayBeDone ? toUnknown(error, this.#hasOwnKey) : error
   }
 
-  /** Takes what the service answered for it. */
-  take (result: object): void {
-    if ('error' in result) {
-      this.error = toError(result.error as object)
+  /** Takes the service's result of the item. */
+  take (result: JsonObject): void {
+    if ('error' in result || !isPublished(result)) {
+      this.error = toError(result.error)
       if (leavesOpen(this.error)) this.mayBeDone = true
-      return
+    } else {
+      this.error = undefined
+      this.#published = { ...result, replayed: result.replayed === true }
     }
-    this.error = undefined
-    this.#published = { ...result as Published, replayed: (result as Partial<Published>).replayed === true }
   }
 }
 
-/** What is not sent any more, as it would overtake a message that was given up, or wait in vain. */
+/** The rooms whose remaining items are skipped, because an earlier message failed; `all` stands for every room. */
 interface Stopped {
   rooms: Set<string>
   all: boolean
 }
 
 /**
- * Publishes items, in as many requests as it takes, one after the other: the next one goes out when everything in the
- * one before it has succeeded or failed for good. A result for each item, in their order.
+ * Publishes items in as few requests as possible, one after the other: a request starts when each item of the last one is
+ * published or has failed. Resolves with the results in the order of the items.
  */
-export async function publishBatch (items: readonly BatchItem[], begin: () => Attempt, patience: Patience): Promise<(Published | RoomcastError)[]> {
+export async function publishBatch (items: unknown, begin: () => Attempt, patience: Patience): Promise<(Published | RoomcastError)[]> {
   if (!Array.isArray(items)) throw invalid('A batch is an array')
-  const all = (items as readonly BatchItem[]).map((item) => {
-    try {
-      return new Sending(item)
-    } catch (error) {
-      return error as RoomcastError
-    }
-  })
+  const all = items.map(toSending)
   const stopped: Stopped = { rooms: new Set(), all: false }
   for (const group of toGroups(all.filter((item) => item instanceof Sending))) await send(group, begin, patience, stopped)
   return all.map((item) => item instanceof Sending ? item.result : item)
 }
 
-/** Items that fit into a request each. */
+function toSending (item: unknown): Sending | RoomcastError {
+  try {
+    return new Sending(item)
+  } catch (error) {
+    return error instanceof RoomcastError ? error : invalid(String(error), error)
+  }
+}
+
+/** Divides items into groups that fit into one request each. */
 function toGroups (items: Sending[]): Sending[][] {
   const groups: Sending[][] = []
   let group: Sending[] = []
@@ -101,15 +106,16 @@ function toGroups (items: Sending[]): Sending[][] {
   return groups
 }
 
-/** Sends items in one request, and those that fail but may succeed later again. */
+/** Sends items in one request, and retries those that failed for now. */
 async function send (group: Sending[], begin: () => Attempt, patience: Patience, stopped: Stopped): Promise<void> {
   const isStopped = ({ room }: Sending): boolean => stopped.all || stopped.rooms.has(room)
-  for (const item of group.filter(isStopped)) item.error = new RoomcastError('unavailable', 'It was not sent: a message before it was given up', { retryable: true })
+  for (const item of group.filter(isStopped)) item.error = notSent()
   let open = group.filter((item) => !isStopped(item))
   if (open.length === 0) return
   const attempt = begin()
   const failure = await retry(async (signal) => {
-    const answer = await attempt({ path: '/v1/messages', headers: { 'content-type': 'application/json' }, body: `{"messages":[${open.map(({ json }) => json).join(',')}]}` }, signal)
+    const body = `{"messages":[${open.map(({ json }) => json).join(',')}]}`
+    const answer = await attempt({ path: '/v1/messages', headers: { 'content-type': 'application/json' }, body }, signal)
     const results = answer instanceof Failure ? answer : readResults(answer, open.length)
     if (results instanceof Failure) {
       for (const item of open) {
@@ -118,14 +124,14 @@ async function send (group: Sending[], begin: () => Attempt, patience: Patience,
       }
       return results
     }
-    for (const [i, item] of open.entries()) item.take(results[i] as object)
+    for (const [i, result] of results.entries()) open[i]?.take(result)
     open = open.filter(({ error }) => error?.retryable === true)
     return toFailure(open)
   }, patience)
   if (failure === undefined) return
 
   if (isTooLarge(failure) && open.length > 1) {
-    // The service has another limit than the default, or a proxy has one.
+    // The service, or a proxy, has a lower limit than the default.
     const middle = Math.ceil(open.length / 2)
     await send(open.slice(0, middle), begin, patience, stopped)
     await send(open.slice(middle), begin, patience, stopped)
@@ -135,16 +141,16 @@ async function send (group: Sending[], begin: () => Attempt, patience: Patience,
   }
 }
 
-/** The service answered, and could not publish some of the items for now. */
+/** The failure of some items in a request that succeeded. */
 class ItemFailure extends Failure {}
 
-function readResults ({ body }: Answer, count: number): object[] | Failure {
-  const { results } = body as { results?: unknown }
-  const areResults = Array.isArray(results) && results.length === count && results.every((result) => typeof result === 'object' && result !== null)
-  return areResults ? results as object[] : notRoomcast()
+/** The service's result of each item. */
+function readResults ({ body: { results } }: Answer, count: number): JsonObject[] | Failure {
+  const isResult = (result: unknown): result is JsonObject => isObject(result) && ('error' in result || isPublished(result))
+  return Array.isArray(results) && results.length === count && results.every(isResult) ? results : notRoomcast()
 }
 
-/** Why items that are still open are to be sent again; nothing if there are none. */
+/** The failure of the items that need a retry; undefined if there are none. */
 function toFailure (open: Sending[]): ItemFailure | undefined {
   const error = open[0]?.error
   if (error === undefined) return undefined
@@ -154,4 +160,8 @@ function toFailure (open: Sending[]): ItemFailure | undefined {
 
 function isTooLarge ({ error: { code } }: Failure): boolean {
   return code === 'message_too_large' || code === 'http_413'
+}
+
+function notSent (): RoomcastError {
+  return new RoomcastError('unavailable', 'It was not sent: a message before it was given up', { retryable: true })
 }

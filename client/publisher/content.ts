@@ -1,26 +1,28 @@
 import { RoomcastError } from '../errors.ts'
+import { isObject } from './json.ts'
 
-/** What is published: exactly one of a text, any JSON and bytes, and if wanted a name for what happened. */
+/** The content of a message: exactly one of a text, any JSON and bytes, and optionally the name of an event. */
 export type Content<Data = unknown> = { event?: string } & (
   | { text: string, data?: never, bytes?: never }
   | { data: Data, text?: never, bytes?: never }
   | { bytes: Uint8Array, text?: never, data?: never }
 )
 
-/** A content in the form in which it is sent: a copy, so that every attempt sends the same. */
+/** An encoded content: a copy, so that all attempts send the same. */
 export interface EncodedContent {
   /** The members of a JSON object, without braces. */
   fields: string
-  /** The payload of a binary message; it is not in `fields`. */
+  /** The payload of a binary message, which is not in `fields`. */
   bytes: Uint8Array<ArrayBuffer> | undefined
   event: string | undefined
 }
 
-/** Encodes a content; throws `invalid_request` for what is none. */
-export function encodeContent (content: Content): EncodedContent {
-  if (typeof content !== 'object' || content === null) throw invalid('A message is an object with exactly one of "text", "data" and "bytes"')
-  const { text, data, bytes, event } = content as { text?: unknown, data?: unknown, bytes?: unknown, event?: unknown }
-  if ([text, data, bytes].filter((value) => value !== undefined).length !== 1) throw invalid('A message has exactly one of "text", "data" and "bytes"')
+/** Encodes a content. Throws `invalid_request` for an invalid one. */
+export function encodeContent (content: unknown): EncodedContent {
+  if (!isObject(content)) throw invalid('A message is an object with exactly one of "text", "data" and "bytes"')
+  const { text, data, bytes, event } = content
+  const given = [text, data, bytes].filter((value) => value !== undefined)
+  if (given.length !== 1) throw invalid('A message has exactly one of "text", "data" and "bytes"')
   if (text !== undefined && typeof text !== 'string') throw invalid('"text" is a string')
   if (bytes !== undefined && !(bytes instanceof Uint8Array)) throw invalid('"bytes" is a Uint8Array')
   if (event !== undefined && typeof event !== 'string') throw invalid('"event" is a string')
@@ -30,15 +32,7 @@ export function encodeContent (content: Content): EncodedContent {
   return { fields: named === '' ? value : `${value},${named}`, bytes: undefined, event }
 }
 
-/** Bytes as base64 (RFC 4648, section 4). */
-export function encodeBase64 (bytes: Uint8Array): string {
-  let text = ''
-  // An argument for each byte: engines have a limit for those.
-  for (let at = 0; at < bytes.length; at += 8_192) text += String.fromCharCode(...bytes.subarray(at, at + 8_192))
-  return btoa(text)
-}
-
-/** The refusal of what the caller gave, before anything is sent. */
+/** The error of an invalid argument. */
 export function invalid (message: string, cause?: unknown): RoomcastError {
   return new RoomcastError('invalid_request', message, { cause })
 }

@@ -1,42 +1,42 @@
 import { RoomcastError } from '../errors.ts'
+import { type TokenProvider, TokenSource } from '../token-source.ts'
 import { invalid } from './content.ts'
 import { type Answer, post, type Post } from './post.ts'
 import { Failure, unlessAborted } from './retry.ts'
-import { Tokens, type TokenProvider } from './tokens.ts'
 
-/** A request to the service; the token is added to it. */
+/** A token is replaced this long before its `exp`, ms: the service's clock may differ, and the request takes time. */
+const TOKEN_MARGIN_MS = 10_000
+
+/** A request to the service, without its token. */
 export interface ServiceRequest extends Omit<Post, 'url'> {
   /** `/v1/…` */
   path: string
 }
 
-/** Makes one attempt after the other at something. */
+/** Makes one attempt at a request. */
 export type Attempt = (request: ServiceRequest, signal: AbortSignal) => Promise<Answer | Failure>
 
-/** The service as this caller reaches it: where it is, and with which token. */
+/** The URL of the service, and the token for it. */
 export class Endpoint {
   readonly #base: string
-  readonly #tokens: Tokens
+  readonly #tokens: TokenSource
 
-  /** Throws `invalid_request` for a URL or a token that cannot be used. */
+  /** Throws `invalid_request` for an invalid URL or token. */
   constructor (url: string, token: TokenProvider) {
     this.#base = readBase(url)
     if (typeof token !== 'string' && typeof token !== 'function') throw invalid('"token" is a string or a function')
-    try {
-      this.#tokens = new Tokens(token)
-    } catch (error) {
-      throw invalid((error as Error).message, error)
-    }
+    const provider = typeof token === 'string' ? checkToken(token) : async () => checkToken(await token())
+    this.#tokens = new TokenSource(provider, TOKEN_MARGIN_MS)
   }
 
-  /** Begins something: in all its attempts, a refused token is replaced once. */
+  /** Begins the attempts at a request, which replace a refused token once. */
   begin (): Attempt {
     let hasRenewed = false
     return async (request, signal) => {
       const token = await this.#getToken(signal)
       if (token instanceof Failure) return token
       const result = await this.#post(request, token, signal)
-      if (!(result instanceof Failure) || !isTokenRefused(result) || hasRenewed || !this.#tokens.areRenewable) return result
+      if (!(result instanceof Failure) || !isTokenRefused(result) || hasRenewed || !this.#tokens.renewable) return result
       hasRenewed = true
       const another = await this.#getToken(signal, token)
       return another instanceof Failure ? another : await this.#post(request, another, signal)
@@ -58,7 +58,14 @@ export class Endpoint {
   }
 }
 
-/** A proxy may check tokens, too. */
+/** A token that fits into a header. A token from a file may end with a line feed. */
+function checkToken (given: unknown): string {
+  const token = typeof given === 'string' ? given.trim() : ''
+  if (!/^[!-~]+$/.test(token)) throw invalid('A token is a string of printable ASCII characters without spaces')
+  return token
+}
+
+/** Whether the service, or a proxy, refused the token. */
 function isTokenRefused ({ error: { code } }: Failure): boolean {
   return code === 'unauthorized' || code === 'http_401'
 }

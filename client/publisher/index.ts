@@ -1,5 +1,6 @@
 export { RoomcastError } from '../errors.ts'
+export type { TokenProvider } from '../token-source.ts'
 export type { BatchItem } from './batch.ts'
 export type { Content } from './content.ts'
-export { createPublisher, type Published, type Publisher, type PublisherOptions, type PublishOptions } from './publisher.ts'
-export type { TokenProvider } from './tokens.ts'
+export type { Published } from './published.ts'
+export { createPublisher, type Publisher, type PublisherOptions, type PublishOptions } from './publisher.ts'

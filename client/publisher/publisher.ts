@@ -1,63 +1,50 @@
+import type { RoomcastError } from '../errors.ts'
+import type { TokenProvider } from '../token-source.ts'
 import { type BatchItem, publishBatch } from './batch.ts'
 import { type Content, encodeContent, invalid } from './content.ts'
 import { Endpoint } from './endpoint.ts'
 import { toKey, toUnknown } from './key.ts'
-import type { RoomcastError } from '../errors.ts'
-import { notRoomcast } from './post.ts'
+import { type Answer, notRoomcast } from './post.ts'
+import { isPublished, type Published } from './published.ts'
 import { Failure, type Patience, retry } from './retry.ts'
-import type { TokenProvider } from './tokens.ts'
 
-/** What a publisher is made of. */
+/** The options of a publisher. */
 export interface PublisherOptions {
-  /** Where the service is, such as `https://realtime.example.com`; with a path, where a proxy has it under one. */
+  /** The URL of the service, such as `https://realtime.example.com`, with the path prefix of a proxy. */
   url: string
   /**
-   * A token, or a function that gets one. What a function gives is kept until shortly before its `exp`; it is asked again
-   * then, and once when the service refuses the token. It is not called a second time before it has answered.
+   * A token, or a function that gets one. The publisher keeps a token until shortly before its `exp`, and calls the function
+   * again then, and once when the service refuses the token. It never calls the function again before it has answered.
    */
   token: TokenProvider
-  /** For one attempt, ms; 5,000 if not given. */
+  /** The time for one attempt, ms; 5,000 by default. */
   timeoutMs?: number
-  /** For all attempts of a request, ms; 30,000 if not given. More than 240,000 is 240,000: the service remembers keys for five minutes. */
+  /** The time for all attempts of a request, ms; 30,000 by default. The maximum is 240,000: the service remembers keys for five minutes. */
   giveUpMs?: number
 }
 
-/** How something is published. */
+/** The options of a publish over REST. */
 export interface PublishOptions {
-  /** Makes repeating this call safe for five minutes; without it, only the retries within the call are. */
+  /** Makes a retry of this call safe for five minutes. Without a key, only the retries within the call are safe. */
   key?: string
-  /** The `origin` whose connections do not get it. */
+  /** The `origin` whose connections do not receive the message. */
   exclude?: string
-  /** Ends it: the call rejects with the reason of the signal. The message may be in the room or not. */
+  /** Ends the call, which rejects with the reason of the signal. The message may be in the room. */
   signal?: AbortSignal
 }
 
-/** A message that is in its room. */
-export interface Published {
-  room: string
-  /** `epoch` and `offset` are its position; absent in rooms without history. */
-  epoch?: string
-  offset?: number
-  /** The service's clock, ms since 1970. */
-  time: number
-  /** How many connections the room had. */
-  audience: number
-  /** It was there already: an earlier attempt, or an earlier call with the same key, had published it. */
-  replayed: boolean
-}
-
 /**
- * Publishes from a backend, over REST. All methods try again by themselves, with the same key, so that it is one message.
- * They reject with a `RoomcastError`: its `code` is one of the service's (docs/errors.md), `http_…` with the status that a
- * proxy has answered with, or `unknown` when the message may be in the room or not.
+ * Publishes from a backend over REST. All methods retry with the same key, and the service removes the duplicates. They reject
+ * with a `RoomcastError`. Its `code` is one of the service's (docs/errors.md), or `http_…` with the status of a proxy, or
+ * `unknown` when the message may be in the room.
  *
- * @typeParam Rooms the rooms, and what the `data` of their messages is
+ * @typeParam Rooms the rooms, with the types of the `data` in their messages
  */
 export class Publisher<Rooms extends object = Record<string, unknown>> {
   readonly #endpoint: Endpoint
   readonly #patience: Omit<Patience, 'signal'>
 
-  /** Throws `invalid_request` for options that cannot be used. */
+  /** Throws `invalid_request` for invalid options. */
   constructor ({ url, token, timeoutMs = 5_000, giveUpMs = 30_000 }: PublisherOptions) {
     for (const [name, ms] of Object.entries({ timeoutMs, giveUpMs })) {
       if (typeof ms !== 'number' || !(ms > 0)) throw invalid(`"${name}" is a number above 0`)
@@ -66,8 +53,12 @@ export class Publisher<Rooms extends object = Record<string, unknown>> {
     this.#patience = { timeoutMs, giveUpMs }
   }
 
-  /** Publishes to a room. (Not to those called `.` and `..`, which cannot stand in a URL; `batch` reaches them.) */
-  async publish<Room extends keyof Rooms & string> (room: Room, content: Content<Rooms[Room]>, options?: PublishOptions): Promise<Published> {
+  /** Publishes to a room. Use `batch` for the rooms `.` and `..`, which a URL cannot contain. */
+  async publish<Room extends keyof Rooms & string> (
+    room: Room,
+    content: Content<Rooms[Room]>,
+    options?: PublishOptions
+  ): Promise<Published> {
     return await this.#publish(`/v1/rooms/${toSegment('room', room)}/messages`, content, options)
   }
 
@@ -82,15 +73,17 @@ export class Publisher<Rooms extends object = Record<string, unknown>> {
   }
 
   /**
-   * Publishes any number of messages to any rooms, in requests of at most 100, one after the other. A result for each
-   * item, in their order: what was published, or the error. It rejects only if `signal` aborts, or if `items` is no array.
+   * Publishes any number of messages to any rooms, in requests of at most 100, one after the other. Resolves with a published
+   * message or an error for each item, in their order. Rejects only if `signal` aborts, or if `items` is not an array.
    *
-   * Messages to the same room are put into it in the order of the items. There is one exception: where one fails and is
-   * tried again, later ones of the same request may already be in the room, and then it comes behind them. Once a message
-   * is given up, the later requests have no more messages to its room: those fail with `unavailable`, and were not sent.
+   * Messages to the same room keep the order of the items, with one exception: a retried message may follow later messages of
+   * the same request. After a failed message, later requests skip its room: those messages fail with `unavailable`.
    */
-  async batch (items: readonly BatchItem<Rooms>[], { signal }: Pick<PublishOptions, 'signal'> = {}): Promise<(Published | RoomcastError)[]> {
-    return await publishBatch(items as unknown as readonly BatchItem[], () => this.#endpoint.begin(), { ...this.#patience, signal })
+  async batch (
+    items: readonly BatchItem<Rooms>[],
+    { signal }: Pick<PublishOptions, 'signal'> = {}
+  ): Promise<(Published | RoomcastError)[]> {
+    return await publishBatch(items, () => this.#endpoint.begin(), { ...this.#patience, signal })
   }
 
   async #publish (path: string, content: Content, { key, exclude, signal }: PublishOptions = {}): Promise<Published> {
@@ -99,46 +92,50 @@ export class Publisher<Rooms extends object = Record<string, unknown>> {
     const excluded = exclude === undefined ? '' : `,"exclude":${JSON.stringify(exclude)}`
     const request = {
       path: bytes === undefined ? path : path + toQuery({ event, exclude }),
-      headers: { 'content-type': bytes === undefined ? 'application/json' : 'application/octet-stream', 'idempotency-key': toKey(key) },
+      headers: {
+        'content-type': bytes === undefined ? 'application/json' : 'application/octet-stream',
+        'idempotency-key': toKey(key)
+      },
       body: bytes ?? `{${fields}${excluded}}`
     }
     const attempt = this.#endpoint.begin()
     let mayBeDone = false
     const result = await retry(async (signal) => {
       const answer = await attempt(request, signal)
-      const result = answer instanceof Failure || isPublished(answer.body) ? answer : notRoomcast()
+      const result = answer instanceof Failure ? answer : toPublished(answer)
       if (result instanceof Failure && result.mayBeDone) mayBeDone = true
       return result
     }, { ...this.#patience, signal })
     if (result instanceof Failure) throw mayBeDone ? toUnknown(result.error, key !== undefined) : result.error
-    return { ...result.body as Published, replayed: result.replayed }
+    return result
   }
 }
 
 /**
- * A publisher for a service. It holds nothing that has to be closed; one is enough for a process.
+ * Creates a publisher for a service. One is enough for a process, and it needs no close.
  *
  * ```ts
  * const publisher = createPublisher({ url: 'https://realtime.example.com', token: () => signToken() })
  * await publisher.publish('orders:7', { event: 'order.shipped', data: { id: 7 } })
  * ```
  *
- * @typeParam Rooms the rooms, and what the `data` of their messages is: ``{ lobby: Note, [orders: `orders:${string}`]: Order }``
+ * @typeParam Rooms the rooms, with the types of the `data` in their messages:
+ *   ``{ lobby: Note, [orders: `orders:${string}`]: Order }``
  */
 export function createPublisher<Rooms extends object = Record<string, unknown>> (options: PublisherOptions): Publisher<Rooms> {
   return new Publisher<Rooms>(options)
 }
 
-/** A name in a path; throws `invalid_request` for one that cannot stand there. */
+/** Encodes a name for a path. Throws `invalid_request` for a name that a path cannot contain. */
 function toSegment (what: string, name: string): string {
   if (typeof name !== 'string' || name === '' || !name.isWellFormed()) throw invalid(`"${what}" is a text that is not empty`)
-  // URLs are normalised before they are sent, also where the dots are percent-encoded.
+  // Clients normalise URLs, even with percent-encoded dots.
   if (name === '.' || name === '..') throw invalid(`A ${what} called ${name} cannot stand in a URL`)
   return encodeURIComponent(name)
 }
 
-function isPublished (body: unknown): boolean {
-  return typeof (body as Partial<Published>).time === 'number'
+function toPublished ({ body, replayed }: Answer): Published | Failure {
+  return isPublished(body) ? { ...body, replayed } : notRoomcast()
 }
 
 function toQuery (parameters: Record<string, string | undefined>): string {

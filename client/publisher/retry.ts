@@ -1,18 +1,18 @@
 import type { RoomcastError } from '../errors.ts'
 
-/** The longest pause before the second attempt, and before any, ms: it doubles, and of it a random part is waited. */
+/** The bound of the random pause before the second attempt, ms. It doubles with each attempt, up to the other one. */
 const FIRST_PAUSE_MS = 100
 const LONGEST_PAUSE_MS = 5_000
 
-/** The service remembers keys for 5 minutes; an attempt after that could be a second message. */
+/** The maximum for all attempts, ms. The service remembers keys for five minutes; a later attempt might publish a duplicate. */
 const LONGEST_GIVE_UP_MS = 240_000
 
-/** What came of an attempt that did not succeed. */
+/** The failure of an attempt. */
 export class Failure {
   readonly error: RoomcastError
   /** Whether another attempt may succeed. */
   readonly isWorthRetrying: boolean
-  /** Whether the service may have done all the same what it was asked for. */
+  /** Whether the request may still have succeeded. */
   readonly mayBeDone: boolean
 
   constructor (error: RoomcastError, { isWorthRetrying = false, mayBeDone = false } = {}) {
@@ -22,35 +22,38 @@ export class Failure {
   }
 }
 
-/** How long something is tried. */
+/** The limits of the attempts at a request. */
 export interface Patience {
-  /** For one attempt, ms. */
+  /** The time for one attempt, ms. */
   timeoutMs: number
-  /** For all attempts, ms; no more than 4 minutes count. */
+  /** The time for all attempts, ms; at most 4 minutes. */
   giveUpMs: number
-  /** Ends it before. */
+  /** Ends the attempts early. */
   signal: AbortSignal | undefined
 }
 
 /**
- * Makes attempts until one succeeds, is not worth another, or the time is over: the last failure, then. Rejects with
- * the reason of `signal` when that aborts.
+ * Makes attempts until one succeeds, a failure rules out another one, or the time is over. Resolves with the last result.
+ * Rejects with the reason of `signal` when the signal aborts.
  */
-export async function retry<T> (attempt: (signal: AbortSignal) => Promise<T | Failure>, { timeoutMs, giveUpMs, signal }: Patience): Promise<T | Failure> {
+export async function retry<T> (
+  attempt: (signal: AbortSignal) => Promise<T | Failure>,
+  { timeoutMs, giveUpMs, signal }: Patience
+): Promise<T | Failure> {
   const deadline = performance.now() + Math.min(giveUpMs, LONGEST_GIVE_UP_MS)
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
     const result = await within(Math.min(timeoutMs, deadline - performance.now()), signal, attempt)
     if (!(result instanceof Failure)) return result
     signal?.throwIfAborted()
     if (!result.isWorthRetrying) return result
-    // Many may have been told the same time.
+    // The service may have given many callers the same time.
     const waitMs = (result.error.retryAfterMs ?? 0) + Math.random() * pauseMs
     if (performance.now() + waitMs >= deadline) return result
     await pause(waitMs, signal)
   }
 }
 
-/** What a promise resolves to, unless the signal aborts before; rejects with its reason, then. */
+/** Settles like a promise, or rejects with the reason of a signal that aborts first. */
 export async function unlessAborted<T> (promise: Promise<T>, signal: AbortSignal): Promise<T> {
   let abort = (): void => {}
   const aborted = new Promise<void>((resolve) => {
@@ -68,7 +71,7 @@ export async function unlessAborted<T> (promise: Promise<T>, signal: AbortSignal
   }
 }
 
-/** Not AbortSignal.any and AbortSignal.timeout: a signal that lives long would collect listeners, and timers would stay. */
+/** Makes an attempt with a timeout. AbortSignal.any would leave listeners on a long-lived signal, AbortSignal.timeout a timer. */
 async function within<T> (ms: number, signal: AbortSignal | undefined, attempt: (signal: AbortSignal) => Promise<T>): Promise<T> {
   signal?.throwIfAborted()
   const controller = new AbortController()

@@ -1,54 +1,58 @@
-import { type Client, connect, type ConnectOptions, type Room, type Status, type TokenProvider } from '../index.ts'
+import { type Client, connect, type ConnectOptions, type Room, RoomcastError, type Status, type TokenProvider } from '../index.ts'
 import { Store } from './store.ts'
 
-/** How a provider's client stands. */
+/** The client of a provider, and its status. */
 export interface Connection {
   readonly status: Status
-  /** Undefined until the page is there: nothing connects while it is rendered on a server. */
+  /** Undefined until the page is mounted: a server that renders it does not connect. */
   readonly client: Client | undefined
 }
 
-/** Before there is a client. */
+/** The connection before there is a client. */
 export const NO_CONNECTION: Connection = Object.freeze({ status: Object.freeze({ state: 'connecting' }), client: undefined })
 
-/** Where a provider's client comes from: it is given, and somebody else closes it; or it is made, and closed when nobody needs it any more. */
-export type ConnectionSource = { client: Client } | ConnectOptions
+/** A client that the application closes, or the options of a client that the provider makes and closes. */
+export type ConnectionSource = { client: Client } | ({ client?: undefined } & ConnectOptions)
 
-/** A provider's client, and which of its rooms somebody is in. */
+/** The parts of a room that concern membership, whatever its payloads are. */
+type Joinable = Pick<Room, 'wanted' | 'join' | 'leave'>
+
+/** The client of a provider, and the rooms that its components use. */
 export class ConnectionStore extends Store<Connection> {
   readonly #source: ConnectionSource
-  readonly #members = new Map<Room, number>()
-  /** Rooms that are joined because of the components alone. */
-  readonly #joined = new Set<Room>()
+  /** The number of components in each room. */
+  readonly #members = new Map<Joinable, number>()
+  /** The rooms that only components have joined. */
+  readonly #joined = new Set<Joinable>()
   #token: TokenProvider | undefined
   #client: Client | undefined
   #unlisten = (): void => {}
 
   constructor (source: ConnectionSource) {
-    super('client' in source ? { status: source.client.status, client: source.client } : NO_CONNECTION)
+    super(source.client === undefined ? NO_CONNECTION : { status: source.client.status, client: source.client })
     this.#source = source
-    this.#token = 'client' in source ? undefined : source.token
+    this.#token = source.client === undefined ? source.token : undefined
   }
 
-  /** The client, as soon as somebody is subscribed; a snapshot with it comes a moment later. */
+  /** The client, from the first subscription on; its snapshot follows a moment later. */
   get client (): Client | undefined {
     return this.#client
   }
 
-  /** Takes the latest token, or the latest function that gets one. It does not end the connection: the next one is made with it. */
+  /** Takes the latest token or token function. The current connection stays; the next one uses it. */
   renew (token: TokenProvider | undefined): void {
     const isOther = token !== this.#token
     this.#token = token
-    // It has been waiting for another one.
+    // The client waits for another token.
     if (isOther && typeof token === 'string' && this.#client?.status.reason === 'unauthorized') this.#client.retry()
   }
 
-  /** Joins a room for one component; returns how it leaves. The last one leaves for all. */
-  enter (room: Room): () => void {
-    // Who has joined it without a component leaves it as well.
+  /** Joins a room for one component; returns the function that leaves it. The last component leaves for all. */
+  enter (room: Joinable): () => void {
+    // A room that the application joined stays joined until the application leaves it.
     if (!room.wanted) this.#joined.add(room)
     this.#members.set(room, (this.#members.get(room) ?? 0) + 1)
-    room.join().catch(() => {}) // The room's state tells.
+    room.join().catch(() => {}) // The state of the room has the error.
     return () => {
       const rest = (this.#members.get(room) ?? 1) - 1
       if (rest > 0) {
@@ -56,7 +60,7 @@ export class ConnectionStore extends Store<Connection> {
         return
       }
       this.#members.delete(room)
-      // Another component may be about to come.
+      // Another component may enter in the same turn.
       setTimeout(() => {
         if (!this.#members.has(room) && this.#joined.delete(room)) room.leave().catch(() => {})
       })
@@ -64,19 +68,22 @@ export class ConnectionStore extends Store<Connection> {
   }
 
   protected start (): void {
-    const client = this.#client = 'client' in this.#source ? this.#source.client : connect({ ...this.#source, token: async () => await this.#askToken() })
+    const source = this.#source
+    const client = this.#client = source.client ?? connect({ ...source, token: async () => await this.#askToken() })
     this.#unlisten = client.on('status', (status) => { this.update({ status }) })
     this.update({ client, status: client.status })
   }
 
   protected stop (): void {
     this.#unlisten()
-    if (!('client' in this.#source)) this.#client?.close()
+    if (this.#source.client === undefined) this.#client?.close()
     this.#client = undefined
     this.update(NO_CONNECTION)
   }
 
   async #askToken (): Promise<string> {
-    return typeof this.#token === 'function' ? await this.#token() : this.#token as string
+    const token = this.#token
+    if (token === undefined) throw new RoomcastError('unauthorized', 'There is no token')
+    return typeof token === 'function' ? await token() : token
   }
 }

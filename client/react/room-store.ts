@@ -1,28 +1,32 @@
-import { type Client, type HistoryPage, type Message, type Position, type PublishOptions, type Published, type Room, RoomcastError, type RoomState } from '../index.ts'
+import {
+  type Client, type HistoryPage, type Message, type Position, type Published, type PublishOptions, type Room, RoomcastError, type RoomState
+} from '../index.ts'
 import type { ConnectionStore } from './connection.ts'
 import { Store } from './store.ts'
 
-/** History that could not be read for the time being is asked for again after this long, ms, unless the service says when. */
+/** The wait before the retry of a history read, ms, unless the service gives one. */
 const RETRY_MS = 1_000
 
-/** A room, as a component sees it. */
+/** The messages and the state of a room, for a component. */
 export interface RoomSnapshot<Data> {
-  /** The latest ones, ascending. */
+  /** The latest messages, ascending. */
   readonly messages: readonly Message<Data>[]
   readonly state: RoomState
   /**
-   * Undefined until the connection was lost for the first time; from then on, whether nothing is missing. `false` until history
-   * was loaded anew, if it is.
+   * Whether the messages are complete, after the connection was lost; undefined before. After a gap it is `false` until the
+   * history is loaded again.
    */
   readonly recovered: boolean | undefined
-  /** Why the room was refused, or its history could not be loaded. */
+  /** The error of a refused join, or of a failed history read. */
   readonly error: RoomcastError | undefined
 }
 
-/** Before anything has happened. */
-export const NO_ROOM: RoomSnapshot<never> = Object.freeze({ messages: Object.freeze([]) as never, state: 'idle', recovered: undefined, error: undefined })
+/** The snapshot without a room. */
+export const NO_ROOM: RoomSnapshot<never> = Object.freeze({
+  messages: Object.freeze([]), state: 'idle', recovered: undefined, error: undefined
+})
 
-/** A room that a component is in, and the messages it has seen there. */
+/** The room of a component, with the messages that it has received. */
 export class RoomStore<Data> extends Store<RoomSnapshot<Data>> {
   readonly #connection: ConnectionStore
   readonly #name: string | undefined
@@ -31,7 +35,7 @@ export class RoomStore<Data> extends Store<RoomSnapshot<Data>> {
   #client: Client | undefined
   #room: Room<Data> | undefined
   #stops: (() => void)[] = []
-  /** Counts the loads of history: only the latest is of use. */
+  /** The number of history loads: an earlier load has no effect. */
   #load = 0
 
   constructor (connection: ConnectionStore, name: string | undefined, history: number, limit: number) {
@@ -50,9 +54,9 @@ export class RoomStore<Data> extends Store<RoomSnapshot<Data>> {
 
   protected start (): void {
     if (this.#name === undefined) return
-    const unsubscribe = this.#connection.subscribe(() => { this.#follow() })
-    this.#stops = [unsubscribe]
-    this.#follow()
+    const name = this.#name
+    this.#stops = [this.#connection.subscribe(() => { this.#follow(name) })]
+    this.#follow(name)
   }
 
   protected stop (): void {
@@ -61,13 +65,13 @@ export class RoomStore<Data> extends Store<RoomSnapshot<Data>> {
     this.#client = undefined
   }
 
-  /** The provider has another client: the room is one of that. */
-  #follow (): void {
+  /** Enters the room of the provider's current client. */
+  #follow (name: string): void {
     const { client } = this.#connection
     if (client === this.#client) return
     this.#leave()
     this.#client = client
-    if (client !== undefined) this.#enter(client.room(this.#name as string) as Room<Data>)
+    if (client !== undefined) this.#enter(client.room(name) as Room<Data>)
   }
 
   #enter (room: Room<Data>): void {
@@ -80,10 +84,10 @@ export class RoomStore<Data> extends Store<RoomSnapshot<Data>> {
         else if (recovered && this.next.recovered === undefined) this.update({ recovered })
       }),
       room.on('reset', (position) => { this.#beginAnew(false, position) }),
-      this.#connection.enter(room as Room)
+      this.#connection.enter(room)
     )
     this.update({ state: room.state, error: room.error })
-    // Another component has joined it before.
+    // Another component has already joined the room.
     if (room.state === 'joined') this.#beginAnew(undefined, room.position)
   }
 
@@ -95,7 +99,7 @@ export class RoomStore<Data> extends Store<RoomSnapshot<Data>> {
     this.update(NO_ROOM)
   }
 
-  /** What was here does not go on: only what comes after a position does, and by itself. */
+  /** Drops the messages, and loads the history up to a position; later messages arrive as usual. */
   #beginAnew (recovered: false | undefined, position: Partial<Position> = {}): void {
     const load = ++this.#load
     this.update({ messages: NO_ROOM.messages, recovered })
@@ -106,12 +110,13 @@ export class RoomStore<Data> extends Store<RoomSnapshot<Data>> {
     })
   }
 
-  /** Loads what was there up to a position. */
+  /** Loads the history up to a position. */
   async #loadHistory ({ epoch, offset }: Position, isOver: () => boolean): Promise<void> {
     const older: Message<Data>[] = []
     for (let before: number | undefined = offset + 1; before !== undefined && older.length < this.#history;) {
-      const page: HistoryPage<Data> | undefined = await this.#room?.history({ before, epoch, limit: this.#history - older.length }).catch(orLater)
-      // Of another epoch there is nothing: `reset` is on its way.
+      const limit = this.#history - older.length
+      const page: HistoryPage<Data> | undefined = await this.#room?.history({ before, epoch, limit }).catch(orLater)
+      // A new epoch has no older messages, and its `reset` follows.
       if (isOver() || (page !== undefined && page.epoch !== epoch)) return
       if (page === undefined) continue
       older.unshift(...page.messages)
@@ -122,7 +127,7 @@ export class RoomStore<Data> extends Store<RoomSnapshot<Data>> {
   }
 }
 
-/** Waits where the same may succeed later. */
+/** Waits for the retry of a retryable error; throws any other error. */
 async function orLater (error: RoomcastError): Promise<undefined> {
   if (!error.retryable) throw error
   await new Promise((resolve) => { setTimeout(resolve, error.retryAfterMs ?? RETRY_MS) })

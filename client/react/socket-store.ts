@@ -1,23 +1,23 @@
 import { Store } from './store.ts'
 
-/** The wait before the first attempt to come back, and before any, ms. */
+/** The wait before the first reconnect, and the longest wait, ms. */
 const FIRST_MS = 1_000
 const MAX_MS = 30_000
 
-/** What may be sent as it is. */
+/** The data that a WebSocket sends unchanged. */
 type Raw = string | ArrayBuffer | ArrayBufferView<ArrayBuffer> | Blob
 
-/** A WebSocket, as a component sees it. */
+/** The messages and the state of a WebSocket, for a component. */
 export interface SocketSnapshot {
-  /** The latest ones, ascending: parsed JSON, or as they came. */
+  /** The latest messages, ascending: parsed JSON, or unchanged. */
   readonly messages: readonly unknown[]
   readonly isConnected: boolean
 }
 
-/** Before anything has happened. */
-export const NO_SOCKET: SocketSnapshot = Object.freeze({ messages: Object.freeze([]) as never, isConnected: false })
+/** The snapshot without a WebSocket. */
+export const NO_SOCKET: SocketSnapshot = Object.freeze({ messages: Object.freeze([]), isConnected: false })
 
-/** A WebSocket to any server, which comes back by itself. */
+/** A WebSocket to any server, which reconnects. */
 export class SocketStore extends Store<SocketSnapshot> {
   readonly #url: string | undefined
   readonly #protocols: string[]
@@ -35,7 +35,7 @@ export class SocketStore extends Store<SocketSnapshot> {
     this.#limit = limit
   }
 
-  /** Sends something, objects as JSON; says whether there was a connection to send it on. */
+  /** Sends data, and objects as JSON. Returns false without a connection. */
   readonly send = (data: unknown): boolean => {
     if (this.#ws?.readyState !== WebSocket.OPEN) return false
     this.#ws.send(this.#raw || isRaw(data) ? data as Raw : JSON.stringify(data))
@@ -78,7 +78,7 @@ function isRaw (data: unknown): data is Raw {
   return typeof data === 'string' || data instanceof ArrayBuffer || ArrayBuffer.isView(data) || data instanceof Blob
 }
 
-/** The value of a JSON text; anything else as it is. */
+/** The value of a JSON text; other data unchanged. */
 function parse (data: unknown): unknown {
   if (typeof data !== 'string') return data
   try {

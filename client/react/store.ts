@@ -1,10 +1,9 @@
-/** Snapshots within this time are one, ms: messages come in bursts, and each snapshot is a render. */
+/** Changes within this time make one snapshot, ms: messages arrive in bursts, and each snapshot causes a render. */
 const GATHER_MS = 10
 
 /**
- * Something outside of React, for `useSyncExternalStore`: runs while somebody is subscribed, and gives snapshots that
- * are replaced and never changed. It is stopped a moment after the last one has gone, for StrictMode, and everything that
- * mounts again at once, comes straight back.
+ * A source of snapshots for `useSyncExternalStore`. It runs while it has subscribers, and replaces its snapshot on each change.
+ * It stops a moment after the last subscriber has left, because StrictMode mounts components again at once.
  */
 export abstract class Store<Snapshot extends object> {
   readonly #listeners = new Set<() => void>()
@@ -19,6 +18,7 @@ export abstract class Store<Snapshot extends object> {
     this.#snapshot = initial
   }
 
+  /** Adds a listener; returns a function that removes it. */
   readonly subscribe = (listener: () => void): (() => void) => {
     const own = (): void => { listener() }
     this.#listeners.add(own)
@@ -33,17 +33,18 @@ export abstract class Store<Snapshot extends object> {
     }
   }
 
+  /** The current snapshot. */
   readonly getSnapshot = (): Snapshot => this.#snapshot
 
   protected abstract start (): void
   protected abstract stop (): void
 
-  /** What is to be the next snapshot, as far as it is known. */
+  /** The next snapshot, with the changes so far. */
   protected get next (): Snapshot {
     return this.#next ?? this.#snapshot
   }
 
-  /** Changes some of it: at once, or together with what comes just behind. */
+  /** Changes some members, at once or together with the changes that follow soon. */
   protected update (changes: Partial<Snapshot>): void {
     this.#next = { ...this.next, ...changes }
     this.#timer ??= setTimeout(() => { this.#tell() }, Math.max(0, this.#toldAt + GATHER_MS - Date.now()))

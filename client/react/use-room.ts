@@ -4,22 +4,27 @@ import type { PublishOptions, Published } from '../index.ts'
 import { useConnectionStore } from './provider.ts'
 import { NO_ROOM, type RoomSnapshot, RoomStore } from './room-store.ts'
 
+/** The options of `useRoom`. */
 export interface UseRoomOptions {
-  /** How many of the messages from before are loaded, up to `limit`; none unless given. Needs the grant `history`. */
+  /** The number of earlier messages to load, at most `limit`; 0 by default. Needs the grant `history`. */
   history?: number
-  /** How many messages are kept; 200 unless given. */
+  /** The number of messages to keep; 200 by default. */
   limit?: number
 }
 
-/** A room, and how to publish to it: `send` has the same identity as long as the room is the same. */
+/** A room, and a function that publishes to it. `send` keeps its identity as long as the room is the same. */
 export interface UseRoom<Data> extends RoomSnapshot<Data> {
   readonly send: (data: Data | Uint8Array, options?: PublishOptions) => Promise<Published>
 }
 
 /**
- * The messages of a room, which is joined as long as a component uses it. Another room begins empty; none (`null`) is `idle`.
+ * The messages of a room. The client stays a member as long as a component uses the room. A new name begins without messages;
+ * without a name (`null`) the state is `idle`.
  */
-export function useRoom<Data = unknown> (room: string | null | undefined, { history = 0, limit = 200 }: UseRoomOptions = {}): UseRoom<Data> {
+export function useRoom<Data = unknown> (
+  room: string | null | undefined,
+  { history = 0, limit = 200 }: UseRoomOptions = {}
+): UseRoom<Data> {
   const connection = useConnectionStore()
   const store = useMemo(() => new RoomStore<Data>(connection, room ?? undefined, history, limit), [connection, room, history, limit])
   const snapshot = useSyncExternalStore<RoomSnapshot<Data>>(store.subscribe, store.getSnapshot, () => NO_ROOM)

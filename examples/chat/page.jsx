@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from 'react'
 import { createRoot } from 'react-dom/client'
-import { RoomcastProvider, useConnection, useRoom } from 'roomcast/react'
+import { RoomcastProvider, useConnection, useRoom } from '@roomcast/client/react'
 
 const ROOMS = ['lobby', 'kitchen', 'help']
 

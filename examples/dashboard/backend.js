@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createPublisher } from 'roomcast/publisher'
+import { createPublisher } from '@roomcast/client/publisher'
 
 /** A shop that does not exist: its figures twice a second, and an order now and then. */
 const publisher = createPublisher({ url: process.env.ROOMCAST_URL, token: process.env.ROOMCAST_TOKEN })

@@ -1,4 +1,4 @@
-import { connect } from 'roomcast/client'
+import { connect } from '@roomcast/client'
 
 /** Figures on the chart: a minute. */
 const POINTS = 120

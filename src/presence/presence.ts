@@ -12,6 +12,6 @@ export interface Presence {
    */
   leave (room: string, user: string): Promise<number | undefined>
 
-  /** Sets the receiver of members that were lost with their instance. One instance receives each of them once. */
+  /** Sets the receiver of members that were lost with their instance. Each lost member is announced once, on one instance. */
   listen (listener: (room: string, user: string, members: number) => void): void
 }

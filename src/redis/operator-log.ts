@@ -1,7 +1,7 @@
 import type { Requester, ServerInfo } from './requester.ts'
 import { nameOf } from './settings.ts'
 
-/** Rejected requests are logged once in this time, ms: Redis may reject all of them. */
+/** Rejected requests are logged once in this time, ms: Redis may reject every request. */
 const REJECTIONS_INTERVAL_MS = 10_000
 
 /** Receives events for the operator. */
@@ -10,7 +10,7 @@ export type OnEvent = (level: 'info' | 'warn' | 'error', message: string, error?
 /** Tells the operator about the connections to Redis, and about its settings. */
 export class OperatorLog {
   readonly #onEvent: OnEvent
-  /** Set once the first connections are made. Their failure ends the start with a message of its own. */
+  /** Set once the first connections are made. A failure before that ends the start with another message. */
   started = false
   /** When a rejection was logged, ms since 1970. */
   #rejectedAt = 0

@@ -169,7 +169,7 @@ export class Requester {
     const { command, args, runIdAt, binary } = request
     if (runIdAt !== -1) args[runIdAt] = this.#runId
     this.#gather()
-    // Modules loaded after the connect bring scripts of their own. If loading fails, the server replies NOSCRIPT.
+    // Modules loaded after the connect register more scripts. If loading fails, the server replies NOSCRIPT.
     if (this.#loadedScripts < SCRIPTS.length) this.#loadScripts().catch(() => {})
     void this.#client.sendCommand(new EncodedCommand(command, args, binary, (reply) => {
       this.#watchdog.heardAt = Date.now()

@@ -148,7 +148,7 @@ export class Router {
 
   /** Follows a slot to another server, for good (MOVED) or for the requests that are held (ASK). */
   async #redirect (from: Requester, slot: number, target: string, code: 'MOVED' | 'ASK'): Promise<void> {
-    // Requests sent to the old server come back before any goes to the new one.
+    // The old server refuses all requests that it has before the first goes to the new one.
     await from.flushed()
     if (this.#masters.named(target) === undefined) await this.#masters.refreshMap()
     const server = this.#masters.named(target)

@@ -8,7 +8,7 @@ export interface Script {
 
 const registered: Script[] = []
 
-/** All scripts of the modules loaded so far. Each connection loads them before it runs one of them. */
+/** All scripts of the modules loaded so far. Each connection loads them before it is used. */
 export const SCRIPTS: readonly Script[] = registered
 
 /** Makes a script and registers it. Scripts are made once, when their module is loaded. */

@@ -24,11 +24,14 @@ export interface ContinuityOptions {
   onError: (error: unknown) => void
 }
 
+/** A message of a room with history. */
+type PlacedEnvelope = MessageEnvelope & { position: Position }
+
 /** A gap in the messages that a room received, while it is being filled. */
 interface Gap {
   /** Resolves when the gap is filled, or declared by a `reset`. */
   filled: Promise<void>
-  held: MessageEnvelope[]
+  held: PlacedEnvelope[]
   heldBytes: number
   /** Whether a message was dropped for the bounds. */
   overflowed: boolean
@@ -61,8 +64,8 @@ export class Continuity {
     const room = this.#hub.room(envelope.room)
     if (room === undefined) return
     if (envelope.kind === 'position') this.check(room, envelope.position)
-    else if (envelope.kind === 'notice' || envelope.position === undefined) room.deliver(envelope)
-    else this.#receiveMessage(room, envelope, envelope.position)
+    else if (envelope.kind === 'message' && isPlaced(envelope)) this.#receiveMessage(room, envelope)
+    else room.deliver(envelope)
   }
 
   /** Fills the gap, if there is one, between a room's messages and a position that the broker knows. */
@@ -85,8 +88,9 @@ export class Continuity {
     return true
   }
 
-  #receiveMessage (room: Room, envelope: MessageEnvelope, position: Position): void {
+  #receiveMessage (room: Room, envelope: PlacedEnvelope): void {
     const { delivered } = room
+    const { position } = envelope
     const gap = this.#gaps.get(room)
     if (gap !== undefined) this.#hold(gap, envelope)
     else if (room.opening !== undefined || delivered === undefined || isNext(delivered, position)) room.deliver(envelope)
@@ -110,7 +114,7 @@ export class Continuity {
     return gap
   }
 
-  #hold (gap: Gap, envelope: MessageEnvelope): void {
+  #hold (gap: Gap, envelope: PlacedEnvelope): void {
     const bytes = envelope.fields.length + (envelope.bytes?.length ?? 0)
     if (gap.held.length >= MAX_HELD_MESSAGES || gap.heldBytes + bytes > MAX_HELD_BYTES) {
       gap.overflowed = true
@@ -134,7 +138,8 @@ export class Continuity {
 
   /** Delivers a page of history to a room; returns whether that was the last one. */
   async #read (room: Room): Promise<boolean> {
-    const delivered = room.delivered as Position
+    const { delivered } = room
+    if (delivered === undefined) return true
     const { offset: after, epoch } = delivered
     const page = await this.#reads.read(room.name, { after, epoch, limit: READ_MESSAGES, maxBytes: READ_BYTES })
     const top = page.position
@@ -165,7 +170,8 @@ export class Continuity {
   /** Continues in another epoch: from its beginning, if one page holds all its messages. */
   async #beginAgain (room: Room, { epoch }: Position): Promise<void> {
     const page = await this.#reads.read(room.name, { after: 0, epoch, limit: READ_MESSAGES, maxBytes: READ_BYTES })
-    const top = page.position as Position
+    const top = page.position
+    if (top === undefined) return
     const whole = top.epoch === epoch && page.recovered && page.next === undefined
     this.#reset(room, whole ? { epoch, offset: 0 } : top, 'epoch')
     if (whole) this.#deliver(room, epoch, page.messages)
@@ -187,10 +193,10 @@ export class Continuity {
     gap.held = []
     gap.heldBytes = 0
     for (const [i, envelope] of held.entries()) {
-      const position = envelope.position as Position
-      const delivered = room.delivered as Position
+      const { position } = envelope
+      const { delivered } = room
       if (isNext(delivered, position)) room.deliver(envelope)
-      else if (position.epoch === delivered.epoch ? position.offset > delivered.offset : i >= known) {
+      else if (position.epoch === delivered?.epoch ? position.offset > delivered.offset : i >= known) {
         for (const rest of held.slice(i)) this.#hold(gap, rest)
         return false
       }
@@ -204,6 +210,10 @@ export class Continuity {
   }
 }
 
-function isNext (delivered: Position, position: Position): boolean {
-  return delivered.epoch === position.epoch && position.offset === delivered.offset + 1
+function isPlaced (envelope: MessageEnvelope): envelope is PlacedEnvelope {
+  return envelope.position !== undefined
+}
+
+function isNext (delivered: Position | undefined, position: Position): boolean {
+  return delivered?.epoch === position.epoch && position.offset === delivered.offset + 1
 }

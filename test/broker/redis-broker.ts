@@ -9,7 +9,7 @@ export interface RedisBrokerSetup extends Partial<BrokerOptions> {
   prefix?: string
 }
 
-/** A broker with a connection of its own, which ends with the broker. */
+/** A broker with a separate connection, which ends with the broker. */
 export class ConnectedBroker extends RedisBroker {
   readonly #disconnect: () => void
 

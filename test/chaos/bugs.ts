@@ -60,7 +60,8 @@ export async function seedBug (name: BugName): Promise<string> {
   const folder = join(ROOT, 'node_modules/.cache/roomcast-bugs', name)
   await rm(folder, { recursive: true, force: true })
   await mkdir(folder, { recursive: true })
-  for (const part of ['src', 'plugins', 'routes', 'package.json']) await cp(join(ROOT, 'dist', part), join(folder, 'dist', part), { recursive: true })
+  await cp(join(ROOT, 'package.json'), join(folder, 'package.json'))
+  for (const part of ['src', 'plugins', 'routes']) await cp(join(ROOT, 'dist', part), join(folder, 'dist', part), { recursive: true })
   for (const { file, find, replace } of BUGS[name] as readonly Patch[]) {
     const path = join(folder, 'dist', file)
     const code = await readFile(path, 'utf8')

@@ -387,7 +387,7 @@ async function bundleDocumented (version: string): Promise<string> {
     bundle: true,
     write: false,
     jsx: 'automatic',
-    alias: { ...aliasesOf(version), 'roomcast/react': join(ROOT, 'dist/client/react/index.js') }
+    alias: { ...aliasesOf(version), '@roomcast/client/react': join(ROOT, 'dist/client/react/index.js') }
   })
   return outputFiles?.[0]?.text ?? ''
 }

@@ -52,7 +52,7 @@ async function countMembers (presence: Presence, room: string): Promise<number |
 }
 
 /**
- * Checks the guarantees of the `Presence` interface. Each test has instances and rooms of its own.
+ * Checks the guarantees of the `Presence` interface. Each test has separate instances and rooms.
  *
  * @param name name of the implementation, in front of every title
  */

@@ -5,7 +5,7 @@ import type { RedisSettings } from '../../src/redis/settings.ts'
 import { connectToRedis } from '../support/redis-connection.ts'
 import type { PresenceUnderTest } from './conformance.ts'
 
-/** Makes the presence of two instances and more, each with a connection of its own. */
+/** Makes the presence of two instances and more, each with a separate connection. */
 export async function makeRedisPresence (settings: RedisSettings, prefix: string): Promise<PresenceUnderTest & Required<Pick<PresenceUnderTest, 'another'>>> {
   const connections: RedisConnection[] = []
   const make = async () => {
@@ -27,7 +27,7 @@ export async function makeRedisPresence (settings: RedisSettings, prefix: string
         lose: async () => {
           instances.close()
           redis.servers.close()
-          // Its latest heartbeat is long ago: the test does not wait for that.
+          // Backdates the latest heartbeat, so that the test need not wait.
           await servers.command(registry, 'zadd', registry, 1, instances.name)
         },
         isCleared: async () => !readTexts(await servers.command(registry, 'zrange', registry, 0, -1)).includes(instances.name)

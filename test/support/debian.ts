@@ -168,8 +168,13 @@ function obtain (t: Test, { package: name, find, requiredBy }: Program): string 
 function miss (t: Test, name: string, requiredBy: string): void {
   const message = `${name} is not here and cannot be installed`
   if (process.env[requiredBy] === '1') throw new Error(`${message}, and ${requiredBy} is set`)
-  console.error(`\n*** SKIPPED: ${t.name}: ${message}. ***\n`)
-  t.plan(0, message)
+  skip(t, message)
+}
+
+/** Skips a test, loudly. */
+export function skip (t: Test, reason: string): void {
+  console.error(`\n*** SKIPPED: ${t.name}: ${reason}. ***\n`)
+  t.plan(0, reason)
 }
 
 function install (name: string): boolean {

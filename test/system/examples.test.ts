@@ -2,10 +2,12 @@ import { fileURLToPath } from 'node:url'
 import type { Browser, Page } from 'playwright-core'
 import { type Test, test } from 'tap'
 import { startBrowser } from '../support/browser.ts'
+import { requireClientBuild } from '../support/client-package.ts'
 import { findFreePort } from '../support/free-port.ts'
 import { type ServiceProcess, spawnProgram } from '../support/service-process.ts'
 
 async function startExample (t: Test, name: string, port: number): Promise<ServiceProcess> {
+  requireClientBuild()
   return await spawnProgram(t, fileURLToPath(new URL(`../../../examples/${name}/server.js`, import.meta.url)), { PORT: String(port) })
 }
 

@@ -41,10 +41,18 @@ function readRuntime (): Runtime {
   }
 }
 
-/** What `npm ci --omit=dev` would install at the top of `node_modules`. */
+/** An entry of the lock file. Workspaces are links. */
+interface LockedPackage {
+  dev?: boolean
+  devOptional?: boolean
+  link?: boolean
+}
+
+/** The packages that the Dockerfile's second `npm ci` installs at the top of `node_modules`. */
 function readDependencies (): string[] {
-  const { packages } = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as { packages: Record<string, { dev?: boolean }> }
-  return Object.entries(packages).filter(([path, { dev }]) => /^node_modules\/(@[^/]+\/)?[^/]+$/.test(path) && dev !== true).map(([path]) => path)
+  const { packages } = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as { packages: Record<string, LockedPackage> }
+  const isInstalled = ({ dev = false, devOptional = false, link = false }: LockedPackage): boolean => !dev && !devOptional && !link
+  return Object.entries(packages).filter(([path, locked]) => /^node_modules\/(@[^/]+\/)?[^/]+$/.test(path) && isInstalled(locked)).map(([path]) => path)
 }
 
 /** Puts the image's files into a folder, without the packages that are for development alone. */
@@ -77,6 +85,15 @@ const runtime = readRuntime()
 const folder = mkdtempSync(join(tmpdir(), 'roomcast-image-'))
 tap.teardown(() => { rmSync(folder, { recursive: true }) })
 layOut(folder, runtime)
+
+test('the image gets the packages of the service and none of the client', (t) => {
+  const { scripts, dependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: { build: string }, dependencies: object }
+  const installed = readDependencies()
+  t.strictSame(Object.keys(dependencies).filter((name) => !installed.includes(`node_modules/${name}`)), [])
+  t.strictSame(installed.filter((path) => /react|@roomcast/.test(path)), [])
+  t.notMatch(scripts.build, /client/, 'the build stage has no sources of the client')
+  t.end()
+})
 
 test('the image is for production, and does not run as root', async (t) => {
   t.match(runtime.environment, { NODE_ENV: 'production', HOST: '0.0.0.0', DRAIN_DELAY_MS: '5000' })

@@ -1,0 +1,26 @@
+import { CLOSE_CODES, type CloseReason } from '../src/protocol/close-codes.ts'
+import type { Transport } from './link.ts'
+
+/** The reason for a missing connection: the name of a close code (docs/errors.md), a lost connection, or a failed token function. */
+export type StatusReason = CloseReason | 'lost' | 'token'
+
+/** The state of a client's connection. A change replaces the object. */
+export interface Status {
+  /** `waiting` lasts until the next attempt; `closed` is final. */
+  readonly state: 'connecting' | 'connected' | 'waiting' | 'closed'
+  /** The reason for the end of the last connection or attempt. */
+  readonly reason?: StatusReason
+  /** The close code. */
+  readonly code?: number
+  /** The time of the next attempt, ms since 1970. */
+  readonly retryAt?: number
+  /** The transport in use. */
+  readonly transport?: Transport
+}
+
+/** The reason that a close code stands for, and the client's next step. */
+export function readCloseCode (code: number): { reason: StatusReason, next: 'stay' | 'resume' | 'renew' } {
+  let reason: CloseReason
+  for (reason in CLOSE_CODES) if (CLOSE_CODES[reason].code === code) return { reason, next: CLOSE_CODES[reason].client }
+  return { reason: 'lost', next: code >= 4500 && code < 5000 ? 'stay' : 'resume' }
+}
