@@ -5,15 +5,15 @@ import { parse } from 'secure-json-parse'
 import { RoomcastError } from '../src/errors.ts'
 
 /**
- * What request bodies may be: JSON, text and bytes. Text that is not UTF-8 is refused, where Fastify would replace
- * what it cannot read; and bodies are validated as they are, where Fastify would turn a number into the text that
- * the schema asks for.
+ * Accepts JSON, text and bytes as request bodies. Text that is not UTF-8 is refused, where Fastify would replace the
+ * invalid bytes. Bodies are validated without coercion, where Fastify would turn a number into the text that the schema
+ * asks for.
  */
 export default fp(async (app) => {
   app.removeContentTypeParser(['application/json', 'text/plain'])
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body: Buffer, done) => {
     try {
-      // A `__proto__` or `constructor.prototype` in it throws.
+      // Throws for a `__proto__` or a `constructor.prototype`.
       done(null, parse(decode(body)))
     } catch (error) {
       done(error instanceof RoomcastError ? error : new RoomcastError('invalid_json', 'The body is not valid JSON'))
@@ -29,7 +29,7 @@ export default fp(async (app) => {
   app.addContentTypeParser('application/octet-stream', { parseAs: 'buffer' }, (_request, body: Buffer, done) => { done(null, body) })
 
   const asIs = new Ajv({ coerceTypes: false, removeAdditional: false, useDefaults: true, strict: false })
-  // Parameters are all text to begin with.
+  // All parameters arrive as text.
   const coercing = new Ajv({ coerceTypes: true, removeAdditional: false, useDefaults: true, strict: false })
   app.setValidatorCompiler(({ schema, httpPart }) => (httpPart === 'body' ? asIs : coercing).compile(schema))
 }, { name: 'roomcast-bodies' })

@@ -8,7 +8,7 @@ declare module 'fastify' {
   }
 }
 
-/** `fastify.hub`: this node's connections and their rooms. */
+/** `fastify.hub`: the connections and rooms of this instance. */
 export default fp(async (app) => {
   const hub = new Hub()
   const heartbeat = new Heartbeat(hub, app.config.HEARTBEAT_SECONDS)

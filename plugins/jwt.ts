@@ -12,7 +12,7 @@ declare module 'fastify' {
 /** The verifiers of `@fastify/jwt`, by namespace. */
 type Namespaces = Record<string, { verify: Verify }>
 
-/** `fastify.authentication`: identities by token, for REST and for sockets before their upgrade. */
+/** `fastify.authentication`: identifies callers by their tokens, over REST and before an upgrade. */
 export default fp(async (app) => {
   const { config } = app
   // One registration for each key pins the key to its algorithms.

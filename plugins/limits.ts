@@ -8,7 +8,7 @@ declare module 'fastify' {
   }
 }
 
-/** The time that `UPGRADES_PER_MINUTE` is for, ms. */
+/** The period of `UPGRADES_PER_MINUTE`, ms. */
 const MINUTE_MS = 60_000
 
 /** `fastify.limits`: the limits of new connections. */

@@ -5,12 +5,12 @@ import type { Identity } from '../src/auth/identity.ts'
 import { type Handshake, InvalidHandshake, narrowOffer, type Query, readHandshake } from '../src/connections/handshake.ts'
 import { RoomcastError } from '../src/errors.ts'
 
-/** Time for everything before the 101, ms: a hook of the application that never ends gets a 503. */
+/** Time for all steps before the 101, ms. If a hook of the application never ends, the client gets a 503. */
 const HANDSHAKE_TIMEOUT_MS = 10_000
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** A request for a WebSocket, on the way from the hooks to the connection. */
+    /** A request for a WebSocket that the hooks have checked, for the handler. */
     roomcastUpgrade: Upgrade
   }
 }
@@ -22,7 +22,7 @@ interface Upgrade {
   identity: Identity | RoomcastError
 }
 
-/** `GET /ws`: a WebSocket connection. */
+/** `GET /ws`: opens a WebSocket connection. */
 const route: FastifyPluginAsync = async (app) => {
   const { config, limits, pendingUpgrades, webSockets } = app
   app.decorateRequest('roomcastUpgrade')
@@ -32,7 +32,7 @@ const route: FastifyPluginAsync = async (app) => {
     url: '/ws',
     handlerTimeout: HANDSHAKE_TIMEOUT_MS,
     schema: { hide: true },
-    // Hooks that wait for nothing call back: a promise for each is felt when all clients reconnect at once.
+    // Synchronous hooks call back: promises would cost noticeable time when all clients reconnect at once.
     onRequest: [
       (request, reply, done) => {
         begin(request, reply)
@@ -87,7 +87,7 @@ function read (request: FastifyRequest, reply: FastifyReply): Handshake {
   }
 }
 
-/** 401 before the 101; but a browser cannot read that, so it gets the upgrade and close 4001. */
+/** Identifies the caller. A bad token gets a 401. A browser cannot read that, so it gets the upgrade and close 4001. */
 function identify (authentication: Authentication, { raw }: FastifyRequest, { protocols, token }: Handshake): Upgrade['identity'] {
   const { method = 'GET', rawHeaders, headers } = raw
   try {

@@ -18,7 +18,7 @@ import { startProcess } from './support/service-process.ts'
 
 // Compiled tests are in dist/test/.
 const ROOT = new URL('../../', import.meta.url)
-const DOCUMENTS = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', ...readdirSync(new URL('docs/', ROOT)).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`)]
+const DOCUMENTS = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md', ...readdirSync(new URL('docs/', ROOT)).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`)]
 /** What curl exits with when `--max-time` is over. */
 const TIMED_OUT = 28
 /** What the documents call the service that `npm start` starts. */
@@ -320,6 +320,45 @@ test('links between the documents lead somewhere', async (t) => {
       const there = existsSync(target)
       t.ok(there, `${document} → ${link}`)
       if (there && target.hash !== '') t.ok(readHeadings(readFileSync(target, 'utf8')).map(toAnchor).includes(decodeURIComponent(target.hash.slice(1))), `${document} → ${link}`)
+    }
+  }
+})
+
+/** The imports that a file or a folder may have: see eslint.imports.js. */
+interface ImportRule {
+  files: string[]
+  values: string[]
+  types?: string[]
+}
+
+test('docs/architecture.md lists the imports that the linter allows', async (t) => {
+  const { imports } = await import(new URL('eslint.imports.js', ROOT).href) as { imports: ImportRule[] }
+  const { dependencies } = JSON.parse(read('package.json')) as { dependencies: Record<string, string> }
+  const entries = readdirSync(new URL('src/', ROOT), { withFileTypes: true })
+  const folders = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name)
+  const files = entries.filter((entry) => entry.isFile()).map(({ name }) => name)
+  const packages = [...Object.keys(dependencies), 'node:*']
+  const rows = readRows(readPart(read('docs/architecture.md'), '## Layers')).filter((row) => row.length === 4 && row[2] !== 'may import')
+  t.strictSame(rows.map(([name = '']) => name.replaceAll('`', '')).sort(), [...folders, ...files].sort(), 'every folder and every file at src/ has a row')
+
+  for (const [cell = '', , local = '', external = ''] of rows) {
+    const name = cell.replaceAll('`', '')
+    const isFolder = folders.includes(name)
+    const rule = imports.find(({ files: [pattern] }) => pattern === (isFolder ? `src/${name}/**/*.ts` : `src/${name}`))
+    const listed = new Set(`${local}, ${external}`.replace('all folders', folders.map((folder) => `\`${folder}\``).join(', ')).split(', '))
+    if (isFolder) listed.add(`\`${name}\``)
+    if (isFolder && local !== 'nothing') listed.add('`errors.ts`').add('`events`')
+    const up = isFolder ? '../' : './'
+    const specifiers = [
+      ...folders.map((folder) => [folder, folder === name ? './some-file.ts' : `${up}${folder}/some-file.ts`]),
+      ...files.filter((file) => file !== name).map((file) => [file, `${up}${file}`]),
+      ...['plugins', 'routes'].map((folder) => [folder, `${isFolder ? '../' : ''}../${folder}/some-file.ts`]),
+      ...packages.map((dependency) => [dependency, dependency.replace('node:*', 'node:fs')])
+    ]
+    const allows = (patterns: string[], specifier: string): boolean => patterns.some((pattern) => new RegExp(`^(?:${pattern})$`).test(specifier))
+    for (const [target = '', specifier = ''] of specifiers) {
+      t.equal(listed.has(`\`${target}\``), allows(rule?.values ?? [], specifier), `${name} → ${target}`)
+      t.equal(listed.has(`\`${target}\` (types)`), allows(rule?.types ?? [], specifier), `${name} → ${target}, types`)
     }
   }
 })

@@ -3,7 +3,7 @@ import { ALL_ROOM } from '../../src/protocol/names.ts'
 import { publishRequest } from './publishing.ts'
 import { IdempotencyHeaders, MessageBody, MessageQuery, problems, PublishedSchema } from './schemas.ts'
 
-/** `POST /v1/broadcast`: publish to everybody. */
+/** `POST /v1/broadcast`: publishes to every connection. */
 const route: FastifyPluginAsyncTypebox = async (app) => {
   app.post('/v1/broadcast', {
     schema: {

@@ -3,7 +3,7 @@ import { RoomcastError } from '../../src/errors.ts'
 import { isDeeperThan, MAX_JSON_DEPTH } from '../../src/protocol/depth.ts'
 import type { Content } from '../../src/protocol/message.ts'
 
-/** What a request publishes, and whom it leaves out. */
+/** A message to publish, and the origin to exclude. */
 export interface Posted {
   content: Content
   exclude: string | undefined
@@ -17,7 +17,7 @@ export interface JsonMessage {
   exclude?: string
 }
 
-/** The message of a request whose body is one: JSON, text or bytes. */
+/** Reads the message in the body of a request: JSON, text or bytes. */
 export function readMessage (request: FastifyRequest): Posted {
   const { body } = request
   if (typeof body === 'string' || Buffer.isBuffer(body)) {
@@ -25,12 +25,12 @@ export function readMessage (request: FastifyRequest): Posted {
     const named = event === undefined ? {} : { event }
     return { content: typeof body === 'string' ? { text: body, ...named } : { bytes: body, ...named }, exclude }
   }
-  // A request without a body has no content type, and so no schema that it could fail.
+  // A request without a body has no content type, so no schema has refused it.
   if (body === undefined || body === null) throw new RoomcastError('invalid_request', 'The request has no body')
   return readJsonMessage(body as JsonMessage)
 }
 
-/** The message that a JSON object stands for. */
+/** Reads the message that a JSON object describes. */
 export function readJsonMessage (message: JsonMessage): Posted {
   const { text, data, event, exclude } = message
   const named = event === undefined ? {} : { event }

@@ -9,7 +9,7 @@ import { SUBPROTOCOL } from '../../src/protocol/subprotocol.ts'
 import { NO_POSITION, parsePosition } from '../../src/protocol/position.ts'
 import { problems, RoomParams } from './schemas.ts'
 
-/** Rooms of one stream: their positions have to fit in a header. */
+/** Largest number of rooms on one stream: their positions must fit into a header. */
 const MAX_ROOMS = 20
 
 const Since = Type.Optional(Type.String({
@@ -32,7 +32,7 @@ const common = {
   response: { 200: { description: 'The stream; it goes on until one of the two ends it.', content: Stream }, ...problems }
 } satisfies FastifySchema
 
-/** The part of a stream's URL behind its rooms. */
+/** The parameters of a stream's URL, except its rooms. */
 interface StreamQuery {
   since?: string
   origin?: string
@@ -78,7 +78,7 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
     // A client of our protocol gets an answer for each room.
     if (protocol === undefined) memberships.checkJoins(identity, rooms.filter((room) => !isAlias(room)))
     const positions = readPositions(request, rooms, since)
-    // Neither of these would tell when the client disconnects.
+    // In both cases the response does not report that the client disconnects.
     if (reply.raw.socket === null) {
       throw new RoomcastError('invalid_request', 'An event stream cannot wait for the answer to another request')
     }
@@ -98,11 +98,11 @@ export default route
 /** Takes the response from Fastify and sends the head of the stream. */
 function begin (request: FastifyRequest, reply: FastifyReply): void {
   const headers = {
-    ...reply.getHeaders() as OutgoingHttpHeaders, // Of CORS, among others.
+    ...reply.getHeaders() as OutgoingHttpHeaders, // Headers of CORS, among others.
     'content-type': 'text/event-stream; charset=utf-8',
     'cache-control': 'no-cache, no-transform',
     'x-accel-buffering': 'no', // nginx would buffer the events.
-    ...(request.raw.httpVersionMajor === 1 && { connection: 'close' }) // The response has no other end for which a drain could wait.
+    ...(request.raw.httpVersionMajor === 1 && { connection: 'close' }) // A drain can wait only for the end of the socket.
   }
   void reply.hijack()
   reply.raw.writeHead(200, headers)

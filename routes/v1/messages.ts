@@ -10,7 +10,7 @@ import { toPublishedBody } from './publishing.ts'
 import { JsonMessage, ProblemSchema, problems, PublishedSchema, Room } from './schemas.ts'
 
 const MAX_ITEMS = 100
-/** A batch's body may be this many times as large as one message. */
+/** Largest body of a batch, in multiples of one message. */
 const BODY_FACTOR = 16
 
 const Item = Type.Object({
@@ -20,7 +20,7 @@ const Item = Type.Object({
   key: Type.Optional({ ...Key, description: 'Like Idempotency-Key, for this item.' })
 }, { description: 'Exactly one of `text`, `data` and `base64`.' })
 
-// Items are looked at one by one, so that a bad one does not keep the others out: as a whole, the body may have any.
+// The handler validates each item, so that an invalid item does not refuse the others. The body's schema takes any item.
 const AnyItem = Type.Union([Item, Type.Unknown({ description: 'Refused by itself.' })])
 const isItem = new Ajv({ strict: false }).compile(Item)
 
@@ -36,7 +36,7 @@ const example = {
   messages: [{ room: 'lobby', text: 'hello' }, { room: 'orders', event: 'order.created', data: { id: 7 }, key: 'order-7' }]
 }
 
-/** `POST /v1/messages`: publish to several rooms at once. */
+/** `POST /v1/messages`: publishes to several rooms at once. */
 const route: FastifyPluginAsyncTypebox = async (app) => {
   const { MAX_MESSAGE_BYTES } = app.config
 
@@ -98,7 +98,7 @@ function sizeOf ({ content }: Posted): number {
 
 function decodeBase64 (text: string): Buffer {
   const bytes = Buffer.from(text, 'base64')
-  // Buffer.from passes over what is not base64.
+  // Buffer.from skips characters that are not base64.
   if (bytes.toString('base64').replace(/=+$/, '') !== text.replace(/=+$/, '')) {
     throw new RoomcastError('invalid_request', 'base64 is not valid (RFC 4648, section 4)')
   }

@@ -5,7 +5,7 @@ import type { Rooms } from '../../src/rooms/rooms.ts'
 import { readMessage } from './content.ts'
 import type { PublishedSchema } from './schemas.ts'
 
-/** What a publish answers. */
+/** The answer to a publish. */
 export function toPublishedBody (room: string, { position, time, audience }: Published): Static<typeof PublishedSchema> {
   return { room, ...position, time, audience }
 }

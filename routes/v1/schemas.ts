@@ -2,7 +2,7 @@ import { Type } from 'typebox'
 import { Event, HistoryMessage, Key } from '../../src/protocol/frames.ts'
 import { MAX_USER_BYTES, ORIGIN_PATTERN, ROOM_PATTERN } from '../../src/protocol/names.ts'
 
-/** What several routes take and give. */
+/** Schemas that several routes share. */
 
 export const Room = Type.String({
   pattern: ROOM_PATTERN,
@@ -10,7 +10,7 @@ export const Room = Type.String({
   examples: ['lobby']
 })
 export const RoomParams = Type.Object({ room: Room })
-// In characters here; the bytes are counted by `isUser`.
+// The schema counts characters; `isUser` counts bytes.
 export const UserParams = Type.Object({
   user: Type.String({ minLength: 1, maxLength: MAX_USER_BYTES, description: 'The `sub` of their tokens.', examples: ['ada'] })
 })
@@ -25,7 +25,7 @@ export const JsonMessage = Type.Object({
   exclude: Type.Optional(Exclude)
 }, { description: 'Exactly one of `text` and `data`.', examples: [{ text: 'hello' }, { event: 'order.created', data: { id: 7 } }] })
 
-/** Beside a body that is the message itself. */
+/** Parameters beside a body that is the message itself. */
 export const MessageQuery = Type.Object({ event: Type.Optional(Event), exclude: Type.Optional(Exclude) })
 
 export const MessageBody = {

@@ -12,7 +12,7 @@ const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS'])
 /** Verifies tokens with one key; throws for a token that the key did not sign, or whose claims are wrong. */
 export type Verify = (token: string) => Claims
 
-/** How tokens are verified, and where they may be. */
+/** The verification of tokens, and the places where they may be. */
 export interface AuthenticationOptions {
   /** One for each key; a token is tried with each. */
   verifiers: readonly Verify[]
@@ -25,17 +25,17 @@ export interface AuthenticationOptions {
   allowedOrigins: AllowedOrigins
 }
 
-/** A request, as far as it says who calls. */
+/** The parts of a request that identify its caller. */
 export interface Credentials extends TokenSources {
   readonly method: string
   /** The `Origin` header, which browsers set. */
   readonly origin: string | undefined
 }
 
-/** Tells who calls, by a token. */
+/** Identifies callers by their tokens. */
 export class Authentication {
   readonly #options: AuthenticationOptions
-  // Not fast-jwt's own cache: that one hashes the token each time, which takes longer than the rest of a small request.
+  // fast-jwt's own cache hashes the token each time, which takes longer than the rest of a small request.
   readonly #cache = new TokenCache(CLOCK_TOLERANCE_MS)
 
   constructor (options: AuthenticationOptions) {
@@ -65,7 +65,7 @@ export class Authentication {
   }
 }
 
-/** The claims, if any of the keys made the signature. Every error of the libraries becomes a 401, whatever their own status says. */
+/** Verifies a token with each key in turn. Every error of the libraries becomes a 401, also one with another status. */
 function verifyWithAny (verifiers: readonly Verify[], token: string): Claims {
   let reason = 'The token is not valid'
   for (const verify of verifiers) {

@@ -15,7 +15,7 @@ export interface TokenSources {
   readonly cookie: string | undefined
 }
 
-/** A token, and whether the browser added it by itself as a cookie. */
+/** A token, and whether the browser added it automatically, as a cookie. */
 export interface FoundToken {
   token: string
   fromCookie: boolean

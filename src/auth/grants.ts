@@ -14,18 +14,18 @@ const MAX_BYTES = 8 * 1024
 /** Grants as a token carries them: patterns of room names, and the actions allowed in matching rooms. */
 export type GrantsClaim = Record<string, string[]>
 
-/** A claim that cannot be granted; `message` says why. */
+/** A claim that cannot be granted; `message` gives the reason. */
 export class InvalidGrants extends Error {
   override readonly name = 'InvalidGrants'
 }
 
 interface Grant {
   pattern: Pattern
-  /** As bits. */
+  /** The allowed actions, as bits. */
   actions: number
 }
 
-/** Grants, compiled for one user, whose name stands for `{sub}` in the patterns. They add up, and nothing denies. */
+/** Grants, compiled for one user, whose name stands for `{sub}` in the patterns. Grants add up; no grant denies. */
 export class Grants {
   readonly #grants: Grant[]
 

@@ -27,7 +27,7 @@ export interface Claims {
   rooms?: unknown
 }
 
-/** A token with a valid signature and unusable claims; `message` says why. */
+/** A token with a valid signature and unusable claims; `message` gives the reason. */
 export class InvalidClaims extends Error {
   override readonly name = 'InvalidClaims'
 }

@@ -1,13 +1,13 @@
 import type { Identity } from './identity.ts'
 
-/** Tokens, and characters of them, in each of the two generations. */
+/** Bounds of each of the two generations: tokens, and their characters together. */
 const GENERATION_TOKENS = 5_000
 const GENERATION_CHARACTERS = 2 * 1024 * 1024
 
 /**
- * Verified tokens and their identities: a client reconnects with the token that it had, and a backend publishes with the
- * same token all day. The least recently used tokens are evicted: there are two generations, and when the recent one is
- * full, the tokens of the older one that were not asked for meanwhile are dropped.
+ * Verified tokens with their identities: a client reconnects with the same token, and a backend publishes with the same
+ * token all day. The least recently used tokens are evicted. There are two generations: when the recent one is full, the
+ * cache drops the tokens of the older one that were not used meanwhile.
  */
 export class TokenCache {
   readonly #toleranceMs: number

@@ -1,6 +1,6 @@
 /**
- * A token bucket: `rate` a second, up to `burst` at once. Each refusal costs as much as a success, so that who does
- * not slow down sinks below zero; a whole burst below, it is abuse.
+ * A token bucket: `rate` a second, up to `burst` at once. A refusal costs as much as a success, so a client that does
+ * not slow down sinks below zero. A whole burst below zero is abuse.
  */
 export class Allowance {
   readonly #rate: number
@@ -24,7 +24,7 @@ export class Allowance {
     return this.#tokens < -this.#burst ? 'abused' : 'exceeded'
   }
 
-  /** Until something is granted again, ms. */
+  /** Time until the next grant, ms. */
   get retryAfterMs (): number {
     return Math.ceil((1 - this.#tokens) / this.#rate * 1_000)
   }

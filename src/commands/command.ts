@@ -15,7 +15,7 @@ export interface CommandContext {
   readonly memberships: Memberships
 }
 
-/** Handles one type of client frame: sends its answers itself, and throws `RoomcastError` for a refusal. */
+/** Handles one type of client frame: sends the answers, and throws `RoomcastError` for a refusal. */
 export type Handle<Frame> = (context: CommandContext, frame: Frame, bytes?: Buffer) => Promise<void>
 
 /** A type of client frame. */
@@ -27,7 +27,7 @@ export interface Command<Frame> {
   holds: boolean
 }
 
-/** The room of a frame that names none: the most recently joined room that the connection is still in. */
+/** The room of a frame without a room: the most recently joined room that the connection is still in. */
 export function latestRoom (connection: Connection): string {
   let latest: string | undefined
   for (const name of connection.memberships.keys()) if (!isAutomatic(name)) latest = name
@@ -35,7 +35,7 @@ export function latestRoom (connection: Connection): string {
   return latest
 }
 
-/** The membership in a room, by the name that the client's frames use. */
+/** Finds the membership in a room, by the name that the client's frames use. */
 export function membershipIn (connection: Connection, name: string): Membership | undefined {
   return connection.memberships.get(name === USER_ALIAS ? userRoom(connection.user) : name)
 }

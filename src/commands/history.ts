@@ -11,7 +11,7 @@ export const history: Command<ClientFrames['history']> = {
     const head = JSON.stringify({ type: 'history', id, room, ...position, recovered, next })
     const list = messages.map((message) => encodeHistoryMessage(room, message)).join()
     const answer = () => { connection.sendJson('history', `${head.slice(0, -1)},"messages":[${list}]}`) }
-    // In the room's order: a message on the page must not come live after it.
+    // In the room's order: no message on the page may arrive live after it.
     const membership = membershipIn(connection, name)
     if (membership === undefined) answer()
     else membership.room.after(answer)

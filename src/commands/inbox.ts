@@ -11,9 +11,9 @@ import { COMMANDS } from './index.ts'
 
 /** Frames that may wait or be in progress before the socket is paused. */
 const MAX_WAITING = 64
-/** This many texts in a row that are not JSON objects close the connection. */
+/** Texts in a row without a JSON object until the connection is closed. */
 const MAX_MALFORMED = 10
-/** Joins and pings may arrive this many times as often as messages: a client that reconnects joins all its rooms at once. */
+/** Joins and pings allowed for each message: a client that reconnects joins all its rooms at once. */
 const CONTROL_FACTOR = 10
 
 /** The socket that frames are read from. */
@@ -41,7 +41,7 @@ interface Item {
   bytes: Buffer | undefined
 }
 
-/** A publish whose binary frame comes next. A refused one has no frame: its payload is dropped. */
+/** A publish whose binary frame is next. A refused publish has no frame: its payload is dropped. */
 interface Announced {
   frame: ClientFrames['publish'] | undefined
 }
@@ -93,7 +93,7 @@ export class Inbox implements CommandContext {
     if (this.#allowances.control.take() === 'abused') this.connection.close('rateLimited')
   }
 
-  /** Holds the frames behind some work until it is done; the client is told about its failure. */
+  /** Holds later frames until some work is done; sends an `error` frame if the work fails. */
   hold (work: Promise<void>, id?: FrameId): void {
     this.#held = true
     const release = () => {

@@ -6,5 +6,5 @@ import { leave } from './leave.ts'
 import { ping } from './ping.ts'
 import { chat, publish } from './publish.ts'
 
-/** What is done with each type of frame that a client may send. */
+/** The command of each type of frame that a client may send. */
 export const COMMANDS: { readonly [T in keyof ClientFrames]: Command<ClientFrames[T]> } = { join, leave, chat, publish, history, ping }

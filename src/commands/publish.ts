@@ -34,7 +34,7 @@ interface SendOptions {
   echo?: boolean | undefined
 }
 
-/** Publishes, and acknowledges a frame that has an id: behind the message itself, where the sender gets it. */
+/** Publishes, and acknowledges a frame with an id. A member gets the `ack` behind the message itself. */
 async function send ({ connection, rooms }: CommandContext, content: Content, { room, id, key, echo }: SendOptions): Promise<void> {
   const name = room ?? latestRoom(connection)
   const published = await rooms.publish(name, content, {

@@ -9,16 +9,16 @@ import { joinedFrame, type OnJoined } from '../rooms/joined.ts'
 import type { JoinOptions, Memberships } from '../rooms/membership.ts'
 import type { Transport } from '../transport/transport.ts'
 
-/** A connection outlives its token by this much, ms. */
+/** Time by which a connection outlives its token, ms. */
 const EXPIRY_GRACE_MS = 10_000
-/** Time before a room that was unavailable is joined again, ms. */
+/** Time until the join of an unavailable room is retried, ms. */
 const RETRY_MS = 1_000
 
 /** The parts and settings that connections are made with. */
 export interface ConnectionsOptions {
   hub: Hub
   memberships: Memberships
-  /** The longest life of a connection, whatever its token says, ms. */
+  /** The longest life of a connection, even if its token is valid for longer, ms. */
   maxLifetimeMs: number
   /** Bytes in the send queue of one connection; 0 is no limit. */
   maxQueueBytes: number
@@ -60,7 +60,7 @@ export class Connections {
   }
 
   /**
-   * The socket of a connection is closed.
+   * Ends a connection whose socket is closed.
    *
    * @param code the close code that the client sent; undefined on event streams
    */
@@ -118,7 +118,7 @@ export class Connections {
     })
   }
 
-  /** Says whether the room was available. */
+  /** Joins a room; returns false if the room is unavailable. */
   async #join (connection: Connection, identity: Identity, name: string, answer: OnJoined, options: JoinOptions = {}): Promise<boolean> {
     try {
       await this.#options.memberships.join(connection, identity, name, answer, options)

@@ -57,8 +57,8 @@ export function readHandshake ({ headers }: IncomingMessage, { token, room, sinc
 }
 
 /**
- * Removes from the request what ws must not negotiate: ws would echo the first subprotocol, which may be the token; and
- * frames bypass ws, which would have to compress them.
+ * Removes the offers that ws must not negotiate. ws would echo the first subprotocol, which may be the token. Frames bypass
+ * ws, so they are never compressed.
  */
 export function narrowOffer ({ headers }: IncomingMessage, { protocols }: Handshake): void {
   if (protocols.includes(SUBPROTOCOL)) headers['sec-websocket-protocol'] = SUBPROTOCOL

@@ -10,7 +10,7 @@ export class PendingUpgrades {
     this.#forget = function () { sockets.delete(this) }
   }
 
-  /** Their number. */
+  /** The number of sockets. */
   get size (): number {
     return this.#sockets.size
   }
@@ -21,7 +21,7 @@ export class PendingUpgrades {
     socket.once('close', this.#forget)
   }
 
-  /** The socket is upgraded. */
+  /** Forgets a socket that is upgraded. */
   done (socket: Duplex): void {
     this.#sockets.delete(socket)
     socket.removeListener('close', this.#forget)

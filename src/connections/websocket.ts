@@ -31,7 +31,7 @@ export interface WebSocketsOptions {
   onError: (error: unknown) => void
 }
 
-/** The listeners of a socket find its inbox on it: they are the same functions for all sockets. */
+/** The key of a socket's inbox, for its listeners: they are the same functions for all sockets. */
 const kInbox = Symbol('roomcast.inbox')
 type Attached = WebSocket & { [kInbox]: Inbox }
 
@@ -81,12 +81,12 @@ export class WebSockets {
   }
 
   /**
-   * Takes a socket over from ws and its server, before anything is read from it, and releases the request and the response,
+   * Takes a socket over from ws and its server, before anything is read from it. Releases the request and the response,
    * which the socket and the plugin's error listener would keep for its lifetime.
    */
   adopt (ws: WebSocket, server: WebSocketServer, socket: Duplex): void {
     setLimits(ws, this.#options.maxMessageBytes)
-    // The server would close the socket without a reason when the application closes; and a listener would wait for its end.
+    // When the application closes, the server would close the socket without a reason, and a listener would wait for its end.
     server.clients?.delete(ws)
     ws.removeAllListeners('close')
     const { _httpMessage: response } = socket as unknown as { _httpMessage?: { detachSocket (socket: Duplex): void } | null }
@@ -127,7 +127,7 @@ export class WebSockets {
   }
 }
 
-/** A socket failed. For a frame that breaks the protocol, ws has sent the close code by then. */
+/** Handles the failure of a socket. If a frame breaks the protocol, ws has already sent the close code. */
 function onError (this: WebSocket, { code }: Error & { code?: string }): void {
   const connection = (this as Partial<Attached>)[kInbox]?.connection
   if (connection === undefined || code?.startsWith('WS_ERR_') !== true) return

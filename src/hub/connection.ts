@@ -6,21 +6,21 @@ import type { Batch } from '../transport/batch.ts'
 import type { Transport } from '../transport/transport.ts'
 import type { Membership } from './members.ts'
 
-/** A slow consumer gets this long to take its close frame, ms; behind a full queue it rarely does. */
+/** Time for a slow consumer to take its close frame, ms. Behind a full send queue it rarely does. */
 const SLOW_CONSUMER_GRACE_MS = 2_000
 
-/** What a connection is made of. */
+/** The parts and settings of a connection. */
 export interface ConnectionOptions {
   id: string
-  /** The tab's own name, or the id. */
+  /** The client's own name across its connections, or the id. */
   origin: string
   user: string
-  /** When it has to end, ms since 1970. */
+  /** Instant at which the connection ends, ms since 1970. */
   expiresAt: number
   transport: Transport
-  /** Bytes that may wait for the kernel; 0 is no limit. */
+  /** Largest send queue, bytes; 0 is no limit. */
   maxQueueBytes: number
-  /** Called once, when the connection takes no more frames: it has to leave its rooms. */
+  /** Called once, when the connection takes no more frames: it must leave its rooms. */
   onEnd: (connection: Connection) => void
 }
 
@@ -30,13 +30,13 @@ export class Connection {
   readonly origin: string
   readonly user: string
   expiresAt: number
-  /** The sweep in which something last came from the client: `Hub.tick`. */
+  /** The sweep of the client's latest sign of life: `Hub.tick`. */
   heard = 0
-  /** Spreads the pings: counts the connections, and says (modulo the period) in which sweep this one has its turn. */
+  /** The number of the connection. Modulo the period it gives the sweep of its ping, so that pings are spread. */
   slot = 0
   /** Whether the last heartbeat found a message begun and not finished. */
   wasUnfinished = false
-  /** By the room's real name, in the order in which they were joined. */
+  /** The memberships by the room's real name, in the order of the joins. */
   readonly memberships = new Map<string, Membership>()
   readonly #transport: Transport
   readonly #maxQueueBytes: number
@@ -54,7 +54,7 @@ export class Connection {
     this.#onEnd = options.onEnd
   }
 
-  /** How its frames leave. */
+  /** The kind of its transport. */
   get transport (): Transport['kind'] {
     return this.#transport.kind
   }
@@ -78,12 +78,12 @@ export class Connection {
     return this.#transport.answers
   }
 
-  /** Writes frames about a room; only in its order. Like all that is written: unless the client is a slow consumer. */
+  /** Writes frames about a room, in its order. Like every write, it closes a slow consumer instead. */
   write (batch: Batch): void {
     if (this.#takesMore()) this.#transport.write(batch)
   }
 
-  /** Resolves when nothing much is waiting for the kernel, or the transport has ended: there is room for a page of history. */
+  /** Resolves when the send queue has room for a page of history, or the transport has ended. */
   async drained (): Promise<void> {
     if (this.#transport.queued > this.#maxQueueBytes / 4) await this.#transport.drained()
   }
@@ -98,7 +98,7 @@ export class Connection {
     this.send({ type: 'error', code, text: message, retryable: ERRORS[code].retryable, retryAfterMs, id })
   }
 
-  /** The same with a frame that is JSON already. */
+  /** Sends a frame that is already JSON. */
   sendJson (type: ServerFrame['type'], json: string): void {
     if (this.#takesMore()) this.#transport.send(type, json)
   }
@@ -107,14 +107,14 @@ export class Connection {
     if (this.#takesMore()) this.#transport.ping()
   }
 
-  /** Ends it politely; nothing is delivered from here on. */
+  /** Closes the connection with a reason; nothing is delivered from here on. */
   close (reason: CloseReason): void {
     if (!this.#ended) this.#closeReason = reason
     this.end()
     if (this.#transport.open) this.#transport.close(reason)
   }
 
-  /** Ends it at once. */
+  /** Destroys the connection. */
   terminate (): void {
     this.end()
     this.#transport.terminate()
@@ -134,7 +134,7 @@ export class Connection {
     return false
   }
 
-  /** The client or the network ended it, or we did: leave the rooms. */
+  /** Ends the connection, whichever side closed it: it leaves its rooms. */
   end (): void {
     if (this.#ended) return
     this.#ended = true

@@ -14,7 +14,7 @@ export function ofUser (user: string): Exception {
   return `user:${user}`
 }
 
-/** Which frames of a batch some connections do not receive. */
+/** The frames of a batch that some connections do not receive. */
 export class Exceptions {
   readonly #frames = new Map<Exception, Set<number>>()
 

@@ -4,18 +4,18 @@ import type { Hub } from './hub.ts'
 /** Time between sweeps, ms. */
 const SWEEP_MS = 500
 const SWEEPS_PER_SECOND = 1_000 / SWEEP_MS
-/** How long a client may take to answer a ping, in sweeps. */
+/** Time for a client to answer a ping, in sweeps. */
 const ANSWER_SWEEPS = 10 * SWEEPS_PER_SECOND
-/** A sweep this late (ms) means that the event loop stood still, and that answers may lie unread in the kernel. */
+/** Delay of a sweep that shows a stall of the event loop, ms: answers may lie unread in the kernel. */
 const STALL_MS = SWEEP_MS * 4
 
-/** How often unfinished messages are looked for when pings are off, s. */
+/** Time between two checks for unfinished messages when pings are off, s. */
 const IDLE_PERIOD_SECONDS = 25
 
 /**
- * One sweep over all connections serves heartbeats, ends of tokens and unfinished messages, so that no
- * connection needs a timer (setTimeout would also fire at once for a token that ends in 25 days).
- * Time is counted in sweeps: a stall of the event loop makes nobody late.
+ * Sweeps over all connections, for heartbeats, expired tokens and unfinished messages, so that no connection needs a timer
+ * (setTimeout would also fire at once for a token that expires in 25 days). Time is counted in sweeps: a stall of the event
+ * loop makes no client late.
  */
 export class Heartbeat {
   readonly #hub: Hub
@@ -24,7 +24,7 @@ export class Heartbeat {
   readonly #timer: NodeJS.Timeout
   #last = performance.now()
 
-  /** @param seconds between pings; 0 sends none and closes nobody for silence */
+  /** @param seconds between pings; 0 sends none and closes no silent client */
   constructor (hub: Hub, seconds: number) {
     this.#hub = hub
     this.#pings = seconds > 0
@@ -57,7 +57,7 @@ export class Heartbeat {
       return
     }
     if ((tick + connection.slot) % this.#period !== 0) return
-    // Twice unfinished with nothing heard of in between but pongs: a message that is not going to end.
+    // Unfinished at two heartbeats, with only pongs in between: the message will not end.
     if (connection.unfinished && connection.wasUnfinished) {
       connection.close('unfinishedMessage')
       return

@@ -12,7 +12,7 @@ const TURN_BUDGET = 2048
 
 /**
  * This instance's connections and their rooms. Envelopes go to their rooms; frames leave at the end of
- * the event-loop turn, so that messages of one turn leave together. It does no I/O of its own.
+ * the event-loop turn, so that messages of one turn leave together. It does no I/O.
  */
 export class Hub {
   /** Names this instance in events. */
@@ -30,7 +30,7 @@ export class Hub {
   /** Rooms with something in their queue, in the order of their turns. */
   #due: Room[] = []
   readonly #isDue = new Set<Room>()
-  /** Resolved when the last connection is gone. */
+  /** Called when the last connection is removed. */
   readonly #waiting: (() => void)[] = []
   #onDropped: (room: Room) => void = () => {}
   #scheduled = false

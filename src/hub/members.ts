@@ -12,8 +12,8 @@ export interface Membership {
 }
 
 /**
- * The members of a room, in slots that a batch is written to one after the other. While it is, removals leave free
- * slots, so that each member has the batch once; afterwards they are closed.
+ * The members of a room, in slots. A batch is written to one slot after the other. Meanwhile removals leave free slots, so
+ * that each member receives the batch once; afterwards the free slots are closed.
  */
 export class Members {
   /** Undefined slots are free. */
@@ -34,9 +34,9 @@ export class Members {
   }
 
   /**
-   * Removes a member; says whether it was one.
+   * Removes a member; returns whether it was one.
    *
-   * @param keepsSlots whether the others must keep their slots: then `closeFreeSlots` has to follow
+   * @param keepsSlots whether the others must keep their slots: then `closeFreeSlots` must follow
    */
   remove (membership: Membership, keepsSlots: boolean): boolean {
     const { slots } = this

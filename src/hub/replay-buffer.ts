@@ -14,7 +14,7 @@ export interface Delivered {
 
 /** The latest messages of a room, recorded while connections resume. */
 export class ReplayBuffer {
-  /** How many resumes need the messages. */
+  /** Number of resumes that need the messages. */
   #users = 0
   #messages: Delivered[] = []
   #bytes = 0

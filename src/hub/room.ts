@@ -11,7 +11,7 @@ import { type Delivered, ReplayBuffer } from './replay-buffer.ts'
 
 /** A batch is closed at this size, bytes: one write to a member. */
 const BATCH_BYTES = 256 * 1024
-/** A delivery of this many bytes costs a turn as much again as a small one: the copy into the kernel dominates. */
+/** Bytes of a delivery that cost a turn as much as another small delivery: the copy into the kernel dominates. */
 const COST_BYTES = 8 * 1024
 
 /** Frames that were delivered in one turn of the event loop and leave together. */
@@ -29,21 +29,21 @@ interface Gathered {
 
 type Step = Gathered | (() => void)
 
-/** The hub, as a room sees it. */
+/** The parts of the hub that a room uses. */
 export interface RoomHost {
   /** Names the instance in events. */
   readonly instance: string
   readonly backlog: Backlog
-  /** Asks for a turn: the room has something in its queue. */
+  /** Asks for a turn for a room whose queue has entries. */
   schedule (room: Room): void
-  /** The room has neither members nor holds any more. */
+  /** Called when a room has neither members nor holds any more. */
   onIdle (room: Room): void
 }
 
 /**
- * A room on this instance: its members, and the frames on their way to them.
+ * A room on this instance: its members, and the queue of frames for them.
  *
- * One queue keeps the order of all that happens to the members: batches of frames, and steps that change the membership or
+ * One queue keeps the order of all events for the members: batches of frames, and steps that change the membership or
  * answer one member about the room. A batch for a big room is written over several turns; meanwhile a removal leaves a free
  * slot, and the rest of the queue waits. So no member receives a message twice, or a newer one first.
  */
@@ -57,9 +57,9 @@ export class Room {
   readonly #queue: Step[] = []
   #holds = 0
   #opening: Promise<void> | undefined
-  /** Of the latest message delivered to the room. */
+  /** The position of the latest message delivered to the room. */
   #taken: Position | undefined
-  /** Of the latest message written to the members. */
+  /** The position of the latest message written to the members. */
   #written: Position | undefined
   /** The batch being written, and the slot of the next member. */
   #batch: Batch | undefined
@@ -76,7 +76,7 @@ export class Room {
     return this.#members.size
   }
 
-  /** How many callers hold the room. */
+  /** Number of callers that hold the room. */
   get holds (): number {
     return this.#holds
   }
@@ -96,7 +96,7 @@ export class Room {
     return this.#taken
   }
 
-  /** Whether something is in the queue. */
+  /** Whether the queue has entries. */
   get waiting (): boolean {
     return this.#queue.length > 0
   }
@@ -160,7 +160,7 @@ export class Room {
     return this.#replay.record()
   }
 
-  /** Tells the members about an unrecoverable gap, and goes on from another position. */
+  /** Sends `reset` to the members after an unrecoverable gap, and continues from another position. */
   reset (position: Position, reason: 'epoch' | 'history'): void {
     this.#taken = position
     if (events.roomReset.wanted) events.roomReset.publish({ instance: this.#host.instance, room: this.name, position, reason })
@@ -204,7 +204,7 @@ export class Room {
 
   /**
    * Works through the queue until it is empty or the budget is spent (1 for a small delivery).
-   * Returns the cost; `waiting` says whether something is left.
+   * Returns the cost; `waiting` is true if entries are left.
    */
   advance (budget: number): number {
     let cost = 0
@@ -237,7 +237,7 @@ export class Room {
       return
     }
     let gathered = this.#queue.at(-1)
-    // The head may be half written; this frame is not part of it.
+    // A batch that is partly written takes no more frames.
     const isBeingWritten = this.#batch !== undefined && this.#queue.length === 1
     if (gathered === undefined || typeof gathered === 'function' || gathered.bytes >= BATCH_BYTES || isBeingWritten) {
       gathered = { frames: [], bytes: 0, messages: 0, position: undefined }
@@ -252,7 +252,7 @@ export class Room {
     this.#host.schedule(this)
   }
 
-  /** Writes a batch to the members from where it stopped, as far as the budget goes; `#batch` is undefined once it is done. */
+  /** Writes a batch to the next members, within the budget; `#batch` is undefined once the batch is complete. */
   #write (gathered: Gathered, budget: number): number {
     if (this.#batch === undefined) {
       this.#batch = new Batch(gathered.frames)

@@ -1,6 +1,6 @@
 /**
- * Every code a Roomcast server closes a WebSocket with (RFC 6455, section 7.4), the reason it gives,
- * and what a client should do next. Documentation, the SDK and metric labels come from this table.
+ * The codes with which the server closes a WebSocket (RFC 6455, section 7.4), their reasons, and the next step of the
+ * client. The documentation, the client and metric labels use this table.
  *
  * - `stay`: do not reconnect.
  * - `resume`: reconnect with backoff and resume by position.

@@ -3,29 +3,29 @@ import { isDeeperThan, MAX_JSON_DEPTH } from './depth.ts'
 import { CLIENT_FRAMES, type ClientFrame, type FrameId, type ServerFrame } from './frames.ts'
 import { ROOM_RULE } from './names.ts'
 
-/** What came of decoding one text frame: the frame, or why it was refused. */
+/** The result of decoding one text frame: the frame, or the reason of its refusal. */
 export type Decoded = { ok: true, frame: ClientFrame } | Refused
 
 export interface Refused {
   ok: false
   code: 'invalid_json' | 'invalid_frame' | 'unknown_type' | 'invalid_room' | 'too_deep'
   text: string
-  /** Of the frame, where it had a valid one. */
+  /** The id of the frame, if it has a valid one. */
   id: FrameId | undefined
-  /** It was not a JSON object at all. */
+  /** Whether the text is not a JSON object at all. */
   malformed: boolean
-  /** It was a publish that announced a binary frame, which will follow. */
+  /** Whether it is a publish that announces a binary frame, which will follow. */
   announcesBinary: boolean
 }
 
-// Not Fastify's Ajv: that one coerces types and removes what it does not know.
+// Not Fastify's Ajv, which coerces types and removes unknown properties.
 const ajv = new Ajv({ allErrors: false, coerceTypes: false, removeAdditional: false, strict: true })
 
 const validators = new Map<string, ValidateFunction>(
   Object.entries(CLIENT_FRAMES).map(([type, schema]) => [type, ajv.compile(schema)])
 )
 
-/** Decodes a text frame that a client sent (RFC 6455 has it be valid UTF-8, which ws has checked). */
+/** Decodes a text frame of a client. ws has checked that it is valid UTF-8, as RFC 6455 requires. */
 export function decodeFrame (json: string): Decoded {
   let value: unknown
   try {
@@ -50,7 +50,7 @@ export function decodeFrame (json: string): Decoded {
   return refuse('invalid_frame', `Invalid ${type} frame: ${property === '' ? '' : `"${property}" `}${error?.message ?? ''}`, value)
 }
 
-/** The text of a server frame. */
+/** Encodes a server frame. */
 export function encodeFrame (frame: ServerFrame): string {
   return JSON.stringify(frame)
 }

@@ -1,9 +1,9 @@
-/** How deep published JSON may be nested: `[[1]]` is two deep. The same by every door. */
+/** Deepest nesting of published JSON, over every entry point: `[[1]]` is two deep. */
 export const MAX_JSON_DEPTH = 32
 
 /**
- * Whether a parsed JSON value is nested deeper than `limit`. Never goes deeper than that itself, so that what
- * JSON.parse takes and JSON.stringify would overflow on is found here.
+ * Whether a parsed JSON value is nested deeper than `limit`. It recurses no deeper than that, so it also finds values that
+ * JSON.parse accepts and that would overflow JSON.stringify.
  */
 export function isDeeperThan (value: unknown, limit: number): boolean {
   if (typeof value !== 'object' || value === null) return false

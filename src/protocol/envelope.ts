@@ -1,7 +1,7 @@
 import type { EncodedContent } from './message.ts'
 import type { Position } from './position.ts'
 
-/** A published message on its way to the members of its room. */
+/** A published message, for the members of its room. */
 export interface MessageEnvelope extends EncodedContent {
   kind: 'message'
   room: string
@@ -9,26 +9,26 @@ export interface MessageEnvelope extends EncodedContent {
   position?: Position | undefined
   /** The broker's clock, ms since 1970; never decreasing within a room. */
   time: number
-  /** The origin whose connections do not get it. */
+  /** The origin whose connections do not receive it. */
   exclude?: string | undefined
 }
 
-/** Somebody came or went. It has no position, is not kept, and arrives at most once. */
+/** A notice: a member joined or left. It has no position, is not kept, and arrives at most once. */
 export interface NoticeEnvelope {
   kind: 'notice'
   room: string
-  /** The whole frame, JSON. */
+  /** The whole frame, as JSON. */
   frame: string
-  /** The user who does not get it: the one it is about. */
+  /** The user that does not receive it: the one that joined or left. */
   exceptUser?: string | undefined
 }
 
-/** Where a room stands: sent when messages may have been lost on their way to this node. */
+/** The position of a room. The broker sends it when messages for this instance may have been lost. */
 export interface PositionEnvelope {
   kind: 'position'
   room: string
   position: Position
 }
 
-/** What the broker delivers. */
+/** The unit that the broker delivers. */
 export type Envelope = MessageEnvelope | NoticeEnvelope | PositionEnvelope

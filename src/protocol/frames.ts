@@ -6,7 +6,7 @@ import { MAX_EVENT_CHARACTERS, MAX_KEY_CHARACTERS, PRINTABLE_PATTERN, ROOM_OR_AL
  * Unknown properties are ignored, wrong types are refused.
  */
 
-/** What the client may send along to recognise the answer. */
+/** A client's name for a frame, which the answer repeats. */
 const Id = Type.Union([Type.String({ minLength: 1, maxLength: 128 }), Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })])
 const Room = Type.String({ pattern: ROOM_OR_ALIAS_PATTERN })
 const Offset = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
@@ -74,7 +74,7 @@ const Content = {
   data: Type.Optional(Type.Unknown())
 }
 
-/** A message as it stands in a history page. Exactly one of `text`, `data` and `base64` is there. */
+/** A message on a page of history, with exactly one of `text`, `data` and `base64`. */
 export const HistoryMessage = Type.Object({
   type: Type.Literal('message'),
   room: Type.String(),

@@ -9,7 +9,7 @@ export type Content = { event?: Static<typeof Event> | undefined } & (
 )
 
 /**
- * A message's content in the form in which it travels and is kept: encoded once, when it is published.
+ * A message's content, encoded once, when it is published: the form of envelopes and of history.
  * `fields` are the publisher's members of the JSON object (`"from":"ada","text":"hi"`, no braces);
  * `bytes` is the payload of a binary message.
  */
@@ -36,12 +36,12 @@ export function encodeContent (from: string, content: Content): EncodedContent {
   return { fields: keep(fields), bytes: undefined }
 }
 
-/** Up to this size, bytes, a copy comes out of Node's pool. */
+/** Largest copy that comes from Node's pool, bytes. */
 const POOLED_BYTES = 128
 
 /**
- * A copy that keeps little other memory alive for as long as history keeps it. The original may be a slice of a large read
- * buffer, and Node's pool shares 8 KB among many buffers: the whole of it stays while one slice does.
+ * Makes a copy that keeps little other memory alive while history keeps it. The original may be a slice of a large read
+ * buffer, and Node's pool shares 8 KB among many buffers: one slice keeps the whole buffer alive.
  */
 function keep (content: string | Uint8Array): Buffer {
   const size = typeof content === 'string' ? Buffer.byteLength(content) : content.length

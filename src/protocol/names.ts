@@ -1,22 +1,22 @@
 /** A room's name as clients write it; names that start with `@` are the service's own. */
 export const ROOM_PATTERN = '^[A-Za-z0-9_.:=|+~-][A-Za-z0-9_.:@=|+~-]{0,127}$'
 
-/** The same for people. */
+/** The rule of room names, for people. */
 export const ROOM_RULE = 'Room names are 1–128 of the characters A–Z a–z 0–9 _ . : @ = | + ~ - and do not start with @'
 
 /** A room's name in a frame: an ordinary one, or the alias of an automatic room. */
 export const ROOM_OR_ALIAS_PATTERN = '^(?:@user|@all|[A-Za-z0-9_.:=|+~-][A-Za-z0-9_.:@=|+~-]{0,127})$'
 
-/** A tab's own name, which stands for the sender in `echo` and `exclude`. */
+/** A client's own name across its connections, for `echo` and `exclude`. */
 export const ORIGIN_PATTERN = '^[A-Za-z0-9_-]{16,64}$'
 
-/** The room of everybody. */
+/** The room of all connections. */
 export const ALL_ROOM = '@all'
 
-/** What a user's own room is called in frames; its real name is `userRoom(user)`. */
+/** The name of a user's own room in frames; its real name is `userRoom(user)`. */
 export const USER_ALIAS = '@user'
 
-/** The rooms that every connection joins by itself, as clients call them. */
+/** The rooms that every connection joins automatically, by the names that clients use. */
 export const AUTOMATIC_ROOMS: readonly string[] = [USER_ALIAS, ALL_ROOM]
 
 const ROOM = new RegExp(ROOM_PATTERN)
@@ -66,17 +66,17 @@ export function userRoom (user: string): string {
   return `${USER_ALIAS}:${user}`
 }
 
-/** Whether a name is what clients call an automatic room. */
+/** Whether a name is a client's name for an automatic room. */
 export function isAlias (name: string): boolean {
   return name === USER_ALIAS || name === ALL_ROOM
 }
 
-/** Whether a room is one that the service puts its members into by itself. */
+/** Whether connections join a room automatically. */
 export function isAutomatic (room: string): boolean {
   return room.charCodeAt(0) === 0x40 // @
 }
 
-/** What a room is called in the frames of its members: everybody knows their own room as `@user`. */
+/** The name of a room in the frames of its members: a user's own room is `@user`. */
 export function roomLabel (room: string): string {
   return room.startsWith(`${USER_ALIAS}:`) ? USER_ALIAS : room
 }

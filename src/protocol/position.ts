@@ -7,15 +7,15 @@ export interface Position {
   offset: number
 }
 
-/** Stands for a position that is not known: no room has this epoch. */
+/** Stands for an unknown position: no room has this epoch. */
 export const NO_POSITION: Position = { epoch: '0', offset: 0 }
 
-/** `<epoch>:<offset>`: how a position is written in URLs and in the ids of event streams. */
+/** Writes `<epoch>:<offset>`, the form of a position in URLs and in the ids of event streams. */
 export function formatPosition ({ epoch, offset }: Position): string {
   return `${epoch}:${offset}`
 }
 
-/** Reads `<epoch>:<offset>`; undefined where it is none. */
+/** Reads `<epoch>:<offset>`; undefined for other texts. */
 export function parsePosition (text: string): Position | undefined {
   const [, epoch, offset] = /^(.{1,32}):(\d{1,16})$/.exec(text) ?? []
   if (epoch === undefined || !Number.isSafeInteger(Number(offset))) return undefined

@@ -1,6 +1,6 @@
 import { isAutomatic } from './names.ts'
 
-/** A pattern that cannot be used; `message` says what is wrong with it. */
+/** A pattern that cannot be used; `message` gives the reason. */
 export class InvalidPattern extends Error {
   override readonly name = 'InvalidPattern'
 }
@@ -9,25 +9,24 @@ export class InvalidPattern extends Error {
 type Segment = string | null
 
 /**
- * Which rooms something is about. Segments are separated by `:`. `*` matches one segment, `**` at the end one or more,
+ * A pattern of room names. Segments are separated by `:`. `*` matches one segment, `**` at the end one or more,
  * everything else itself. Names that start with `@` match only patterns that start with `@`.
  */
 export interface Pattern {
   segments: Segment[]
-  /** Ends with `**`: matches one segment or more behind `segments`. */
+  /** Whether it ends with `**` and so matches one segment or more behind `segments`. */
   open: boolean
   reserved: boolean
 }
 
-/** Every room but the automatic ones; and those. */
+/** All ordinary rooms, and all automatic rooms. */
 export const EVERY_ROOM: Pattern = { segments: [], open: true, reserved: false }
 export const EVERY_AUTOMATIC_ROOM: Pattern = { segments: [], open: true, reserved: true }
 
 /**
  * Reads a pattern; throws `InvalidPattern`.
  *
- * @param user stands for a segment `{sub}`, as one literal segment whatever is in it: the pattern is split before it is
- * filled in
+ * @param user replaces a segment `{sub}`, as one literal segment even if it contains `:`, because the pattern is split first
  */
 export function parsePattern (pattern: string, user?: string): Pattern {
   const segments = pattern.split(':')
@@ -47,7 +46,7 @@ export function parsePattern (pattern: string, user?: string): Pattern {
   }
 }
 
-/** A room's name, taken apart to be matched. A user's own room `@user:<name>` is two segments, whatever the name. */
+/** A room's name in segments, for matching. A user's own room `@user:<name>` is two segments, for every name. */
 export interface SplitName {
   segments: string[]
   reserved: boolean

@@ -42,7 +42,7 @@ interface Gap {
 }
 
 /**
- * Stands between the broker, which may lose and repeat messages, and the members of a room, who see one unbroken order. Each
+ * Stands between the broker, which may lose and repeat messages, and the members of a room, which get one unbroken order. Each
  * message is compared with the last delivered position: the next one is delivered, a duplicate is dropped, and after a gap all
  * messages are held until history has filled it. If history cannot fill the gap, or the room has a new epoch, the members get
  * a `reset`.
@@ -85,7 +85,7 @@ export class Continuity {
     await this.#gaps.get(room)?.filled
   }
 
-  /** Delivers messages of the history that the room has not received yet; says whether it could: not while a gap is open. */
+  /** Delivers messages of history that the room has not received yet; returns false, without effect, while a gap is open. */
   deliverPage (room: Room, epoch: string, messages: StoredMessage[]): boolean {
     if (this.#gaps.has(room)) return false
     this.#deliver(room, epoch, messages)
@@ -192,7 +192,7 @@ export class Continuity {
   }
 
   /**
-   * Delivers the held messages that continue the delivered ones; says whether no gap is left.
+   * Delivers the held messages that continue the delivered ones; returns whether no gap is left.
    *
    * @param known the number of messages held before history was read: those of other epochs among them are obsolete
    */

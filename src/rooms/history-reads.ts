@@ -7,7 +7,7 @@ export const PAGE_MESSAGES = 300
 const PAGE_BYTES = 512 * 1024
 /** Concurrent reads: many clients reconnect at once, and publishes must get through between their reads. */
 const MAX_CONCURRENT = 16
-/** A read that has not begun by then is given up, ms: the reads before it are not answered either. */
+/** Time until a waiting read is refused, ms: the reads before it are not answered either. */
 const PATIENCE_MS = 2_000
 
 /** A read that has not begun, shared by all callers of an identical read. */

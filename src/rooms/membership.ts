@@ -73,7 +73,7 @@ export class Memberships {
   /**
    * Makes a connection a member. A connection that is a member stays one, and the room becomes its most recently joined room.
    *
-   * With `since`, the missed messages follow the answer, before newer ones; or none follow, and the answer says so.
+   * With `since`, the missed messages follow the answer, before newer ones; or none follow, and the answer has `recovered: false`.
    */
   async join (connection: Connection, by: Identity, name: string, answer: OnJoined, { since }: JoinOptions = {}): Promise<void> {
     const { broker, resumes } = this.#options
@@ -92,8 +92,8 @@ export class Memberships {
         await connection.drained()
         resume = resumes.begin(room, connection, since)
       }
-      const count = automatic ? 0 : broker.countElsewhere(roomName) // Automatic rooms do not tell their audience.
-      // A first join waits for nothing that is known already: a promise for each is felt when all clients reconnect at once.
+      const count = automatic ? 0 : broker.countElsewhere(roomName) // Automatic rooms count this instance alone.
+      // A first join awaits no known value: promises would cost noticeable time when all clients reconnect at once.
       const [elsewhere] = resume !== undefined
         ? await Promise.all([count, resume.read()])
         : [typeof count === 'number' ? count : await count]
@@ -127,7 +127,7 @@ export class Memberships {
     for (const membership of [...connection.memberships.values()]) this.#remove(membership)
   }
 
-  /** From here on members leave without a notice, for a graceful shutdown: they reconnect elsewhere, or another instance announces them. */
+  /** Ends the notices of leaves, for a graceful shutdown: members reconnect elsewhere, or another instance sends the notice. */
   stopAnnouncing (): void {
     this.#announcesLeaves = false
   }

@@ -2,16 +2,16 @@ import type { Broker } from '../broker/broker.ts'
 import { RoomcastError } from '../errors.ts'
 import { encodeFrame } from '../protocol/codec.ts'
 
-/** In a room of more members, notices tell their number instead of names. */
+/** Largest room with names in its notices. In a larger room, notices have the number of members instead. */
 const NAMED_UP_TO = 100
 /** Time between notices of the number of members in one room, ms. */
 const COUNT_INTERVAL_MS = 1_000
 
-/** Tells the members of a room about joins and leaves. */
+/** Sends notices of joins and leaves to the members of a room. */
 export class Notices {
   readonly #broker: Broker
   readonly #onError: (error: unknown) => void
-  /** Rooms that were told their number of members less than an interval ago, and the number to tell next. */
+  /** Rooms with a notice of their number of members within the interval, and the number for the next notice. */
   readonly #counts = new Map<string, number | undefined>()
 
   constructor (broker: Broker, onError: (error: unknown) => void) {
@@ -22,7 +22,7 @@ export class Notices {
   /** @param members of the room after the event; undefined if the event changed nothing */
   send (room: string, event: 'joined' | 'left', user: string, members: number | undefined): void {
     if (members === undefined) return
-    // A number that is still to be told must be true by then, also when the room has become small.
+    // The number for the next notice must be current, also if the room has become small.
     if (this.#counts.get(room) !== undefined) this.#counts.set(room, members)
     if (members === 0) return
     if (members > NAMED_UP_TO) {

@@ -1,17 +1,17 @@
 import type { HistoryPolicy } from '../broker/broker.ts'
 import { InvalidPattern, matches, type Pattern, parsePattern, quote, splitName } from '../protocol/room-pattern.ts'
 
-/** How a room is kept. */
+/** The rules of a room. */
 export interface RoomPolicy {
-  /** What is remembered; undefined for nothing: then messages have no position and arrive at most once. */
+  /** The extent of the history; undefined for none. Then messages have no position and arrive at most once. */
   history: HistoryPolicy | undefined
-  /** Whether it is known, and announced, who is there. */
+  /** Whether the service records the members, and sends notices about them. */
   presence: boolean
-  /** Who may publish: whoever is granted it, or of those only who comes over REST, and the application itself. */
+  /** The publishers: all clients with the grant, or only the application and REST clients with the grant. */
   publish: 'clients' | 'server'
 }
 
-/** A policy for the rooms that a pattern matches. What it does not say is as everywhere. */
+/** A policy for the rooms that a pattern matches. A missing property has its default. */
 export interface PolicyRule {
   pattern: string
   history?: { size?: number, ttlSeconds?: number } | false
@@ -19,7 +19,7 @@ export interface PolicyRule {
   publish?: RoomPolicy['publish']
 }
 
-/** The policies of all rooms: of the first rule whose pattern matches, or the one for everywhere else. */
+/** The policies of all rooms: that of the first rule whose pattern matches, or the default. */
 export class RoomPolicies {
   readonly #standard: RoomPolicy
   readonly #rules: { pattern: Pattern, policy: RoomPolicy }[]
@@ -27,7 +27,7 @@ export class RoomPolicies {
   /**
    * Throws `InvalidPattern`.
    *
-   * @param history of rooms that no rule says it for; a size or an age of 0 is none
+   * @param history the history of rooms without a rule for it; a size or an age of 0 turns it off
    */
   constructor (history: HistoryPolicy, rules: PolicyRule[] = []) {
     this.#standard = { history: positive(history), presence: true, publish: 'clients' }
@@ -37,7 +37,7 @@ export class RoomPolicies {
     }))
   }
 
-  /** How a room is kept. */
+  /** Finds the policy of a room. */
   of (room: string): RoomPolicy {
     if (this.#rules.length === 0) return this.#standard
     const name = splitName(room)

@@ -3,7 +3,7 @@ import { Type } from 'typebox'
 import type { HistoryPolicy } from '../broker/broker.ts'
 import { type PolicyRule, RoomPolicies } from './policies.ts'
 
-/** The content of `ROOMS_FILE`. An unknown property is refused as a slip. */
+/** The content of `ROOMS_FILE`. An unknown property is refused as a typing error. */
 const Rules = Type.Array(Type.Object({
   pattern: Type.String({ minLength: 1 }),
   history: Type.Optional(Type.Union([

@@ -13,7 +13,7 @@ const PATIENCE_MS = 2_000
 
 /** The messages that a resuming member missed. */
 export interface Missed {
-  /** Whether all of them are here; if not, none is. */
+  /** Whether all missed messages are here; otherwise none is. */
   recovered: boolean
   /** Their number, without messages that exclude this connection. */
   count: number
@@ -57,9 +57,9 @@ export class Resumes {
 /**
  * Brings one connection from a position to the present of its room, with all missed messages or none.
  *
- * `begin` records the live messages, `read` reads the history and delivers to the room what it has not received yet, and
- * `result` joins the two without a gap or an overlap: so the page and the recorded messages end exactly where live delivery
- * to the new member begins.
+ * `begin` records the live messages. `read` reads the history and delivers to the room the messages that it has not received
+ * yet. `result` joins the two without a gap or an overlap: the page and the recorded messages end exactly where live
+ * delivery to the new member begins.
  */
 export class Resume {
   readonly #options: ResumesOptions
@@ -93,14 +93,14 @@ export class Resume {
     if (whole) this.#missed = { page, top }
   }
 
-  /** The messages for the connection before it becomes a member. Call it within `Room.run`. */
+  /** The missed messages, up to the beginning of live delivery. Call it within `Room.run`. */
   result (): Missed {
     if (this.#missed === undefined) return NOT_RECOVERED
     const { page, top } = this.#missed
     const here = this.#room.position
     if (here?.epoch !== this.#since.epoch || here.offset < top.offset) return NOT_RECOVERED
     const recorded = this.#room.recorded.filter(({ offset }) => offset > top.offset && offset <= here.offset)
-    // Offsets have no gaps. A gap here means that more was delivered meanwhile than the room records.
+    // Offsets are contiguous. Another number means that the room delivered more meanwhile than it records.
     if (recorded.length !== here.offset - top.offset) return NOT_RECOVERED
     // Otherwise the connection would be a slow consumer at once.
     if (recorded.reduce((sum, { frame }) => sum + frame.bytes, 0) > this.#options.reads.pageBytes) return NOT_RECOVERED

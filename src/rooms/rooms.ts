@@ -14,7 +14,7 @@ import type { RoomPolicies } from './policies.ts'
 import { forbidden, notJoined } from './refusals.ts'
 import { resolveName } from './room-name.ts'
 
-/** Rooms on a page of the list: unless told otherwise, and at most. */
+/** Rooms on a page of the list: by default, and at most. */
 const LIST_ROOMS = 100
 const MAX_LIST_ROOMS = 1_000
 /** Bytes that may wait for their turn on this instance before publishes are refused. */

@@ -5,18 +5,18 @@ import { type EncodedContent, encodeHistoryMessage, type Placed } from '../proto
 import { messageFrame, textFrame } from './websocket-frame.ts'
 
 /**
- * A frame for all members of a room. It is built once for each encoding, whatever their number: for WebSockets at
- * once, as JSON when the first event stream asks for it.
+ * A frame for all members of a room. It is built once for each encoding: for WebSockets at once, as JSON when the first
+ * event stream asks for it.
  */
 export class RoomFrame {
   readonly type: 'message' | 'system' | 'reset'
-  /** What its members call the room. */
+  /** The name of the room in frames. */
   readonly room: string
-  /** Where the room is with it; undefined for notices and in rooms without history. */
+  /** The position of the room after the frame; undefined for notices and in rooms without history. */
   readonly position: Position | undefined
-  /** For the wire, header and all. */
+  /** The WebSocket frame, with its header. */
   readonly websocket: Buffer
-  /** The JSON, or the message that it is made of. */
+  /** The JSON, or the message from which it is made. */
   #json: string | (EncodedContent & Placed)
 
   private constructor (
@@ -48,7 +48,7 @@ export class RoomFrame {
     return this.websocket.length
   }
 
-  /** The frame where there are no binary frames: bytes as `base64`. */
+  /** The frame as JSON, with bytes as `base64`: event streams have no binary frames. */
   get json (): string {
     if (typeof this.#json !== 'string') this.#json = encodeHistoryMessage(this.room, this.#json)
     return this.#json
@@ -67,7 +67,7 @@ export class Batch {
     this.bytes = frames.reduce((sum, { bytes }) => sum + bytes, 0)
   }
 
-  /** What a WebSocket gets, as one chunk. */
+  /** The frames for a WebSocket, as one chunk. */
   get websocket (): Buffer {
     if (this.#websocket === undefined) {
       const [first, second] = this.frames
@@ -78,7 +78,7 @@ export class Batch {
     return this.#websocket
   }
 
-  /** What an event stream gets that has this room alone; `encode` makes it the first time. */
+  /** The events for streams of this room alone; `encode` makes them the first time. */
   events (encode: (batch: Batch) => Buffer): Buffer {
     this.#events ??= encode(this)
     return this.#events

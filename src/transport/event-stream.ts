@@ -7,25 +7,25 @@ import type { Batch, RoomFrame } from './batch.ts'
 import { drained } from './drained.ts'
 import type { Transport } from './transport.ts'
 
-/** A comment: what keeps an idle stream open, and shows a client that it is there (HTML, section 9.2.7). */
+/** A comment, which keeps an idle stream open and shows the client that it is alive (HTML, section 9.2.7). */
 const HEARTBEAT = ':\n\n'
 
 /**
  * The transport over server-sent events (HTML, section 9.2). Each frame is an event: its JSON is the data, and its type the
- * name, but for messages, which have none so that `onmessage` gets them. `message`, `joined` and `reset` carry an id: the
- * positions of the stream's rooms in the order of their names, so that a client which comes back with it gets what it missed.
+ * name. Messages have no name, so that `onmessage` gets them. `message`, `joined` and `reset` carry an id: the positions of
+ * the stream's rooms in the order of their names. A client that reconnects with the id gets the missed messages.
  */
 export class EventStreamTransport implements Transport {
   readonly answers = false
   readonly unfinished = false
   readonly #response: ServerResponse
   readonly #closeTimeoutMs: number
-  /** By room; undefined where it is not known. */
+  /** The client's positions by room; undefined where unknown. */
   readonly #positions: Map<string, Position | undefined>
 
   /**
-   * @param rooms that the stream was asked for, sorted; what it gets of others has no place in the ids
-   * @param closeTimeoutMs a client that has not taken everything by then is destroyed
+   * @param rooms the requested rooms, sorted; frames of other rooms do not change the ids
+   * @param closeTimeoutMs time for a client to take all events after the close, before the connection is destroyed
    */
   constructor (response: ServerResponse, rooms: string[], closeTimeoutMs: number) {
     this.#response = response
@@ -45,7 +45,7 @@ export class EventStreamTransport implements Transport {
     return this.#response.writableLength
   }
 
-  /** From here on ids say that the client is at a position in a room of the stream. */
+  /** Sets the client's position in a room of the stream, for the ids of later events. */
   place (room: string, position: Position | undefined): void {
     if (this.#positions.has(room)) this.#positions.set(room, position)
   }
@@ -65,7 +65,7 @@ export class EventStreamTransport implements Transport {
   send (type: string, json: string): void {
     if (!this.open) return
     const id = type === 'joined' || type === 'reset' ? this.#id : ''
-    // How long an EventSource waits before it comes back by itself.
+    // The time until an EventSource reconnects.
     const retry = type === 'shutdown' ? `retry: ${(JSON.parse(json) as ServerFrames['shutdown']).retryAfterMs}\n` : ''
     this.#response.write(`${retry}${id}${encode(type, json)}`)
   }
@@ -78,7 +78,7 @@ export class EventStreamTransport implements Transport {
     await drained(this.#response)
   }
 
-  /** An event stream has no close codes; its last event says what a WebSocket's would. */
+  /** Ends the stream with a last event, which has the close code and the reason of a WebSocket. */
   close (reason: CloseReason): void {
     const { code, reason: text } = CLOSE_CODES[reason]
     this.#response.end(encode('close', JSON.stringify({ type: 'close', code, reason: text })))
@@ -91,7 +91,7 @@ export class EventStreamTransport implements Transport {
     this.#response.destroy()
   }
 
-  /** The line that says where the client is; empty where there is nothing to come back with: a room without history alone, or none. */
+  /** The line with the client's positions; empty without a position to resume from: for one room without history, or for no room. */
   get #id (): string {
     const positions = [...this.#positions.values()]
     if (positions.length < 2 && positions[0] === undefined) return ''
@@ -104,12 +104,12 @@ export class EventStreamTransport implements Transport {
   }
 }
 
-/** JSON has no line breaks of its own, so it is one line of data. */
+/** Encodes an event. JSON has no line breaks, so it is one line of data. */
 function encode (type: string, json: string): string {
   return type === 'message' ? `data: ${json}\n\n` : `event: ${type}\ndata: ${json}\n\n`
 }
 
-/** The events of a batch for streams that have its room alone, all of which get the same. */
+/** Encodes a batch for the streams of its room alone, which all get the same events. */
 function encodeAlone ({ frames }: Batch): Buffer {
   const idOf = (position: Position | undefined): string => position === undefined ? '' : `id: ${formatPosition(position)}\n`
   return Buffer.from(frames.map(({ type, json, position }) => `${idOf(position)}${encode(type, json)}`).join(''))

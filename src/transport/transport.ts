@@ -1,27 +1,27 @@
 import type { CloseReason } from '../protocol/close-codes.ts'
 import type { Batch } from './batch.ts'
 
-/** How frames leave for one client. */
+/** Carries frames to one client. */
 export interface Transport {
   readonly kind: 'websocket' | 'events'
-  /** Whether frames are still taken. */
+  /** Whether it still takes frames. */
   readonly open: boolean
-  /** Bytes that were written and that the kernel has not taken yet. */
+  /** The send queue: written bytes that the kernel has not taken yet. */
   readonly queued: number
   /** Whether the client has begun a message and not finished it. */
   readonly unfinished: boolean
-  /** Whether the client answers pings, and its silence means that it is gone. */
+  /** Whether the client answers pings, so that its silence means a lost connection. */
   readonly answers: boolean
   /** Writes frames about a room; after the end it does nothing. */
   write (batch: Batch): void
   /** Writes one frame, as its JSON; after the end it does nothing. */
   send (type: string, json: string): void
-  /** Writes something that keeps the connection alive. */
+  /** Writes a ping or a comment, which keeps the connection alive. */
   ping (): void
   /** Resolves when the kernel has taken everything that was written, or will take no more. */
   drained (): Promise<void>
-  /** Ends politely: says why, and destroys the connection when the client has not gone within the close timeout. */
+  /** Closes the connection with a reason, and destroys it if the client does not close it within the close timeout. */
   close (reason: CloseReason): void
-  /** Ends at once. */
+  /** Destroys the connection. */
   terminate (): void
 }

@@ -10,7 +10,7 @@ import { hasUnfinishedMessage } from './ws-internals.ts'
 /**
  * The transport over WebSocket. Data frames go straight to the TCP socket: one frame is built for all members
  * of a room, and ws would build a header for each. ws does the rest (reading, control frames, closing).
- * Sound only while permessage-deflate is off.
+ * It is correct only while permessage-deflate is off.
  */
 export class WebSocketTransport implements Transport {
   readonly answers = true

@@ -1,10 +1,10 @@
 import type { WebSocket } from 'ws'
 
-/** A client that does not answer the close frame is destroyed after this long, ms. */
+/** Time for a client to answer the close frame before its socket is destroyed, ms. */
 export const CLOSE_TIMEOUT_MS = 3_000
 /** Fragments of one message, at most. */
 const MAX_FRAGMENTS = 64
-/** Chunks from the network in which one frame may arrive, at least; each costs far more than a byte. */
+/** Chunks from the network that one frame may have in any case; each costs far more than a byte. */
 const MIN_CHUNKS = 1_024
 /** Large frames may arrive in more chunks, of this many bytes on average: the smallest segments of networks are 536 bytes. */
 const CHUNK_BYTES = 64
@@ -27,7 +27,7 @@ function internalsOf (ws: WebSocket): Internals {
 }
 
 /**
- * Sets the limits of a socket before anything of it is read. ws takes them as options of its server, which may be
+ * Sets the limits of a socket before anything is read from it. ws takes them as options of its server, which may be
  * the application's.
  *
  * @param maxMessageBytes size of a message; 0 is no limit

@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { problems, RoomListSchema, RoomParams, RoomSchema } from '../schemas.ts'
 
-/** `/v1/rooms`: which rooms there are, and how they stand. */
+/** `/v1/rooms`: lists the occupied rooms, and describes a room. */
 const route: FastifyPluginAsyncTypebox = async (app) => {
   app.get('/v1/rooms', {
     schema: {

@@ -6,7 +6,7 @@ import { HistorySchema, IdempotencyHeaders, MessageBody, MessageQuery, problems,
 
 const Offset = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
 
-/** `/v1/rooms/:room/messages`: publish to a room, read what it remembers, forget it. */
+/** `/v1/rooms/:room/messages`: publishes to a room, reads its history, deletes its history. */
 const route: FastifyPluginAsyncTypebox = async (app) => {
   app.post('/v1/rooms/:room/messages', {
     schema: {
@@ -40,7 +40,7 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
   }, async (request, reply) => {
     const { room, page } = await app.roomsFor(request.roomcastIdentity).history(request.params.room, request.query)
     const { position, recovered, messages, next } = page
-    // Written out of the bytes that are kept, which the serializer would have to parse first.
+    // Built from the stored bytes, which the serializer would have to parse first.
     const head = JSON.stringify({ room, ...position, recovered, next })
     const list = messages.map((message) => encodeHistoryMessage(room, message)).join()
     return await reply.type('application/json; charset=utf-8').serializer((body: unknown) => body as string)

@@ -4,7 +4,7 @@ import { isUser, userRoom } from '../../../src/protocol/names.ts'
 import { publishRequest } from '../publishing.ts'
 import { IdempotencyHeaders, MessageBody, MessageQuery, problems, PublishedSchema, UserParams } from '../schemas.ts'
 
-/** `POST /v1/users/:user/messages`: publish to one user. */
+/** `POST /v1/users/:user/messages`: publishes to one user. */
 const route: FastifyPluginAsyncTypebox = async (app) => {
   app.post('/v1/users/:user/messages', {
     schema: {
