@@ -17,7 +17,7 @@ export async function publishRequest (
   const { content, exclude } = readMessage(request)
   const key = request.headers['idempotency-key'] as string | undefined
   const published = await rooms.publish(room, content, { key, exclude })
-  // draft-ietf-httpapi-idempotency-key-header leaves it open how a replay is told; this name is what others use.
+  // draft-ietf-httpapi-idempotency-key-header defines no header for a replay; other services use this name.
   if (published.replayed) void reply.header('idempotent-replayed', 'true')
   void reply.code(201)
   return toPublishedBody(room, published)

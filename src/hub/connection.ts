@@ -120,12 +120,12 @@ export class Connection {
     this.#transport.terminate()
   }
 
-  /** The transport closes it, because the client broke the protocol. */
+  /** Notes why the transport closes the connection: the client broke the protocol. */
   failed (reason: CloseReason): void {
     this.#closeReason ??= reason
   }
 
-  /** Not when more than the bound is waiting already: then the client is a slow consumer, and is closed. */
+  /** Returns whether another frame may be written; closes the client as a slow consumer if its send queue is too long. */
   #takesMore (): boolean {
     if (this.#ended) return false
     if (this.#transport.queued <= this.#maxQueueBytes) return true

@@ -13,9 +13,9 @@ const Offset = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
 const Epoch = Type.String({ minLength: 1, maxLength: 32 })
 const Instant = Type.Integer({ description: 'ms since 1970' })
 
-/** A message's name for what happened, chosen by its publisher. */
+/** The name of the event that a message reports, chosen by its publisher. */
 export const Event = Type.String({ minLength: 1, maxLength: MAX_EVENT_CHARACTERS, pattern: PRINTABLE_PATTERN })
-/** A publisher's own name for one publish, which makes its retry safe. */
+/** A publisher's name for one publish, which makes its retry safe. */
 export const Key = Type.String({ minLength: 1, maxLength: MAX_KEY_CHARACTERS, pattern: PRINTABLE_PATTERN })
 
 const frame = <const T extends string, P extends TProperties>(type: T, properties: P, description: string) =>
