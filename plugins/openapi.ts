@@ -1,10 +1,46 @@
-import swagger from '@fastify/swagger'
-import swaggerUi from '@fastify/swagger-ui'
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import packageJson from '../package.json' with { type: 'json' }
 
-/** OpenAPI of the REST routes: `/docs` to look at, `/openapi.json` for tools. */
+/** The routes of `@fastify/swagger-ui` below `/docs`. */
+const PAGES = ['', '/', '/json', '/yaml', '/static/index.html', '/static/swagger-initializer.js', '/static/*']
+/** Headers of a request that decide about the answer. */
+const CONDITIONS = new Set(['if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since', 'if-range', 'range', 'cache-control'])
+/** Headers of an answer that belong to its connection. */
+const CONNECTION_HEADERS = new Set(['connection', 'date', 'transfer-encoding'])
+
+/**
+ * OpenAPI of the REST routes: `/docs` to look at, `/openapi.json` for tools. An application of its own answers them,
+ * which the first request starts: what it loads and reads would slow down every start of the service.
+ */
 export default fp(async (app) => {
+  const routes: RouteOptions[] = []
+  let documentation: Promise<FastifyInstance> | undefined
+  const answer = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
+    documentation ??= describe(routes, app.prefix)
+    documentation.catch(() => { documentation = undefined }) // The next request tries again.
+    // HEAD is answered as GET is, without the body, which Fastify leaves out.
+    const asked = Object.fromEntries(Object.entries(request.headers).filter(([name]) => CONDITIONS.has(name)))
+    const { statusCode, headers, rawPayload } = await (await documentation).inject({ method: 'GET', url: request.url, headers: asked })
+    if (statusCode === 404) {
+      reply.callNotFound()
+      return reply
+    }
+    for (const [name, value] of Object.entries(headers)) if (value !== undefined && !CONNECTION_HEADERS.has(name)) reply.header(name, value)
+    return await reply.code(statusCode).send(rawPayload.length === 0 ? undefined : rawPayload)
+  }
+  for (const page of PAGES) app.get(`/docs${page}`, { logLevel: 'warn' }, answer)
+  app.get('/openapi.json', answer)
+  app.addHook('onRoute', (route) => { routes.push(route) })
+  app.addHook('onClose', async () => { await (await documentation)?.close() })
+}, { name: 'roomcast-openapi' })
+
+/** An application that describes routes, and runs none of them. */
+async function describe (routes: RouteOptions[], prefix: string): Promise<FastifyInstance> {
+  const [{ default: Fastify }, { default: swagger }, { default: swaggerUi }] = await Promise.all([import('fastify'), import('@fastify/swagger'), import('@fastify/swagger-ui')])
+  const app = Fastify()
+  app.setValidatorCompiler(() => () => true)
+  app.setSerializerCompiler(() => JSON.stringify)
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -18,6 +54,13 @@ export default fp(async (app) => {
       ]
     }
   })
-  await app.register(swaggerUi, { routePrefix: '/docs', logLevel: 'warn' })
-  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
-}, { name: 'roomcast-openapi' })
+  await app.register(async (scope) => {
+    await scope.register(swaggerUi, { routePrefix: '/docs' })
+    scope.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
+  }, { prefix })
+  for (const { method, url, schema } of routes) {
+    if (method !== 'HEAD') app.route({ method, url, ...(schema !== undefined && { schema }), handler: async () => {} })
+  }
+  await app.ready()
+  return app
+}

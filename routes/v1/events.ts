@@ -1,12 +1,12 @@
 import type { OutgoingHttpHeaders } from 'node:http'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest, FastifySchema } from 'fastify'
-import { Type } from 'typebox'
 import { RoomcastError } from '../../src/errors.ts'
 import { EventStreams } from '../../src/event-streams.ts'
 import type { Position } from '../../src/protocol/envelope.ts'
 import { isAlias, isRoomName, ORIGIN_PATTERN, ROOM_RULE, SUBPROTOCOL } from '../../src/protocol/names.ts'
 import { NO_POSITION, parsePosition } from '../../src/protocol/position.ts'
+import { Type } from '../../src/protocol/schema.ts'
 import type { Identity } from '../../src/rooms/identity.ts'
 import { problems, RoomParams } from './schemas.ts'
 

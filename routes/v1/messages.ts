@@ -1,9 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { Ajv } from 'ajv'
-import { type Static, Type } from 'typebox'
+import { Ajv, type ValidateFunction } from 'ajv'
+import type { Static } from 'typebox'
 import { type Problem, RoomcastError, toProblem, toRoomcastError } from '../../src/errors.ts'
 import { Key } from '../../src/protocol/frames.ts'
 import { isRoomName, ROOM_RULE } from '../../src/protocol/names.ts'
+import { TRUSTED_SCHEMAS, Type } from '../../src/protocol/schema.ts'
 import type { Identity } from '../../src/rooms/identity.ts'
 import { readJsonMessage, type Posted } from './content.ts'
 import { toPublishedBody } from './publishing.ts'
@@ -22,7 +23,8 @@ const Item = Type.Object({
 
 // Items are looked at one by one, so that a bad one does not keep the others out: as a whole, the body may have any.
 const AnyItem = Type.Union([Item, Type.Unknown({ description: 'Refused by itself.' })])
-const isItem = new Ajv({ strict: false }).compile(Item)
+/** Compiled for the first batch. */
+let validateItem: ValidateFunction<Static<typeof Item>> | undefined
 
 const PublishedItem = Type.Object({ ...PublishedSchema.properties, replayed: Type.Optional(Type.Boolean({ description: 'The answer of an earlier publish with the same key.' })) })
 const RefusedItem = Type.Object({ error: ProblemSchema })
@@ -71,6 +73,7 @@ export default route
 function readItem (item: unknown, maxBytes: number): { room: string, key: string | undefined, posted: Posted } {
   const room = (item as { room?: unknown } | null)?.room
   if (typeof room === 'string' && !isRoomName(room)) throw new RoomcastError('invalid_room', ROOM_RULE)
+  const isItem = validateItem ??= new Ajv({ ...TRUSTED_SCHEMAS, strict: false }).compile(Item)
   if (!isItem(item)) {
     const [fault] = isItem.errors ?? []
     throw new RoomcastError('invalid_request', `message${fault?.instancePath ?? ''} ${fault?.message ?? 'is invalid'}`)
