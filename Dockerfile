@@ -10,10 +10,12 @@ COPY package.json package-lock.json ./
 COPY client/package.json ./client/
 RUN npm ci --ignore-scripts --workspaces=false
 COPY tsconfig.json ./
+COPY scripts ./scripts
 COPY src ./src
 COPY plugins ./plugins
 COPY routes ./routes
-RUN npm run build
+# Records of the build are no part of the service.
+RUN npm run build && rm dist/.compiled.json dist/.tsbuildinfo
 
 FROM ${NODE} AS dependencies
 WORKDIR /app

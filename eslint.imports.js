@@ -10,7 +10,7 @@ const literal = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
 
 /** The folders of src/, which never know Fastify or the settings: the folders and the packages that each may import. */
 const core = {
-  protocol: { folders: [], packages: ['ajv', 'typebox'], node: false },
+  protocol: { folders: [], packages: ['ajv'], types: ['typebox'], node: false },
   events: { folders: [], types: ['../protocol/position.ts'] },
   auth: { folders: ['protocol'] },
   transport: { folders: ['protocol'], types: ['ws'] },
@@ -18,7 +18,7 @@ const core = {
   hub: { folders: ['protocol', 'transport'] },
   broker: { folders: ['protocol', 'redis'] },
   presence: { folders: ['protocol', 'redis'] },
-  rooms: { folders: ['protocol', 'auth', 'transport', 'hub', 'broker', 'presence'], packages: ['ajv', 'typebox'] },
+  rooms: { folders: ['protocol', 'auth', 'transport', 'hub', 'broker', 'presence'], packages: ['ajv'] },
   commands: { folders: ['protocol', 'auth', 'transport', 'hub', 'rooms'] },
   connections: { folders: ['protocol', 'auth', 'transport', 'hub', 'rooms', 'commands'], types: ['ws'] }
 }
@@ -28,7 +28,7 @@ const root = {
   errors: { node: false },
   log: { types: ['fastify'] },
   problem: { values: ['errors.ts', 'log.ts'], folders: ['protocol'], types: ['fastify'] },
-  config: { folders: ['auth', 'redis', 'rooms'], packages: ['ajv', 'env-schema', 'typebox'] },
+  config: { folders: ['protocol', 'auth', 'redis', 'rooms'], packages: ['ajv'], types: ['typebox'] },
   app: { values: ['config.ts', 'errors.ts', 'log.ts', 'problem.ts'], folders: Object.keys(core), packages: ['fastify-plugin'], types: ['fastify'], beside: ['plugins', 'routes'] },
   standalone: { values: ['app.ts', 'config.ts', 'errors.ts', 'log.ts', 'problem.ts'], folders: ['connections'], packages: ['fastify'] },
   server: { values: ['config.ts', 'standalone.ts'], packages: ['close-with-grace'], types: ['fastify'] },
@@ -73,14 +73,14 @@ export const imports = [
   }),
   {
     files: ['plugins/**/*.ts'],
-    values: [NODE, 'fastify-plugin', '@fastify/[\\w-]+', 'ajv', 'secure-json-parse', '\\.\\./src/(?:errors|log|problem)\\.ts', ...inFolders('../src/', Object.keys(core))],
+    values: [NODE, 'fastify', 'fastify-plugin', '@fastify/[\\w-]+', 'ajv', 'secure-json-parse', '\\.\\./src/(?:errors|log|problem)\\.ts', ...inFolders('../src/', Object.keys(core))],
     types: ['fastify', '\\.\\./src/config\\.ts'],
     message: 'A plugin may import the core, errors.ts, log.ts, problem.ts and packages; no other plugin, and no route.'
   },
   {
     files: ['routes/**/*.ts'],
-    values: [NODE, 'typebox', 'ajv', '(?:\\./|(?:\\.\\./)+)(?!src/|plugins/)[\\w-]+(?:/[\\w-]+)*\\.ts', '(?:\\.\\./)+src/(?:errors|problem)\\.ts', '(?:\\.\\./)+src/protocol/[\\w-]+\\.ts', '(?:\\.\\./)+src/connections/handshake\\.ts'],
-    types: ['fastify', 'ws', '@fastify/type-provider-typebox', `(?:\\.\\./)+src/(?:${Object.keys(core).join('|')})/[\\w-]+\\.ts`],
+    values: [NODE, 'ajv', '(?:\\./|(?:\\.\\./)+)(?!src/|plugins/)[\\w-]+(?:/[\\w-]+)*\\.ts', '(?:\\.\\./)+src/(?:errors|problem)\\.ts', '(?:\\.\\./)+src/protocol/[\\w-]+\\.ts', '(?:\\.\\./)+src/connections/handshake\\.ts'],
+    types: ['fastify', 'ws', 'typebox', '@fastify/type-provider-typebox', `(?:\\.\\./)+src/(?:${Object.keys(core).join('|')})/[\\w-]+\\.ts`],
     message: 'A route reaches the core through the decorators of fastify.'
   },
   {

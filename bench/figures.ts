@@ -36,7 +36,8 @@ export const FIGURES: Record<Figure, { title: string, unit: string, scale: numbe
   cpuUs: { title: 'Server CPU per connection, opened and joined', unit: 'µs', scale: 1 },
   bytes: { title: 'Memory per joined connection', unit: 'KB', scale: 1 / 1_000 },
   p50Us: { title: 'Median time from the publish to the receipt', unit: 'µs', scale: 1 },
-  perSecond: { title: 'Publishes per second', unit: '', scale: 1 }
+  perSecond: { title: 'Publishes per second', unit: '', scale: 1 },
+  startMs: { title: 'Time from the start of the process until it listens', unit: 'ms', scale: 1 }
 }
 
 /** A figure's median and spread, in its unit: `190 (185–201)`. */

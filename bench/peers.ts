@@ -51,7 +51,7 @@ export interface Command {
 
 const FOLDER = join(BENCH, 'peers')
 /** In the order of tables; others come behind. */
-const ORDER = ['roomcast', 'naive', 'socket.io', 'nats', 'nchan', 'floor', 'bare']
+const ORDER = ['roomcast', 'naive', 'socket.io', 'nats', 'nchan', 'floor', 'bare', 'bare-fastify']
 
 /** A peer by the name of its file. */
 export async function loadPeer (name: string): Promise<Peer> {

@@ -15,6 +15,8 @@ const GENERATOR = fileURLToPath(new URL('load/index.js', import.meta.url))
 export const SECRET = 'a secret of the benchmarks, long enough'
 /** A server listens within this, ms. */
 const PATIENCE_MS = 15_000
+/** Between two attempts to connect to it, ms. */
+const POLL_MS = 4
 /** File descriptors that are asked for. */
 const DESCRIPTORS = 65_536
 /** Of those, what a process needs for itself. */
@@ -80,6 +82,8 @@ export interface Server {
   peer: Peer
   port: number
   pid: number
+  /** From the start of the process until it listened, ms. */
+  startMs: number
   stop: () => Promise<void>
 }
 
@@ -109,6 +113,7 @@ export async function startRedis (program: string): Promise<Server> {
 }
 
 async function startListening (peer: Peer, command: Command, { port, core, folder }: { port: number, core: number, folder: string }): Promise<Server> {
+  const begun = performance.now()
   const child = start(command, core)
   child.stdout?.resume()
   const deadline = Date.now() + PATIENCE_MS
@@ -117,12 +122,13 @@ async function startListening (peer: Peer, command: Command, { port, core, folde
       child.kill('SIGKILL')
       throw new Error(`${peer.name} does not listen on port ${port}`)
     }
-    await sleep(20)
+    await sleep(POLL_MS)
   }
   return {
     peer,
     port,
     pid: child.pid as number,
+    startMs: performance.now() - begun,
     stop: async () => {
       if (child.exitCode === null && child.signalCode === null) {
         child.kill('SIGKILL')

@@ -6,7 +6,8 @@ const UNITS: Record<Figure, { title: string, format: (value: number) => string }
   cpuUs: { title: 'CPU per connection, µs', format: (us) => formatNumber(us) },
   bytes: { title: 'memory per connection, KB', format: (bytes) => formatNumber(bytes / 1_000) },
   p50Us: { title: 'median latency, ms', format: (us) => formatNumber(us / 1_000) },
-  perSecond: { title: 'messages per second', format: (perSecond) => formatNumber(perSecond) }
+  perSecond: { title: 'messages per second', format: (perSecond) => formatNumber(perSecond) },
+  startMs: { title: 'start, ms', format: (ms) => formatNumber(ms) }
 }
 
 /** The generator needed more than this share of its core: then it may have been what was measured. */

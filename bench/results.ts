@@ -49,6 +49,7 @@ export type Figure =
   | 'bytes' // resident memory per joined connection
   | 'p50Us' // median time from the publish to the receipt, µs
   | 'perSecond' // publishes per second
+  | 'startMs' // time from the start of the process until it listens, ms
 
 /** What one server did in one shape. */
 export interface Measured {
@@ -68,6 +69,7 @@ export interface Run {
   deliveries?: number
   deliveriesPerSecond?: number
   perSecond?: number
+  startMs?: number
   /** A Redis' CPU time per message published, µs. */
   redisCpuUs?: number
   /** Messages that were due and never came. */

@@ -161,5 +161,12 @@ export const SHAPES: Shape[] = [
     baseline: ALONE,
     maxRuns: 3,
     ways: overRedis(1, { members: 200, rooms: 200, via: 'rest', batch: 100, window: 10, seconds: 2 })
+  }, {
+    shape: 'start',
+    title: 'A process is started, and listens',
+    figure: 'startMs',
+    target: 2.2,
+    baseline: 'bare Fastify',
+    ways: (peer) => [{ name: peer.name, run: async (stage) => await stage.start(peer) }]
   }
 ]

@@ -29,6 +29,13 @@ export class Stage {
     return await this.#run(server, load)
   }
 
+  /** Starts a peer's server, for the time that this takes. */
+  async start (peer: Peer): Promise<Run> {
+    const { startMs, stop } = await this.#start(peer)
+    await stop()
+    return { startMs }
+  }
+
   /** Puts a load on a server that has not had any. */
   async loadFresh (peer: Peer, load: Load): Promise<Run> {
     const server = await this.#start(peer)

@@ -1,13 +1,51 @@
 import { createRequire } from 'node:module'
-import swagger from '@fastify/swagger'
-import swaggerUi from '@fastify/swagger-ui'
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
 
 // By the name of the package: its files are in plugins/ and in dist/plugins/.
 const { description, version } = createRequire(import.meta.url)('roomcast/package.json') as { description: string, version: string }
 
-/** OpenAPI of the REST routes: `/docs` to look at, `/openapi.json` for tools. */
+/** The routes of `@fastify/swagger-ui` below `/docs`. */
+const PAGES = ['', '/', '/json', '/yaml', '/static/index.html', '/static/swagger-initializer.js', '/static/*']
+/** Headers of a request that decide about the answer. */
+const CONDITIONS = new Set(['if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since', 'if-range', 'range', 'cache-control'])
+/** Headers of an answer that belong to its connection. */
+const CONNECTION_HEADERS = new Set(['connection', 'date', 'transfer-encoding'])
+
+/**
+ * OpenAPI of the REST routes: `/docs` to look at, `/openapi.json` for tools. A second application answers them. The
+ * first request starts it: loading its packages would slow down every start of the service.
+ */
 export default fp(async (app) => {
+  const routes: RouteOptions[] = []
+  let documentation: Promise<FastifyInstance> | undefined
+  const answer = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
+    documentation ??= describe(routes, app.prefix)
+    documentation.catch(() => { documentation = undefined }) // The next request tries again.
+    // HEAD is answered as GET is, without the body, which Fastify leaves out.
+    const asked = Object.fromEntries(Object.entries(request.headers).filter(([name]) => CONDITIONS.has(name)))
+    const { statusCode, headers, rawPayload } = await (await documentation).inject({ method: 'GET', url: request.url, headers: asked })
+    if (statusCode === 404) {
+      reply.callNotFound()
+      return reply
+    }
+    for (const [name, value] of Object.entries(headers)) if (value !== undefined && !CONNECTION_HEADERS.has(name)) reply.header(name, value)
+    return await reply.code(statusCode).send(rawPayload.length === 0 ? undefined : rawPayload)
+  }
+  for (const page of PAGES) app.get(`/docs${page}`, { logLevel: 'warn' }, answer)
+  app.get('/openapi.json', answer)
+  app.addHook('onRoute', (route) => { routes.push(route) })
+  app.addHook('onClose', async () => { await (await documentation)?.close() })
+}, { name: 'roomcast-openapi' })
+
+/** Makes an application that describes routes and serves the pages, but runs no described route. */
+async function describe (routes: RouteOptions[], prefix: string): Promise<FastifyInstance> {
+  const { default: Fastify } = await import('fastify')
+  const { default: swagger } = await import('@fastify/swagger')
+  const { default: swaggerUi } = await import('@fastify/swagger-ui')
+  const app = Fastify()
+  app.setValidatorCompiler(() => () => true)
+  app.setSerializerCompiler(() => JSON.stringify)
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -30,6 +68,13 @@ export default fp(async (app) => {
       ]
     }
   })
-  await app.register(swaggerUi, { routePrefix: '/docs', logLevel: 'warn' })
-  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
-}, { name: 'roomcast-openapi' })
+  await app.register(async (scope) => {
+    await scope.register(swaggerUi, { routePrefix: '/docs' })
+    scope.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
+  }, { prefix })
+  for (const { method, url, schema } of routes) {
+    if (method !== 'HEAD') app.route({ method, url, ...(schema !== undefined && { schema }), handler: async () => {} })
+  }
+  await app.ready()
+  return app
+}

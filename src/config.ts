@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
-import type { ErrorObject } from 'ajv'
-import { envSchema } from 'env-schema'
-import { type Static, type TSchema, Type } from 'typebox'
+import { parseEnv } from 'node:util'
+import { Ajv, type ValidateFunction } from 'ajv'
+import type { Static, TSchema } from 'typebox'
 import { Grants } from './auth/grants.ts'
 import { readKeys, type VerificationKey } from './auth/keys.ts'
 import { type AllowedOrigins, readOrigins } from './auth/origins.ts'
+import { TRUSTED_SCHEMAS, Type } from './protocol/schema.ts'
 import { readRedisSettings } from './redis/read-settings.ts'
 import type { RedisSettings } from './redis/settings.ts'
 import type { RoomPolicies } from './rooms/policies.ts'
@@ -107,7 +108,9 @@ export const ENVIRONMENT = {
 /** Settings of the contract that this version does not have yet: refused, so that nobody relies on them. */
 const NOT_YET = ['JWKS_URL', 'API_KEYS']
 
-const Environment = Type.Object(ENVIRONMENT)
+const Environment = Type.Object(ENVIRONMENT, { additionalProperties: false })
+/** Compiled when settings are read for the first time. */
+let validateEnvironment: ValidateFunction<Static<typeof Environment>> | undefined
 
 /** Settings that `Config` has in another form. */
 type Parsed =
@@ -211,27 +214,38 @@ function readEnvironment (given: Record<string, string | undefined>, faults: str
   const data = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined && value !== ''))
   for (const name of NOT_YET) if (name in data) faults.push(`${name} is not supported by this version`)
 
-  try {
-    return envSchema<Static<typeof Environment>>({ schema: Environment, data, env: false })
-  } catch (error) {
-    for (const { instancePath, message, params } of (error as { errors?: ErrorObject[] }).errors ?? []) {
-      const allowed: unknown = params.allowedValues
-      faults.push(`${instancePath.slice(1)} ${message}${Array.isArray(allowed) ? ` (${allowed.join(', ')})` : ''}`)
-    }
-    // The defaults, so that the other settings are checked as well and every fault is named at once.
-    const wrong = new Set(faults.map((fault) => fault.split(' ')[0]))
-    const rest = Object.fromEntries(Object.entries(data).filter(([name]) => !wrong.has(name)))
-    return envSchema<Static<typeof Environment>>({ schema: Environment, data: rest, env: false })
+  // Variables are texts: numbers and booleans are read from them. Unknown variables are ignored, missing ones have their defaults.
+  const isEnvironment = validateEnvironment ??= compileEnvironment()
+  const settings: unknown = { ...data }
+  if (isEnvironment(settings)) return settings
+  for (const { instancePath, message, params } of isEnvironment.errors ?? []) {
+    const allowed: unknown = params.allowedValues
+    faults.push(`${instancePath.slice(1)} ${message}${Array.isArray(allowed) ? ` (${allowed.join(', ')})` : ''}`)
   }
+  // The defaults, so that the other settings are checked as well and every fault is named at once.
+  const wrong = new Set(faults.map((fault) => fault.split(' ')[0]))
+  const rest: unknown = Object.fromEntries(Object.entries(data).filter(([name]) => !wrong.has(name)))
+  isEnvironment(rest)
+  return rest as Static<typeof Environment>
+}
+
+function compileEnvironment (): ValidateFunction<Static<typeof Environment>> {
+  const options = { allErrors: true, coerceTypes: true, removeAdditional: true, useDefaults: true }
+  return new Ajv({ ...TRUSTED_SCHEMAS, code: { optimize: false }, ...options }).compile(Environment)
 }
 
 /** `process.env` over `.env`. */
 function readProcessEnvironment (): Record<string, string | undefined> {
-  const names = ['NODE_ENV', ...Object.keys(ENVIRONMENT), ...NOT_YET]
-  return envSchema<Record<string, string>>({
-    schema: { type: 'object', properties: Object.fromEntries(names.map((name) => [name, { type: 'string' }])) },
-    dotenv: true
-  })
+  return { ...readEnvFile(), ...process.env }
+}
+
+function readEnvFile (): Record<string, string | undefined> {
+  try {
+    return parseEnv(readFileSync('.env', 'utf8'))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {} // It is optional.
+    throw error
+  }
 }
 
 function readTrustProxy (value: string): Config['trustProxy'] {

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 /** The service as it is, with everything on that is on by default; only nobody is told to slow down. */
 export default {
   name: 'roomcast',
-  shapes: ['hot', 'tick', 'tick50', 'solo', 'rooms', 'upgrade', 'upgrade-users', 'memory', 'growth', 'spread', 'slow', 'rest', 'redis-hot', 'redis-latency', 'redis-rate', 'redis-batch-rate'],
+  shapes: ['hot', 'tick', 'tick50', 'solo', 'rooms', 'upgrade', 'upgrade-users', 'memory', 'growth', 'spread', 'slow', 'rest', 'redis-hot', 'redis-latency', 'redis-rate', 'redis-batch-rate', 'start'],
   protocol: {
     path: '/ws?token=%K',
     join: { send: '{"type":"join","room":"%R"}', until: '"joined","room":"%R"' },

@@ -1,12 +1,11 @@
 import type { OutgoingHttpHeaders } from 'node:http'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest, FastifySchema } from 'fastify'
-import { Type } from 'typebox'
 import { RoomcastError } from '../../src/errors.ts'
-import type { Position } from '../../src/protocol/position.ts'
 import { isAlias, ORIGIN_PATTERN } from '../../src/protocol/names.ts'
 import { SUBPROTOCOL } from '../../src/protocol/subprotocol.ts'
-import { NO_POSITION, parsePosition } from '../../src/protocol/position.ts'
+import { NO_POSITION, parsePosition, type Position } from '../../src/protocol/position.ts'
+import { Type } from '../../src/protocol/schema.ts'
 import { problems, RoomParams } from './schemas.ts'
 
 /** Largest number of rooms on one stream: their positions must fit into a header. */

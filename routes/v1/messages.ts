@@ -1,10 +1,11 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { Ajv } from 'ajv'
-import { type Static, Type } from 'typebox'
+import { Ajv, type ValidateFunction } from 'ajv'
+import type { Static } from 'typebox'
 import { RoomcastError, toRoomcastError } from '../../src/errors.ts'
 import { type Problem, toProblem } from '../../src/problem.ts'
 import { Key } from '../../src/protocol/frames.ts'
 import { isRoomName, ROOM_RULE } from '../../src/protocol/names.ts'
+import { TRUSTED_SCHEMAS, Type } from '../../src/protocol/schema.ts'
 import { readJsonMessage, type Posted } from './content.ts'
 import { toPublishedBody } from './publishing.ts'
 import { JsonMessage, ProblemSchema, problems, PublishedSchema, Room } from './schemas.ts'
@@ -22,7 +23,8 @@ const Item = Type.Object({
 
 // The handler validates each item, so that an invalid item does not refuse the others. The body's schema takes any item.
 const AnyItem = Type.Union([Item, Type.Unknown({ description: 'Refused by itself.' })])
-const isItem = new Ajv({ strict: false }).compile(Item)
+/** Compiled for the first batch. */
+let validateItem: ValidateFunction<Static<typeof Item>> | undefined
 
 const PublishedItem = Type.Object({
   ...PublishedSchema.properties,
@@ -76,6 +78,7 @@ export default route
 function readItem (item: unknown, maxBytes: number): { room: string, key: string | undefined, posted: Posted } {
   const room = (item as { room?: unknown } | null)?.room
   if (typeof room === 'string' && !isRoomName(room)) throw new RoomcastError('invalid_room', ROOM_RULE)
+  const isItem = validateItem ??= new Ajv({ ...TRUSTED_SCHEMAS, strict: false }).compile(Item)
   if (!isItem(item)) {
     const [fault] = isItem.errors ?? []
     throw new RoomcastError('invalid_request', `message${fault?.instancePath ?? ''} ${fault?.message ?? 'is invalid'}`)

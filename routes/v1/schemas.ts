@@ -1,6 +1,6 @@
-import { Type } from 'typebox'
 import { Event, HistoryMessage, Key } from '../../src/protocol/frames.ts'
 import { MAX_USER_BYTES, ORIGIN_PATTERN, ROOM_PATTERN } from '../../src/protocol/names.ts'
+import { Type } from '../../src/protocol/schema.ts'
 
 /** Schemas that several routes share. */
 

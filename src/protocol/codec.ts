@@ -2,6 +2,7 @@ import { Ajv, type ValidateFunction } from 'ajv'
 import { isDeeperThan, MAX_JSON_DEPTH } from './depth.ts'
 import { CLIENT_FRAMES, type ClientFrame, type FrameId, type ServerFrame } from './frames.ts'
 import { ROOM_RULE } from './names.ts'
+import { TRUSTED_SCHEMAS } from './schema.ts'
 
 /** The result of decoding one text frame: the frame, or the reason of its refusal. */
 export type Decoded = { ok: true, frame: ClientFrame } | Refused
@@ -19,11 +20,18 @@ export interface Refused {
 }
 
 // Not Fastify's Ajv, which coerces types and removes unknown properties.
-const ajv = new Ajv({ allErrors: false, coerceTypes: false, removeAdditional: false, strict: true })
+const ajv = new Ajv({ ...TRUSTED_SCHEMAS, allErrors: false, coerceTypes: false, removeAdditional: false, strict: true })
 
-const validators = new Map<string, ValidateFunction>(
-  Object.entries(CLIENT_FRAMES).map(([type, schema]) => [type, ajv.compile(schema)])
-)
+/** Validators by frame type, each compiled for its first frame. */
+const validators = new Map<string, ValidateFunction>()
+
+function validatorOf (type: string): ValidateFunction | undefined {
+  const known = validators.get(type)
+  if (known !== undefined || !Object.hasOwn(CLIENT_FRAMES, type)) return known
+  const validate = ajv.compile(CLIENT_FRAMES[type as keyof typeof CLIENT_FRAMES])
+  validators.set(type, validate)
+  return validate
+}
 
 /** Decodes a text frame of a client. ws has checked that it is valid UTF-8, as RFC 6455 requires. */
 export function decodeFrame (json: string): Decoded {
@@ -40,7 +48,7 @@ export function decodeFrame (json: string): Decoded {
 
   const type: unknown = (value as { type?: unknown }).type
   if (typeof type !== 'string') return refuse('invalid_frame', 'A frame needs a "type"', value)
-  const validate = validators.get(type)
+  const validate = validatorOf(type)
   if (validate === undefined) return refuse('unknown_type', `Unknown frame type ${JSON.stringify(type.slice(0, 64))}`, value)
   if (validate(value)) return { ok: true, frame: value as ClientFrame }
 

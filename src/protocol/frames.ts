@@ -1,5 +1,6 @@
-import { type Static, type TProperties, type TSchema, Type } from 'typebox'
+import type { Static, TProperties, TSchema } from 'typebox'
 import { MAX_EVENT_CHARACTERS, MAX_KEY_CHARACTERS, PRINTABLE_PATTERN, ROOM_OR_ALIAS_PATTERN } from './names.ts'
+import { Type } from './schema.ts'
 
 /**
  * The frames of the WebSocket protocol: JSON text, an object with a `type`. `docs/protocol.md` describes them.

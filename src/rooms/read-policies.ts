@@ -1,5 +1,5 @@
 import { Ajv, type ErrorObject } from 'ajv'
-import { Type } from 'typebox'
+import { TRUSTED_SCHEMAS, Type } from '../protocol/schema.ts'
 import type { HistoryPolicy } from '../broker/broker.ts'
 import { type PolicyRule, RoomPolicies } from './policies.ts'
 
@@ -26,7 +26,7 @@ const Rules = Type.Array(Type.Object({
 export function readPolicies (json: string | undefined, history: HistoryPolicy): RoomPolicies {
   if (json === undefined) return new RoomPolicies(history)
   const rules: unknown = JSON.parse(json)
-  const validate = new Ajv({ allErrors: true }).compile<PolicyRule[]>(Rules)
+  const validate = new Ajv({ ...TRUSTED_SCHEMAS, allErrors: true }).compile<PolicyRule[]>(Rules)
   if (!validate(rules)) throw new Error(`has ${describeFaults(validate.errors ?? [])}`)
   return new RoomPolicies(history, rules)
 }

@@ -13,11 +13,11 @@ interface Patch {
 
 /** Bugs that a service like this one may well have, to see that the checker finds them. */
 export const BUGS = {
-  /** One message in a thousand is not delivered. */
+  /** One message in a thousand is not delivered: counted, as chance could spare them all. */
   'drop-one-in-a-thousand': [{
     file: 'src/hub/room.js',
     find: 'const { fields, bytes, time, exclude } = envelope;',
-    replace: 'const { fields, bytes, time, exclude } = envelope; if (Math.random() < 0.001) return;'
+    replace: 'const { fields, bytes, time, exclude } = envelope; if ((globalThis.deliveries = (globalThis.deliveries ?? 0) + 1) % 1000 === 0) return;'
   }],
   /** A publish that takes long is answered before it is written, with the position that it will have if all goes well. */
   'answer-before-it-is-written': [{

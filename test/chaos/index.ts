@@ -12,16 +12,18 @@ import { type Result, run, SERVER } from './run.ts'
 const { values } = parseArgs({
   options: {
     seconds: { type: 'string', default: '60' },
+    messages: { type: 'string', default: '0' },
     seed: { type: 'string', default: String(Date.now() % 100_000) },
     redis: { type: 'string', default: 'both' },
     bug: { type: 'string' }
   }
 })
 const seconds = Number(values.seconds)
+const messages = Number(values.messages)
 const seed = Number(values.seed)
 const setups = { durable: [true], volatile: [false], both: [true, false] }[values.redis]
-if (!(seconds > 0) || !Number.isSafeInteger(seed) || setups === undefined || (values.bug !== undefined && !(values.bug in BUGS))) {
-  console.error(`Usage: npm run chaos -- [--seconds 60] [--seed 7] [--redis durable|volatile|both] [--bug ${Object.keys(BUGS).join('|')}]`)
+if (!(seconds > 0) || !Number.isSafeInteger(messages) || messages < 0 || !Number.isSafeInteger(seed) || setups === undefined || (values.bug !== undefined && !(values.bug in BUGS))) {
+  console.error(`Usage: npm run chaos -- [--seconds 60] [--messages 0] [--seed 7] [--redis durable|volatile|both] [--bug ${Object.keys(BUGS).join('|')}]`)
   process.exit(2)
 }
 
@@ -31,7 +33,7 @@ for (const durable of setups) {
   const ends: (() => unknown)[] = []
   let result: Result
   try {
-    result = await run({ teardown: (end) => { ends.unshift(end) } }, { seconds: seconds / setups.length, seed, durable, program })
+    result = await run({ teardown: (end) => { ends.unshift(end) } }, { seconds: seconds / setups.length, messages: Math.ceil(messages / setups.length), seed, durable, program })
   } finally {
     for (const end of ends) await end()
   }

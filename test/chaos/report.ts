@@ -14,7 +14,7 @@ export function describeResult (result: Result): string {
     ['probe failures', String(counts.probeFailures)],
     ...[...faults].sort(([a], [b]) => a.localeCompare(b)).map(([name, count]): [string, string] => [`  ${name}`, String(count)]),
     ['longest outage', formatSeconds(longestOutageMs)],
-    ['converged', convergedMs === undefined ? 'no' : `${formatSeconds(convergedMs)} after the last fault`],
+    ['converged', convergedMs === undefined ? 'no' : `${formatSeconds(convergedMs)} after the last publish`],
     ['violations', String(result.violations.length)]
   ]
   const width = Math.max(...rows.map(([name]) => name.length))

@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { Type } from 'typebox'
+import { Type } from '../../../src/protocol/schema.ts'
 import { problems, RoomListSchema, RoomParams, RoomSchema } from '../schemas.ts'
 
 /** `/v1/rooms`: lists the occupied rooms, and describes a room. */

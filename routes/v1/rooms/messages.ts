@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { Type } from 'typebox'
 import { encodeHistoryMessage } from '../../../src/protocol/message.ts'
+import { Type } from '../../../src/protocol/schema.ts'
 import { publishRequest } from '../publishing.ts'
 import { HistorySchema, IdempotencyHeaders, MessageBody, MessageQuery, problems, PublishedSchema, RoomParams } from '../schemas.ts'
 

@@ -1,0 +1,40 @@
+import Fastify from 'fastify'
+import { test } from 'tap'
+import roomcast, { readConfig } from '../../src/app.ts'
+import { startService } from '../support/service.ts'
+import { SECRET } from '../support/token.ts'
+
+test('the documentation answers like any static page: with redirects, HEAD, caching and problem documents', async (t) => {
+  const { url } = await startService(t)
+  const get = async (path: string, options: RequestInit = {}): Promise<Response> => await fetch(url + path, { redirect: 'manual', ...options })
+  t.match(await (await get('/docs')).text(), 'docs/static/swagger-ui-bundle.js')
+  t.match(await (await get('/docs/')).text(), './static/swagger-ui-bundle.js')
+  const redirect = await get('/docs/static/index.html')
+  t.strictSame([redirect.status, redirect.headers.get('location')], [302, '/docs/'])
+
+  const page = await get('/docs/static/swagger-ui.css')
+  const length = page.headers.get('content-length')
+  t.strictSame([page.status, page.headers.get('content-type'), length], [200, 'text/css; charset=utf-8', String((await page.arrayBuffer()).byteLength)])
+  const head = await get('/docs/static/swagger-ui.css', { method: 'HEAD' })
+  t.strictSame([head.status, head.headers.get('content-length'), await head.text()], [200, length, ''])
+  const part = await get('/docs/static/swagger-ui.css', { headers: { range: 'bytes=0-9' } })
+  t.strictSame([part.status, (await part.arrayBuffer()).byteLength], [206, 10])
+
+  const document = await (await get('/openapi.json')).json() as { paths: Record<string, unknown> }
+  t.strictSame(await (await get('/docs/json')).json(), document)
+  t.notOk(Object.keys(document.paths).some((path) => path.startsWith('/docs') || path === '/openapi.json'), 'it does not describe itself')
+  for (const path of ['/docs/static/none', '/docs/none']) {
+    const missing = await get(path)
+    t.strictSame([missing.status, missing.headers.get('content-type')], [404, 'application/problem+json; charset=utf-8'], path)
+  }
+})
+
+test('under a prefix the documentation describes the routes under that prefix', async (t) => {
+  const app = Fastify()
+  t.teardown(async () => { await app.close() })
+  await app.register(roomcast, { prefix: '/realtime', config: readConfig({ JWT_SECRET: SECRET }) })
+  t.match((await app.inject('/realtime/docs')).body, 'docs/static/swagger-ui-bundle.js')
+  t.equal((await app.inject('/realtime/docs/static/index.html')).headers.location, '/realtime/docs/')
+  t.ok('/realtime/v1/rooms/{room}/messages' in (await app.inject('/realtime/openapi.json')).json<{ paths: object }>().paths)
+  t.equal((await app.inject('/docs')).statusCode, 404)
+})
