@@ -38,7 +38,9 @@ export const BUGS = {
     file: 'src/rooms/membership.js',
     find: 'const room = this.#open(roomName);',
     replace: `const { Batch, RoomFrame } = await import('../transport/batch.js');
-        const page = since === undefined ? undefined : await broker.history(roomName, { after: since.offset, epoch: since.epoch, limit: 300, maxBytes: 500_000 });
+        const page = since === undefined
+            ? undefined
+            : await broker.history(roomName, { after: since.offset, epoch: since.epoch, limit: 300, maxBytes: 500_000 });
         const room = this.#open(roomName);`
   }, {
     file: 'src/rooms/membership.js',
@@ -47,7 +49,13 @@ export const BUGS = {
                     read: async () => {},
                     end: () => {},
                     result: () => page.recovered && page.next === undefined && room.position?.epoch === since.epoch
-                        ? { recovered: true, count: page.messages.length, batches: page.messages.length === 0 ? [] : [new Batch(page.messages.map((message) => RoomFrame.ofMessage(room.label, message, since.epoch)))] }
+                        ? {
+                            recovered: true,
+                            count: page.messages.length,
+                            batches: page.messages.length === 0
+                                ? []
+                                : [new Batch(page.messages.map((message) => RoomFrame.ofMessage(room.label, message, since.epoch)))]
+                        }
                         : { recovered: false, count: 0, batches: [] }
                 };`
   }]
@@ -60,7 +68,9 @@ export async function seedBug (name: BugName): Promise<string> {
   const folder = join(ROOT, 'node_modules/.cache/roomcast-bugs', name)
   await rm(folder, { recursive: true, force: true })
   await mkdir(folder, { recursive: true })
-  for (const part of ['src', 'plugins', 'routes', 'package.json']) await cp(join(ROOT, 'dist', part), join(folder, 'dist', part), { recursive: true })
+  for (const part of ['src', 'plugins', 'routes', 'package.json']) {
+    await cp(join(ROOT, 'dist', part), join(folder, 'dist', part), { recursive: true })
+  }
   for (const { file, find, replace } of BUGS[name] as readonly Patch[]) {
     const path = join(folder, 'dist', file)
     const code = await readFile(path, 'utf8')

@@ -26,7 +26,8 @@ interface Runtime {
 function readRuntime (): Runtime {
   const lines = readFileSync(join(ROOT, 'Dockerfile'), 'utf8').replaceAll('\\\n', ' ').split('\n')
   const stage = lines.slice(lines.findLastIndex((line) => line.startsWith('FROM ')))
-  const all = (instruction: string) => stage.filter((line) => line.startsWith(`${instruction} `)).map((line) => line.slice(instruction.length + 1))
+  const all = (instruction: string) =>
+    stage.filter((line) => line.startsWith(`${instruction} `)).map((line) => line.slice(instruction.length + 1))
   const json = (text = '') => JSON.parse(text.slice(text.indexOf('['))) as string[]
   return {
     copies: all('COPY').flatMap((line) => {
@@ -44,13 +45,17 @@ function readRuntime (): Runtime {
 /** What `npm ci --omit=dev` would install at the top of `node_modules`. */
 function readDependencies (): string[] {
   const { packages } = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as { packages: Record<string, { dev?: boolean }> }
-  return Object.entries(packages).filter(([path, { dev }]) => /^node_modules\/(@[^/]+\/)?[^/]+$/.test(path) && dev !== true).map(([path]) => path)
+  return Object.entries(packages)
+    .filter(([path, { dev }]) => /^node_modules\/(@[^/]+\/)?[^/]+$/.test(path) && dev !== true)
+    .map(([path]) => path)
 }
 
 /** Puts the image's files into a folder, without the packages that are for development alone. */
 function layOut (folder: string, { copies }: Runtime): void {
   for (const [source, target] of copies) {
-    if (source !== 'node_modules') cpSync(join(ROOT, source), join(folder, target), { recursive: true, filter: (path) => !path.startsWith(join(ROOT, 'dist/test')) })
+    if (source !== 'node_modules') {
+      cpSync(join(ROOT, source), join(folder, target), { recursive: true, filter: (path) => !path.startsWith(join(ROOT, 'dist/test')) })
+    }
   }
   for (const path of readDependencies()) {
     mkdirSync(dirname(join(folder, path)), { recursive: true })
@@ -59,7 +64,12 @@ function layOut (folder: string, { copies }: Runtime): void {
 }
 
 /** Runs a command of the image in its folder; kills it when the test is over. */
-function run (t: Test, folder: string, [program, ...parameters]: string[], environment: Record<string, string>): { child: ChildProcess, output: () => string, exited: Promise<number> } {
+function run (
+  t: Test,
+  folder: string,
+  [program, ...parameters]: string[],
+  environment: Record<string, string>
+): { child: ChildProcess, output: () => string, exited: Promise<number> } {
   t.equal(program, 'node')
   const child = spawn(process.execPath, parameters, { cwd: folder, env: environment, stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
@@ -94,7 +104,10 @@ for (const [what, tls] of [
     t.match(early.output(), /^roomcast: not alive: .*ECONNREFUSED/)
 
     const service = run(t, folder, runtime.command, environment)
-    await until(() => service.output().includes(`listens on ${what}://0.0.0.0:${environment.PORT}`) || service.child.exitCode !== null, 'the service to listen')
+    await until(
+      () => service.output().includes(`listens on ${what}://0.0.0.0:${environment.PORT}`) || service.child.exitCode !== null,
+      'the service to listen'
+    )
     const check = run(t, folder, runtime.healthCheck, environment)
     t.equal(await check.exited, 0, check.output())
 
