@@ -34,6 +34,10 @@ export default [
     }
   },
   {
+    files: ['test/**/*.ts'],
+    rules: { '@stylistic/max-len': ['error', { code: 140, ignoreUrls: true }] }
+  },
+  {
     files: ['client/**/*.ts'],
     rules: {
       'no-restricted-globals': ['error', ...['Buffer', 'process', 'global', 'setImmediate', 'require', '__dirname'].map((name) => ({ name, message: 'client/ runs in browsers.' }))]

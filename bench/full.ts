@@ -37,9 +37,14 @@ interface Entry {
 }
 
 /** Measures everything, or a part of it, and writes down what came out. */
-export async function measureAll ({ runs, shapes: shapeNames, peers: peerNames, folder = join(BENCH, 'results'), publish = false }: FullOptions): Promise<void> {
+export async function measureAll ({
+  runs, shapes: shapeNames, peers: peerNames, folder = join(BENCH, 'results'), publish = false
+}: FullOptions): Promise<void> {
   const shapes = SHAPES.filter(({ shape }) => shapeNames.length === 0 || shapeNames.includes(shape))
-  const all = (await loadPeers()).filter(({ name, file, shapes: known }) => (peerNames.length === 0 || peerNames.includes(name) || peerNames.includes(file)) && shapes.some(({ shape }) => known.includes(shape)))
+  const all = (await loadPeers()).filter(
+    ({ name, file, shapes: known }) =>
+      (peerNames.length === 0 || peerNames.includes(name) || peerNames.includes(file)) && shapes.some(({ shape }) => known.includes(shape))
+  )
   const missing: Record<string, string> = {}
   const peers = all.filter((peer) => {
     const why = whyMissing(peer)
@@ -47,7 +52,9 @@ export async function measureAll ({ runs, shapes: shapeNames, peers: peerNames, 
     return why === undefined
   })
   const redis = findProgram('redis-server', 'valkey-server')
-  if (redis === undefined && shapes.some(({ shape }) => shape.startsWith('redis'))) missing['everything with two instances'] = 'redis-server is not on the PATH'
+  if (redis === undefined && shapes.some(({ shape }) => shape.startsWith('redis'))) {
+    missing['everything with two instances'] = 'redis-server is not on the PATH'
+  }
 
   const results: Results = {
     date: new Date().toISOString(),
@@ -65,7 +72,10 @@ export async function measureAll ({ runs, shapes: shapeNames, peers: peerNames, 
     peers.filter(({ shapes: known }) => known.includes(shape.shape)).flatMap((peer) =>
       shape.ways(peer, redis).map((way): Entry => ({ shape, peer, way, at, runs: [] })))))
   results.remarks = [...await measure(entries, runs)]
-  results.shapes = shapes.map((shape) => toResults(shape, entries.filter((entry) => entry.shape === shape))).filter(({ measured }) => measured.length > 0)
+  results.shapes = shapes
+    .map((shape) => toResults(shape, entries.filter((entry) => entry.shape === shape))
+    )
+    .filter(({ measured }) => measured.length > 0)
 
   mkdirSync(folder, { recursive: true })
   const markdown = describeResults(results)
@@ -94,7 +104,8 @@ async function measure (entries: Entry[], runs: number): Promise<Set<string>> {
         done.push({}) // Rounds are compared with one another.
         remarks.add(`${peer.name} failed in ${shape.shape}: ${(error as Error).message}.`)
       }
-      console.error(`run ${round} of ${runs}: ${shape.shape}${at === undefined ? '' : ` ${at}`}, ${way.name}, ${((performance.now() - begun) / 1_000).toFixed(1)} s`)
+      const seconds = ((performance.now() - begun) / 1_000).toFixed(1)
+      console.error(`run ${round} of ${runs}: ${shape.shape}${at === undefined ? '' : ` ${at}`}, ${way.name}, ${seconds} s`)
     }
     await stage.clear()
     for (const remark of stage.remarks) remarks.add(remark)

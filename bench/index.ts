@@ -26,13 +26,18 @@ const { values } = parseArgs({
 const runs = Number(values.runs)
 const unknown = values.shape.filter((name) => !SHAPES.some(({ shape }) => shape === name))
 if (!Number.isSafeInteger(runs) || runs < 1 || unknown.length > 0) {
-  console.error(`Usage: npm run bench -- [--runs 5] [--shape ${SHAPES.map(({ shape }) => shape).join('|')}]… [--peer <name>]… [--publish]\n       npm run bench -- --quick [--against HEAD] [--runs 5] [--shape hot|tick|solo|rooms]…`)
+  console.error(
+    `Usage: npm run bench -- [--runs 5] [--shape ${SHAPES.map(({ shape }) => shape).join('|')}]… [--peer <name>]… [--publish]\n` +
+    '       npm run bench -- --quick [--against HEAD] [--runs 5] [--shape hot|tick|solo|rooms]…'
+  )
   process.exit(2)
 }
 
 if (values.quick) {
   await compare({ against: values.against, runs, shapes: values.shape })
 } else {
-  if (!existsSync(join(BENCH, 'node_modules'))) execFileSync('npm', ['ci', '--no-audit', '--no-fund'], { cwd: BENCH, stdio: ['ignore', 'ignore', 'inherit'] })
+  if (!existsSync(join(BENCH, 'node_modules'))) {
+    execFileSync('npm', ['ci', '--no-audit', '--no-fund'], { cwd: BENCH, stdio: ['ignore', 'ignore', 'inherit'] })
+  }
   await measureAll({ runs, shapes: values.shape, peers: values.peer, publish: values.publish })
 }

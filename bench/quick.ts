@@ -38,7 +38,9 @@ export async function compare ({ against, runs, shapes }: QuickOptions): Promise
     // New processes each time: one may be lucky with what its compiler makes of it. And neither is always the first.
     const stages = sides.map(({ root }) => new Stage(root))
     for (const [shape, load] of loads) {
-      for (const side of done % 2 === 0 ? [0, 1] : [1, 0]) measured.get(shape)?.[side]?.push(await (stages[side] as Stage).load(peer, { ...load, settleMs: SETTLE_MS }))
+      for (const side of done % 2 === 0 ? [0, 1] : [1, 0]) {
+        measured.get(shape)?.[side]?.push(await (stages[side] as Stage).load(peer, { ...load, settleMs: SETTLE_MS }))
+      }
     }
     for (const stage of stages) await stage.clear()
   }
@@ -47,7 +49,9 @@ export async function compare ({ against, runs, shapes }: QuickOptions): Promise
   console.log(`| | ${against} | working tree | ratio | |\n|---|--:|--:|--:|---|`)
   for (const [shape, [before, after]] of measured) {
     const [a, b] = [before, after].map((runs) => summarize(runs.map(({ cpuNs }) => cpuNs)))
-    if (a !== undefined && b !== undefined) console.log(`| ${shape} | ${describe(a)} | ${describe(b)} | ${(b.median / a.median).toFixed(2)} | ${judge(a, b)} |`)
+    if (a !== undefined && b !== undefined) {
+      console.log(`| ${shape} | ${describe(a)} | ${describe(b)} | ${(b.median / a.median).toFixed(2)} | ${judge(a, b)} |`)
+    }
   }
 }
 

@@ -19,10 +19,13 @@ export function describeResults (results: Results): string {
   return [
     `# Benchmarks, ${results.date.slice(0, 10)}`,
     `${machine.cores} × ${machine.cpu}, ${Math.round(machine.memoryBytes / 2 ** 30)} GiB, ${machine.system}. ` +
-      (machine.pinned ? 'The server and the load generator have a core each.' : 'The server and the load generator share the cores: there is no taskset here.'),
+      (machine.pinned
+        ? 'The server and the load generator have a core each.'
+        : 'The server and the load generator share the cores: there is no taskset here.'),
     `${Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(', ')}.`,
     ...Object.entries(missing).map(([name, why]) => `Left out: ${name}, since ${why}.`),
-    'Medians, with the lowest and the highest of the runs in brackets. A ratio is the median of the runs\' ratios, each to the other\'s in the same round.',
+    'Medians, with the lowest and the highest of the runs in brackets. ' +
+      'A ratio is the median of the runs\' ratios, each to the other\'s in the same round.',
     ...shapes.map(describeShape),
     ...remarks
   ].join('\n\n') + '\n'
@@ -30,8 +33,18 @@ export function describeResults (results: Results): string {
 
 function describeShape (shape: ShapeResults): string {
   const { title, format } = UNITS[shape.figure]
-  const extras = EXTRAS.filter(({ of, hiddenFor = [] }) => !hiddenFor.includes(shape.figure) && shape.measured.some(({ runs }) => summarize(runs.map(of)) !== undefined))
-  const head = ['', ...(shape.points === undefined ? [] : [shape.points.parameter]), title, shape.versus === undefined ? `÷ ${shape.baseline}` : `÷ ${shape.baseline}, ÷ own first`, ...extras.map(({ name }) => name), 'runs']
+  const extras = EXTRAS.filter(
+    ({ of, hiddenFor = [] }) =>
+      !hiddenFor.includes(shape.figure) && shape.measured.some(({ runs }) => summarize(runs.map(of)) !== undefined)
+  )
+  const head = [
+    '',
+    ...(shape.points === undefined ? [] : [shape.points.parameter]),
+    title,
+    shape.versus === undefined ? `÷ ${shape.baseline}` : `÷ ${shape.baseline}, ÷ own first`,
+    ...extras.map(({ name }) => name),
+    'runs'
+  ]
   const rows = shape.measured.map((measured) => {
     const spread = summarizeFigure(shape, measured)
     const line = [
@@ -64,7 +77,11 @@ const EXTRAS: { name: string, of: (run: Run) => number | undefined, format: (val
   { name: 'p99, ms', of: (run) => run.latencyUs?.p99, format: (us) => formatNumber(us / 1_000) },
   { name: 'Redis per message, µs', of: (run) => run.redisCpuUs, format: formatNumber },
   { name: 'lost', of: (run) => run.lost, format: formatNumber },
-  { name: 'generator', of: (run) => run.generatorLoad, format: (share) => `${Math.round(share * 100)} %${share > HEAVY_LOAD ? ' (!)' : ''}` }
+  {
+    name: 'generator',
+    of: (run) => run.generatorLoad,
+    format: (share) => `${Math.round(share * 100)} %${share > HEAVY_LOAD ? ' (!)' : ''}`
+  }
 ]
 
 function describeAim ({ target, versus, atLeast, figure, baseline }: ShapeResults): string {

@@ -38,7 +38,9 @@ function overRedis (instances: 1 | 2, load: Load): Shape['ways'] {
     ? []
     : [
         { name: peer.name, run: async (stage) => await stage.loadOverRedis(peer, redis, instances, { ...load, ...COLD }) },
-        ...(peer.name === 'roomcast' ? [{ name: ALONE, run: async (stage: Stage) => await stage.loadFresh(peer, { ...load, ...COLD }) }] : [])
+        ...(peer.name === 'roomcast'
+          ? [{ name: ALONE, run: async (stage: Stage) => await stage.loadFresh(peer, { ...load, ...COLD }) }]
+          : [])
       ]
 }
 
@@ -122,14 +124,27 @@ export const SHAPES: Shape[] = [
     versus: 'first point',
     points: { parameter: 'members that do not read', values: [0, 10] },
     maxRuns: 3,
-    ways: (peer) => [{ name: peer.name, run: async (stage, deaf) => await stage.loadFresh(peer, { ...HOT, deaf, textBytes: 1_024, warmupSeconds: 0.5, seconds: 3.5 }) }]
+    ways: (peer) => [
+      {
+        name: peer.name,
+        run: async (stage, deaf) => await stage.loadFresh(peer, { ...HOT, deaf, textBytes: 1_024, warmupSeconds: 0.5, seconds: 3.5 })
+      }
+    ]
   }, {
     shape: 'rest',
     title: 'Texts are published over one HTTP connection, 64 requests on their way at any time, a token with each',
     figure: 'perSecond',
     target: 0.5,
     baseline: 'bare route',
-    ways: (peer) => [{ name: peer.name, run: async (stage) => await stage.loadFresh(peer, { members: peer.noMembers === true ? 0 : 1, via: 'rest', window: 64, warmupSeconds: 1.5, seconds: 1.5 }) }]
+    ways: (peer) => [
+      {
+        name: peer.name,
+        run: async (stage) =>
+          await stage.loadFresh(peer, {
+            members: peer.noMembers === true ? 0 : 1, via: 'rest', window: 64, warmupSeconds: 1.5, seconds: 1.5
+          })
+      }
+    ]
   }, {
     shape: 'redis-hot',
     title: 'Two instances and a Redis: hot, published on the other instance; what the one with the members does',

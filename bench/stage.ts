@@ -55,7 +55,9 @@ export class Stage {
     const servers: Server[] = []
     try {
       const url = `redis://127.0.0.1:${redis.port}`
-      for (let i = 1; i <= instances; i++) servers.push(await this.#start(peer, { redis: url, core: i < instances ? CORES.others : CORES.server }))
+      for (let i = 1; i <= instances; i++) {
+        servers.push(await this.#start(peer, { redis: url, core: i < instances ? CORES.others : CORES.server }))
+      }
       const [first, last] = [servers[0] as Server, servers.at(-1) as Server]
       return await this.#run(last, load, { besides: redis.pid, ...(first !== last && { publishPort: first.port }) })
     } finally {
@@ -75,8 +77,13 @@ export class Stage {
   async #run ({ peer, port, pid }: Server, load: Load, more: Partial<LoadOptions> = {}): Promise<Run> {
     const members = Math.min(load.members, maxConnections)
     if (members < load.members) this.remarks.add(`${load.members} connections are more than may be open here: ${members} were.`)
-    const result = await generate({ ...load, ...more, members, protocol: peer.protocol, port, pids: [pid], secret: SECRET, source: this.#loads++ })
-    const { seconds, deliveries, published, userSeconds, systemSeconds, openSeconds, bytesBefore, bytesAfter, lost, refused, ended, latencyUs, generatorLoad } = result
+    const result = await generate({
+      ...load, ...more, members, protocol: peer.protocol, port, pids: [pid], secret: SECRET, source: this.#loads++
+    })
+    const {
+      seconds, deliveries, published, userSeconds, systemSeconds, openSeconds, bytesBefore, bytesAfter, lost, refused, ended, latencyUs,
+      generatorLoad
+    } = result
     if (refused > 0) this.remarks.add(`${peer.name} refused ${refused} requests.`)
     if (ended > 0) this.remarks.add(`${peer.name} ended ${ended} connections.`)
     return {

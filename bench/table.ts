@@ -40,7 +40,8 @@ function formatGroup (shapes: ShapeResults[]): string {
     ['---', ...peers.map(() => '--:'), '---'],
     ...shapes.flatMap((shape) => formatShape(shape, peers))
   ]
-  return `### ${title}${unit === '' ? '' : `, ${unit}`} (${escape(baseline)} = 1)\n\n${rows.map((cells) => `| ${cells.join(' | ')} |`).join('\n')}`
+  return `### ${title}${unit === '' ? '' : `, ${unit}`} (${escape(baseline)} = 1)\n\n` +
+    `${rows.map((cells) => `| ${cells.join(' | ')} |`).join('\n')}`
 }
 
 /** A row; for a shape that varies something, one for each of its values, and one that says how much that matters. */
@@ -48,7 +49,10 @@ function formatShape (shape: ShapeResults, peers: string[]): string[][] {
   const name = `**${escape(shape.shape)}**`
   const values = [...new Set(shape.measured.map(({ at }) => at))].sort((a, b) => (a ?? 0) - (b ?? 0))
   const rows = values.map((at, i) => [
-    [i === 0 ? `${name}: ${escape(shape.title)}` : name, ...(at === undefined ? [] : [`${formatTick(at)} ${escape(shape.points?.parameter ?? '')}`])].join(LINE_BREAK),
+    [
+      i === 0 ? `${name}: ${escape(shape.title)}` : name,
+      ...(at === undefined ? [] : [`${formatTick(at)} ${escape(shape.points?.parameter ?? '')}`])
+    ].join(LINE_BREAK),
     ...peers.map((peer) => formatCell(shape, find(shape, peer, at))),
     formatTarget(shape, find(shape, ROOMCAST, at))
   ])
@@ -81,7 +85,9 @@ function formatTarget (shape: ShapeResults, measured: Measured | undefined): str
   const met = verdict.met ? 'met' : '**missed**'
   if (atLeast !== undefined) return `≥ ${formatTick(atLeast)}: ${met}`
   const aim = `${isRate(figure) ? '≥' : '≤'} ${formatTick(target ?? 0)} ×`
-  return versus === undefined ? `${aim}: ${met}` : `${aim} of ${formatTick(shape.points?.values[0] ?? 0)} ${escape(shape.points?.parameter ?? '')}: ${formatRatio(verdict.value)}, ${met}`
+  if (versus === undefined) return `${aim}: ${met}`
+  const first = `${formatTick(shape.points?.values[0] ?? 0)} ${escape(shape.points?.parameter ?? '')}`
+  return `${aim} of ${first}: ${formatRatio(verdict.value)}, ${met}`
 }
 
 /** The largest median of a server by its smallest. */

@@ -30,16 +30,30 @@ function shapeOf (shape: string, figure: Figure, measured: Measured[], rest: Par
   return { shape, title: `what ${shape} is`, figure, baseline: 'naive', measured, ...rest }
 }
 
-const measuredOf = (factor = 1, at?: number): Measured[] => Object.entries(COSTS).map(([peer, cost]) => ({ peer, ...(at !== undefined && { at }), runs: runsOf(cost * factor) }))
+const measuredOf = (factor = 1, at?: number): Measured[] =>
+  Object.entries(COSTS).map(([peer, cost]) => ({ peer, ...(at !== undefined && { at }), runs: runsOf(cost * factor) }))
 
 function makeResults (shapes: ShapeResults[] = [
   shapeOf('hot', 'cpuNs', measuredOf(), { target: 0.06 }),
   shapeOf('tick', 'cpuNs', measuredOf(2), { target: 0.02 }),
   shapeOf('rooms', 'cpuNs', measuredOf(3)),
-  shapeOf('growth', 'cpuNs', [100, 1_000, 20_000].flatMap((at) => measuredOf(1 + at / 100_000, at)), { points: { parameter: 'members', values: [100, 1_000, 20_000] }, target: 1.1, versus: 'first point' }),
+  shapeOf(
+    'growth',
+    'cpuNs',
+    [100, 1_000, 20_000].flatMap((at) => measuredOf(1 + at / 100_000, at)),
+    { points: { parameter: 'members', values: [100, 1_000, 20_000] }, target: 1.1, versus: 'first point' }
+  ),
   shapeOf('tick50', 'p50Us', measuredOf()),
-  shapeOf('rest', 'perSecond', ['fastify', 'roomcast'].map((peer, i) => ({ peer, runs: [{ perSecond: 20_000 - 5_000 * i }] })), { baseline: 'fastify', target: 0.5 }),
-  shapeOf('redis-rate', 'perSecond', [{ peer: 'roomcast', runs: [{ perSecond: 14_000 }, { perSecond: 16_000 }] }], { baseline: 'roomcast alone', atLeast: 14_000 })
+  shapeOf(
+    'rest',
+    'perSecond',
+    ['fastify', 'roomcast'].map((peer, i) => ({ peer, runs: [{ perSecond: 20_000 - 5_000 * i }] })),
+    { baseline: 'fastify', target: 0.5 }
+  ),
+  shapeOf('redis-rate', 'perSecond', [{ peer: 'roomcast', runs: [{ perSecond: 14_000 }, { perSecond: 16_000 }] }], {
+    baseline: 'roomcast alone',
+    atLeast: 14_000
+  })
 ]): Results {
   return {
     date: '2025-01-02T03:04:05.000Z',
@@ -51,7 +65,8 @@ function makeResults (shapes: ShapeResults[] = [
   }
 }
 
-const readAll = (folder: string): Record<string, string> => Object.fromEntries(readdirSync(folder).map((name) => [name, readFileSync(join(folder, name), 'utf8')]))
+const readAll = (folder: string): Record<string, string> =>
+  Object.fromEntries(readdirSync(folder).map((name) => [name, readFileSync(join(folder, name), 'utf8')]))
 
 test('charts name every server and its figure, and need nothing from elsewhere', async (t) => {
   const folder = join(t.testdir({}), 'made')
@@ -59,7 +74,9 @@ test('charts name every server and its figure, and need nothing from elsewhere',
   const files = readAll(folder)
   t.strictSame(Object.keys(files).sort(), [...ALL].sort())
   for (const [name, svg] of Object.entries(files)) {
-    for (const peer of ['naive', 'roomcast', 'socket.io', '&lt;b&gt;&amp;&quot;|*\ufffd']) t.ok(svg.includes(`>${peer}`), `${name} has ${peer}`)
+    for (const peer of ['naive', 'roomcast', 'socket.io', '&lt;b&gt;&amp;&quot;|*\ufffd']) {
+      t.ok(svg.includes(`>${peer}`), `${name} has ${peer}`)
+    }
     t.match(svg, /<title id="title">[^<]+<\/title>/)
     t.match(svg, /<desc id="description">[^<]+<\/desc>/)
     t.match(svg, '3 runs')
@@ -114,7 +131,8 @@ test('charts are XML, and no text is cut or lies on another', async (t) => {
       const frame = (document.querySelector('svg') as SVGElement).getBoundingClientRect()
       const texts = [...document.querySelectorAll('text')].map((text) => ({ said: text.textContent, box: text.getBoundingClientRect() }))
       // Lines of text may touch: boxes have room for accents.
-      const touches = (a: DOMRect, b: DOMRect): boolean => a.left < b.right && b.left < a.right && a.top + 3 < b.bottom && b.top + 3 < a.bottom
+      const touches = (a: DOMRect, b: DOMRect): boolean =>
+        a.left < b.right && b.left < a.right && a.top + 3 < b.bottom && b.top + 3 < a.bottom
       return texts.flatMap(({ said, box }, i) => [
         ...(box.left < frame.left || box.right > frame.right || box.top < frame.top || box.bottom > frame.bottom ? [`cut: ${said}`] : []),
         ...texts.slice(i + 1).filter((other) => touches(box, other.box)).map((other) => `on each other: ${said}, ${other.said}`)
@@ -126,7 +144,10 @@ test('charts are XML, and no text is cut or lies on another', async (t) => {
 
 test('the table has medians, spreads, ratios, targets, the machine, and who is missing', (t) => {
   const table = formatTable(makeResults())
-  t.match(table, 'Measured on 2025-01-02: Some & Co., 2 cores, 4 GB, Linux, server and load generator on a core each. Versions: node 20.12.0.')
+  t.match(
+    table,
+    'Measured on 2025-01-02: Some & Co., 2 cores, 4 GB, Linux, server and load generator on a core each. Versions: node 20.12.0.'
+  )
   t.match(table, 'Cells: the median of 1–3 runs (least–most), and the ratio to what the heading calls 1.')
   t.match(table, '| shape | **roomcast** | naive | socket.io | \\<b\\>&"\\|\\*\u0001 | target for roomcast |')
   t.match(table, '| **hot**: what hot is | **200 (180–240)**<br>0.040 × | 5,000 (4,500–6,000)<br>1.00 × |')
@@ -142,7 +163,10 @@ test('the table has medians, spreads, ratios, targets, the machine, and who is m
   t.match(table, '<br>99 %: 15,000<br>')
   t.match(table, '| **15,000**<br>0.75 × | 20,000<br>1.00 × | ≥ 0.5 ×: met |', 'more is better per second')
   t.ok(table.endsWith('\n- Left out: nchan (not on the PATH).\n- There is \\[more\\].\n'))
-  t.match(formatTable(makeResults([shapeOf('hot', 'cpuNs', [{ peer: 'naive', runs: [{ cpuNs: 1, lost: 2 }, { cpuNs: 1, lost: 1_000 }] }])])), '<br>1,002 lost |')
+  t.match(
+    formatTable(makeResults([shapeOf('hot', 'cpuNs', [{ peer: 'naive', runs: [{ cpuNs: 1, lost: 2 }, { cpuNs: 1, lost: 1_000 }] }])])),
+    '<br>1,002 lost |'
+  )
   t.end()
 })
 
@@ -151,7 +175,9 @@ test('a run is published between the markers of the document, again and again', 
   const read = (): string => readFileSync(join(folder, 'performance.md'), 'utf8')
   await publishResults(makeResults(), folder)
   const first = read()
-  t.ok(first.startsWith('# Before\n\n<!-- results -->\n\n![Server CPU per delivery, as a ratio to the naive server](performance/cost.svg)\n'))
+  t.ok(
+    first.startsWith('# Before\n\n<!-- results -->\n\n![Server CPU per delivery, as a ratio to the naive server](performance/cost.svg)\n')
+  )
   t.ok(first.endsWith('\n\n<!-- /results -->\n\nBehind.\n'))
   t.notMatch(first, 'none yet')
   t.ok(first.includes(formatTable(makeResults())))

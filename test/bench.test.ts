@@ -76,7 +76,16 @@ test('a report has medians, spreads, and ratios to the baseline', (t) => {
     machine: { cpu: 'a processor', cores: 2, memoryBytes: 2 ** 33, system: 'a system', pinned: true },
     versions: { Roomcast: 'abc' },
     missing: { nats: 'nats-server is not on the PATH' },
-    shapes: [{ shape: 'hot', title: 'Hot', figure: 'cpuNs', target: 0.1, baseline: 'naive', measured: [{ peer: 'roomcast', runs: runs(300, 200, 400) }, { peer: 'naive', runs: runs(6_000) }] }]
+    shapes: [
+      {
+        shape: 'hot',
+        title: 'Hot',
+        figure: 'cpuNs',
+        target: 0.1,
+        baseline: 'naive',
+        measured: [{ peer: 'roomcast', runs: runs(300, 200, 400) }, { peer: 'naive', runs: runs(6_000) }]
+      }
+    ]
   })
   t.match(text, '| roomcast | 300 (200–400) | 0.050 | 3 |')
   t.match(text, '| naive | 6,000 (6,000–6,000) | 1.00 | 1 |')

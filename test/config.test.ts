@@ -54,7 +54,9 @@ test('without anything there is a secret for this process, and the defaults of t
 
 test('a secret is made up only where nobody else gets at the service', (t) => {
   for (const HOST of ['127.0.0.1', '127.1.2.3', 'localhost', '::1']) t.equal(readConfig({ HOST }).ephemeralSecret, true, HOST)
-  for (const environment of [{ HOST: '0.0.0.0' }, { HOST: '::' }, { HOST: '10.0.0.1' }, { HOST: '127.0.0.1.example.com' }, { NODE_ENV: 'production' }] as Record<string, string>[]) {
+  for (const environment of [
+    { HOST: '0.0.0.0' }, { HOST: '::' }, { HOST: '10.0.0.1' }, { HOST: '127.0.0.1.example.com' }, { NODE_ENV: 'production' }
+  ] as Record<string, string>[]) {
     t.match(faultsOf(environment), /JWT_SECRET or JWT_PUBLIC_KEY is required/)
   }
   t.equal(readConfig({ JWT_SECRET: SECRET }).ephemeralSecret, false)
@@ -120,8 +122,10 @@ test('what stands in the environment comes before what stands in .env', (t) => {
 })
 
 test('a key is pinned to the algorithms that fit it, and JWT_ALGORITHMS leaves some', (t) => {
-  const algorithmsOf = (environment: Record<string, string>): Record<string, string[]> => Object.fromEntries(readConfig(environment).keys.map(({ name, algorithms }) => [name, algorithms]))
-  const pem = (key: { export: (options: { type: 'spki', format: 'pem' }) => string | Buffer }): string => String(key.export({ type: 'spki', format: 'pem' }))
+  const algorithmsOf = (environment: Record<string, string>): Record<string, string[]> =>
+    Object.fromEntries(readConfig(environment).keys.map(({ name, algorithms }) => [name, algorithms]))
+  const pem = (key: { export: (options: { type: 'spki', format: 'pem' }) => string | Buffer }): string =>
+    String(key.export({ type: 'spki', format: 'pem' }))
   const rsa = pem(generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey)
   const ec = pem(generateKeyPairSync('ec', { namedCurve: 'P-384' }).publicKey)
   const ed = pem(generateKeyPairSync('ed25519').publicKey)
@@ -130,7 +134,10 @@ test('a key is pinned to the algorithms that fit it, and JWT_ALGORITHMS leaves s
   t.strictSame(algorithmsOf({ JWT_PUBLIC_KEY: rsa }), { public: ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'] })
   t.strictSame(algorithmsOf({ JWT_PUBLIC_KEY: ec }), { public: ['ES384'] })
   t.strictSame(algorithmsOf({ JWT_PUBLIC_KEY: ed.replaceAll('\n', '\\n') }), { public: ['EdDSA'] }, 'with line breaks as \\n')
-  t.strictSame(algorithmsOf({ JWT_PUBLIC_KEY: rsa, JWT_SECRET: SECRET, JWT_ALGORITHMS: 'PS256, HS512' }), { secret: ['HS512'], public: ['PS256'] })
+  t.strictSame(algorithmsOf({ JWT_PUBLIC_KEY: rsa, JWT_SECRET: SECRET, JWT_ALGORITHMS: 'PS256, HS512' }), {
+    secret: ['HS512'],
+    public: ['PS256']
+  })
   t.match(faultsOf({ JWT_PUBLIC_KEY: rsa, JWT_ALGORITHMS: 'ES256' }), /JWT_ALGORITHMS has none that fits JWT_PUBLIC_KEY/)
   for (const key of [
     pem(generateKeyPairSync('ec', { namedCurve: 'secp256k1' }).publicKey),
@@ -141,8 +148,13 @@ test('a key is pinned to the algorithms that fit it, and JWT_ALGORITHMS leaves s
 })
 
 test('allowed origins are read in their normal form, and other texts are refused', (t) => {
-  t.strictSame(readConfig({ ALLOWED_ORIGINS: ' https://A.example , http://b.example:80 ' }).allowedOrigins, new Set(['https://a.example', 'http://b.example']))
-  for (const text of ['null', 'example.com', 'https://a.example/path', 'https://u@a.example', 'https://a.example?x', 'file:///x', 'data:x']) {
+  t.strictSame(
+    readConfig({ ALLOWED_ORIGINS: ' https://A.example , http://b.example:80 ' }).allowedOrigins,
+    new Set(['https://a.example', 'http://b.example'])
+  )
+  for (const text of [
+    'null', 'example.com', 'https://a.example/path', 'https://u@a.example', 'https://a.example?x', 'file:///x', 'data:x'
+  ]) {
     t.match(faultsOf({ ALLOWED_ORIGINS: text }), /ALLOWED_ORIGINS has .*, which is not an origin/, text)
   }
   t.match(faultsOf({ ALLOWED_ORIGINS: '*,https://a.example' }), /ALLOWED_ORIGINS has \* and others/)
@@ -169,7 +181,8 @@ test('behind a trusted proxy, limits count the address that the proxy names', as
 })
 
 test('with a certificate it serves TLS, REST and sockets', async (t) => {
-  const [cert, key] = ['certificate.pem', 'key.pem'].map((name) => new URL(`../../test/fixtures/${name}`, import.meta.url).pathname) as [string, string]
+  const pathOf = (name: string): string => new URL(`../../test/fixtures/${name}`, import.meta.url).pathname
+  const [cert, key] = [pathOf('certificate.pem'), pathOf('key.pem')]
   const plain = await startService(t, { TLS_CERT_FILE: cert, TLS_KEY_FILE: key })
   const service = { ...plain, url: plain.url.replace('http', 'https') }
   const verified = process.env.NODE_TLS_REJECT_UNAUTHORIZED
@@ -190,12 +203,23 @@ test('how Redis is reached is read from addresses, with their credentials', (t) 
   const common = { username: undefined, password: undefined, database: 0, tls: false, durable: false }
   t.equal(redisOf({}), undefined)
   t.strictSame(redisOf({ REDIS_URL: 'redis://127.0.0.1' }), { ...common, kind: 'single', addresses: [{ host: '127.0.0.1', port: 6379 }] })
-  t.strictSame(redisOf({ REDIS_URL: 'rediss://ada:p%40ss@[::1]:7000/3', REDIS_DURABLE: 'true' }), { username: 'ada', password: 'p@ss', database: 3, tls: true, durable: true, kind: 'single', addresses: [{ host: '::1', port: 7000 }] })
+  t.strictSame(redisOf({ REDIS_URL: 'rediss://ada:p%40ss@[::1]:7000/3', REDIS_DURABLE: 'true' }), {
+    username: 'ada', password: 'p@ss', database: 3, tls: true, durable: true, kind: 'single', addresses: [{ host: '::1', port: 7000 }]
+  })
   t.match(redisOf({ REDIS_URL: 'redis://:secret@unused', REDIS_SENTINELS: 'a:1, redis://:other@b', REDIS_SENTINEL_NAME: 'rooms' }), {
     kind: 'sentinel', name: 'rooms', password: 'secret', addresses: [{ host: 'a', port: 1 }, { host: 'b', port: 6379 }]
   })
-  t.match(redisOf({ REDIS_SENTINELS: 'redis://:other@b', REDIS_SENTINEL_NAME: 'rooms' }), { password: undefined, sentinelPassword: 'other' })
-  t.match(redisOf({ REDIS_CLUSTER: 'rediss://ada:secret@a:1,b:2' }), { kind: 'cluster', username: 'ada', password: 'secret', tls: true, addresses: [{ host: 'a', port: 1 }, { host: 'b', port: 2 }] })
+  t.match(redisOf({ REDIS_SENTINELS: 'redis://:other@b', REDIS_SENTINEL_NAME: 'rooms' }), {
+    password: undefined,
+    sentinelPassword: 'other'
+  })
+  t.match(redisOf({ REDIS_CLUSTER: 'rediss://ada:secret@a:1,b:2' }), {
+    kind: 'cluster',
+    username: 'ada',
+    password: 'secret',
+    tls: true,
+    addresses: [{ host: 'a', port: 1 }, { host: 'b', port: 2 }]
+  })
   t.match(redisOf({ REDIS_CLUSTER: 'a:1', REDIS_URL: 'redis://:secret@unused' }), { kind: 'cluster', password: 'secret' })
 
   t.match(faultsOf({ REDIS_SENTINELS: 'a:1' }), /REDIS_SENTINEL_NAME is required/)
@@ -223,7 +247,10 @@ test('a file of rooms is read at the start, and what is wrong in it is said', (t
   t.match(faults('[{"history":false}]'), /ROOMS_FILE has \/0 must have required property 'pattern'/)
   t.match(faults('[{"pattern":"a","hstory":false}]'), /ROOMS_FILE has \/0 must NOT have additional properties \(hstory\)/)
   t.match(faults('[{"pattern":"a","history":{"size":-1}}]'), /ROOMS_FILE has \/0\/history\/size must be >= 0/)
-  t.match(faults('[{"pattern":"a","history":true},{"pattern":"b","presence":1}]'), /ROOMS_FILE has \/0\/history must be object, \/1\/presence must be boolean$/)
+  t.match(
+    faults('[{"pattern":"a","history":true},{"pattern":"b","presence":1}]'),
+    /ROOMS_FILE has \/0\/history must be object, \/1\/presence must be boolean$/
+  )
   t.match(faults('[{"pattern":"a","publish":"nobody"}]'), /ROOMS_FILE has \/0\/publish/)
   t.match(faults('[{"pattern":"a*"}]'), /ROOMS_FILE in the pattern "a\*"/)
   t.match(faultsOf({ ROOMS_FILE: `${file}.not` }), /ROOMS_FILE ENOENT/)

@@ -23,9 +23,24 @@ interface Host extends Service {
 }
 
 /** An application around Roomcast. `before` and `after` are what it does before and after it has registered it. */
-async function startHost (t: Test, { before, after, ...options }: { before?: (app: FastifyInstance) => unknown, after?: (app: FastifyInstance) => unknown } & RoomcastOptions = {}): Promise<Host> {
+async function startHost (
+  t: Test,
+  {
+    before, after, ...options
+  }: { before?: (app: FastifyInstance) => unknown, after?: (app: FastifyInstance) => unknown } & RoomcastOptions = {}
+): Promise<Host> {
   const log: string[] = []
-  const app = Fastify({ logger: { level: 'trace', stream: new Writable({ write (chunk, _encoding, done) { log.push(String(chunk)); done() } }) } })
+  const app = Fastify({
+    logger: {
+      level: 'trace',
+      stream: new Writable({
+        write (chunk, _encoding, done) {
+          log.push(String(chunk))
+          done()
+        }
+      })
+    }
+  })
   await before?.(app)
   await app.register(roomcast, { prefix: '/realtime', config: readConfig({ JWT_SECRET: SECRET }), ...options })
   await after?.(app)
@@ -107,35 +122,45 @@ test('event streams are under the prefix, and hooks and tokens in URLs of the ap
 })
 
 test('a path that does not exist is told by whose it would be', async (t) => {
-  const { realtime, ...host } = await startHost(t, { before: (app) => { app.setNotFoundHandler(async (_request, reply) => await reply.code(404).send('nothing')) } })
+  const { realtime, ...host } = await startHost(t, {
+    before: (app) => { app.setNotFoundHandler(async (_request, reply) => await reply.code(404).send('nothing')) }
+  })
   t.match(await call(realtime, 'GET', '/nowhere'), { status: 404, body: { code: 'not_found' } })
   t.match(await call(realtime, 'POST', '/v1/nowhere', { body: {} }), { status: 404, body: { code: 'not_found' } })
   t.match(await call(host, 'GET', '/nowhere'), { status: 404, body: 'nothing' })
 })
 
 test('decorators, errors, bodies and hooks of the application stay as they are', async (t) => {
+  const names = ['config', 'hub', 'broker', 'shutdown', 'limits', 'connections', 'continuity', 'memberships', 'authentication']
   const seen: string[] = []
   const host = await startHost(t, {
     before: (app) => {
-      for (const name of ['config', 'hub', 'broker', 'shutdown', 'limits', 'connections', 'continuity', 'memberships', 'authentication']) app.decorate(name, `the application's ${name}`)
+      for (const name of names) app.decorate(name, `the application's ${name}`)
       app.decorateRequest('identity', null)
       app.setErrorHandler(async (error: Error, _request, reply) => await reply.code(418).send({ mine: error.message }))
       app.addContentTypeParser('text/plain', { parseAs: 'string' }, (_request, body, done) => { done(null, `mine: ${String(body)}`) })
       app.addHook('onSend', async (request) => { seen.push(request.url) })
     },
     after: (app) => {
-      app.get('/decorators', async () => ['config', 'hub', 'broker', 'shutdown', 'limits', 'connections', 'continuity', 'memberships', 'authentication'].map((name) => app[name as 'prefix']))
+      app.get('/decorators', async () => names.map((name) => app[name as 'prefix']))
       app.get('/throws', async () => { throw new Error('oops') })
       app.post('/body', async ({ body }) => ({ body }))
     }
   })
-  t.strictSame((await call(host, 'GET', '/decorators')).body, ['config', 'hub', 'broker', 'shutdown', 'limits', 'connections', 'continuity', 'memberships', 'authentication'].map((name) => `the application's ${name}`))
+  t.strictSame((await call(host, 'GET', '/decorators')).body, names.map((name) => `the application's ${name}`))
   t.match(await call(host, 'GET', '/throws'), { status: 418, body: { mine: 'oops' } })
   t.match(await call(host, 'POST', '/body', { body: 'text', headers: { 'content-type': 'text/plain' } }), { body: { body: 'mine: text' } })
-  t.match(await call(host, 'POST', '/body', { body: '{"a":1}', headers: { 'content-type': 'application/json' } }), { body: { body: { a: 1 } } })
+  t.match(await call(host, 'POST', '/body', { body: '{"a":1}', headers: { 'content-type': 'application/json' } }), {
+    body: { body: { a: 1 } }
+  })
   await checkRoomcast(t, host)
-  t.match(await call(host.realtime, 'POST', '/v1/rooms/lobby/messages', { body: 'text', headers: { 'content-type': 'text/plain' } }), { status: 201 })
-  t.match(await call(host.realtime, 'POST', '/v1/rooms/lobby/messages', { body: '{', headers: { 'content-type': 'application/json' } }), { status: 400, body: { code: 'invalid_json' } })
+  t.match(await call(host.realtime, 'POST', '/v1/rooms/lobby/messages', { body: 'text', headers: { 'content-type': 'text/plain' } }), {
+    status: 201
+  })
+  t.match(await call(host.realtime, 'POST', '/v1/rooms/lobby/messages', { body: '{', headers: { 'content-type': 'application/json' } }), {
+    status: 400,
+    body: { code: 'invalid_json' }
+  })
   t.match(await call(host.realtime, 'GET', '/v1/rooms', { token: '' }), { status: 401, body: { code: 'unauthorized' } })
   t.ok(seen.includes('/throws'))
 })
@@ -186,7 +211,8 @@ for (const when of ['before', 'after'] as const) {
     t.match((await call(host, 'GET', '/mine.json')).body, { info: { title: 'Mine' } })
     t.equal((await call(host, 'GET', '/hello')).headers.get('access-control-allow-origin'), 'https://mine.example')
     t.match((await call(host.realtime, 'GET', '/openapi.json')).body, { info: { title: 'Roomcast' } })
-    t.equal((await call(host.realtime, 'GET', '/v1/rooms', { headers: { origin: 'https://pages.example' } })).headers.get('access-control-allow-origin'), 'https://pages.example')
+    const answer = await call(host.realtime, 'GET', '/v1/rooms', { headers: { origin: 'https://pages.example' } })
+    t.equal(answer.headers.get('access-control-allow-origin'), 'https://pages.example')
     await checkRoomcast(t, host)
   })
 }
@@ -204,7 +230,9 @@ test('an application with OpenAPI and CORS for everything has Roomcast in it as 
 })
 
 for (const when of ['before', 'never'] as const) {
-  test(`WebSockets of the application and of Roomcast live side by side, its plugin registered ${when === 'never' ? 'by Roomcast' : 'before'}`, async (t) => {
+  const registered = `its plugin registered ${when === 'never' ? 'by Roomcast' : 'before'}`
+
+  test(`WebSockets of the application and of Roomcast live side by side, ${registered}`, async (t) => {
     const host = await startHost(t, {
       before: async (app) => { if (when === 'before') await app.register(fastifyWebsocket, { options: { maxPayload: 2_000_000 } }) },
       after: echo
@@ -221,11 +249,14 @@ for (const when of ['before', 'never'] as const) {
     const compressing = await connect(host.realtime, { perMessageDeflate: true })
     t.equal(compressing.ws.extensions, '')
     t.match(await compressing.join('lobby'), { type: 'joined' })
-    t.match(await upgradeByHand(host.port, `/realtime/ws?token=${makeToken()}`, '7'), /^HTTP\/1\.1 400 (.|\r\n)*Sec-WebSocket-Version: 13\r\n(.|\r\n)*"code":"invalid_request"/i)
+    t.match(
+      await upgradeByHand(host.port, `/realtime/ws?token=${makeToken()}`, '7'),
+      /^HTTP\/1\.1 400 (.|\r\n)*Sec-WebSocket-Version: 13\r\n(.|\r\n)*"code":"invalid_request"/i
+    )
     t.equal(await repeat(ws, 'still there'), 'still there')
   })
 
-  test(`when the application closes, everybody is told and close() comes to an end, its plugin registered ${when === 'never' ? 'by Roomcast' : 'before'}`, async (t) => {
+  test(`when the application closes, everybody is told and close() comes to an end, ${registered}`, async (t) => {
     const host = await startHost(t, {
       before: async (app) => { if (when === 'before') await app.register(fastifyWebsocket) },
       after: echo
@@ -252,7 +283,10 @@ for (const when of ['before', 'never'] as const) {
 async function upgradeByHand (port: number, path: string, version = '13'): Promise<string> {
   const socket = connectTcp(port, '127.0.0.1')
   socket.on('error', () => {})
-  socket.write(`GET ${path} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: ${version}\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n`)
+  socket.write(
+    `GET ${path} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
+    `Sec-WebSocket-Version: ${version}\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n`
+  )
   let answer = ''
   socket.on('data', (data) => { answer += String(data) })
   await once(socket, 'close')
@@ -274,7 +308,9 @@ test('the clients can be let go over a window before the application closes', as
 
 test('health and docs can be left out', async (t) => {
   const { realtime } = await startHost(t, { health: false, docs: false })
-  for (const path of ['/health/live', '/health/ready', '/docs', '/openapi.json']) t.match(await call(realtime, 'GET', path), { status: 404, body: { code: 'not_found' } }, path)
+  for (const path of ['/health/live', '/health/ready', '/docs', '/openapi.json']) {
+    t.match(await call(realtime, 'GET', path), { status: 404, body: { code: 'not_found' } }, path)
+  }
   t.equal((await call(realtime, 'GET', '/v1/rooms')).status, 200)
 })
 
@@ -291,13 +327,19 @@ test('the log of the application has no token of ours', async (t) => {
 test('without a key Roomcast cannot be registered, and the reason is clear', async (t) => {
   const app = Fastify()
   t.throws(() => readConfig({}), /JWT_SECRET or JWT_PUBLIC_KEY is required/)
-  await t.rejects(async () => { await app.register(roomcast, { config: { ...readConfig({ JWT_SECRET: SECRET }), keys: [] } }) }, { name: 'InvalidConfig' })
+  await t.rejects(
+    async () => { await app.register(roomcast, { config: { ...readConfig({ JWT_SECRET: SECRET }), keys: [] } }) },
+    { name: 'InvalidConfig' }
+  )
 })
 
 test('two of them in one application are refused', async (t) => {
   const app = Fastify()
   await app.register(roomcast, { prefix: '/a', config: readConfig({ JWT_SECRET: SECRET }) })
-  await t.rejects(async () => { await app.register(roomcast, { prefix: '/b', config: readConfig({ JWT_SECRET: SECRET }) }) }, { code: 'FST_ERR_DEC_ALREADY_PRESENT' })
+  await t.rejects(
+    async () => { await app.register(roomcast, { prefix: '/b', config: readConfig({ JWT_SECRET: SECRET }) }) },
+    { code: 'FST_ERR_DEC_ALREADY_PRESENT' }
+  )
   await app.close().catch(() => {})
 })
 

@@ -75,8 +75,10 @@ test('an import that the layers forbid fails the linter, and one that they allow
   for (const [file, target] of FORBIDDEN) await add(file, target, true)
   for (const [file, target] of ALLOWED) await add(file, target, false)
 
-  const { stdout } = await run(process.execPath, [join(ROOT, 'node_modules/eslint/bin/eslint.js'), '--format', 'json', ...probes.keys()], { cwd: folder, maxBuffer: 2 ** 26 })
-    .catch((error: unknown) => error as { stdout: string })
+  const { stdout } = await run(process.execPath, [join(ROOT, 'node_modules/eslint/bin/eslint.js'), '--format', 'json', ...probes.keys()], {
+    cwd: folder,
+    maxBuffer: 2 ** 26
+  }).catch((error: unknown) => error as { stdout: string })
   const reports = JSON.parse(stdout) as Report[]
   t.equal(reports.length, probes.size)
   for (const { filePath, messages } of reports) {

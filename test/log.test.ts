@@ -39,7 +39,11 @@ class Shown {
 
 test('no log line contains a token, wherever it stood and whatever became of the request', async (t) => {
   const service = await startService(t, { JWT_COOKIE: 'session', ALLOWED_ORIGINS: 'https://app.example.com' }, (app) => {
-    app.get('/broken', async (request) => { throw Object.assign(new Error(`cannot serve ${request.url}`), { request: request.raw, headers: request.headers, cause: new Error(request.url) }) })
+    app.get('/broken', async (request) => {
+      throw Object.assign(new Error(`cannot serve ${request.url}`), {
+        request: request.raw, headers: request.headers, cause: new Error(request.url)
+      })
+    })
     app.get('/broken-in-words', (request) => { throw request.url })
   })
   const shown = new Shown(service)
@@ -51,8 +55,16 @@ test('no log line contains a token, wherever it stood and whatever became of the
   }
 
   // Everywhere a token may stand, on every kind of path: good tokens, expired ones, and what is none.
-  const paths = ['/health/live', '/v1/rooms', '/v1/rooms/lobby', '/nope', '/broken', '/broken-in-words', '/v1/nope', '/%ff', '/ws', '/docs/nope', '/v1/rooms/a%2Fb']
-  const makers = [() => shown.token(), () => shown.token({ exp: 1 }), () => shown.token({ sub: 7 }), () => shown.add(`opaque-${shown.count}-garbage`)]
+  const paths = [
+    '/health/live', '/v1/rooms', '/v1/rooms/lobby', '/nope', '/broken', '/broken-in-words', '/v1/nope', '/%ff', '/ws', '/docs/nope',
+    '/v1/rooms/a%2Fb'
+  ]
+  const makers = [
+    () => shown.token(),
+    () => shown.token({ exp: 1 }),
+    () => shown.token({ sub: 7 }),
+    () => shown.add(`opaque-${shown.count}-garbage`)
+  ]
   for (const path of paths) {
     for (const make of makers) {
       await send(request('GET', `${path}?token=${make()}`))
@@ -90,7 +102,11 @@ test('no log line contains a token, wherever it stood and whatever became of the
   await send(request('GET', `http://x/nope?token=${shown.token()}`))
   await send(request('GET', `/ws?token=${shown.token()}&token=${shown.token()}`, HANDSHAKE))
   // Connections that live, and how they end.
-  for (const options of [{ token: shown.token() }, { token: '', protocols: ['roomcast.v1', `bearer.${shown.token()}`] }, { token: '', headers: { authorization: `Bearer ${shown.token()}` } }]) {
+  for (const options of [
+    { token: shown.token() },
+    { token: '', protocols: ['roomcast.v1', `bearer.${shown.token()}`] },
+    { token: '', headers: { authorization: `Bearer ${shown.token()}` } }
+  ]) {
     const client = await connect(service, { ...options, query: 'room=lobby' })
     await client.next('joined')
     await close(client)
@@ -116,7 +132,9 @@ test('no answer gives a token back that stood in the URL', async (t) => {
 })
 
 test('an error of the application is told to nobody but the log', async (t) => {
-  const service = await startService(t, {}, (app) => { app.get('/broken', async () => { throw new Error('the database password is swordfish') }) })
+  const service = await startService(t, {}, (app) => {
+    app.get('/broken', async () => { throw new Error('the database password is swordfish') })
+  })
   const answer = await call(service, 'GET', '/broken')
   isProblem(t, answer, 500, 'internal')
   t.notOk(JSON.stringify(answer.body).includes('swordfish'))
@@ -139,7 +157,11 @@ test('tokens are masked however they are written', async (t) => {
 })
 
 test('an error in the log has what every error has, and nothing of what libraries hang on theirs', async (t) => {
-  const error = Object.assign(new TypeError(`bad ${makeToken()}`), { code: 'E_BAD', token: 'secret', config: { headers: { authorization: 'secret' } } })
+  const error = Object.assign(new TypeError(`bad ${makeToken()}`), {
+    code: 'E_BAD',
+    token: 'secret',
+    config: { headers: { authorization: 'secret' } }
+  })
   const { stack, ...rest } = serializeError(error)
   t.strictSame(rest, { type: 'TypeError', code: 'E_BAD', message: 'bad ***' })
   t.match(stack, /^TypeError: bad \*\*\*\n {4}at /)

@@ -22,7 +22,8 @@ function readSnippet (heading: string): string {
 
 /** Runs a snippet against a service: as it is, over a bad network, and without a grant. */
 async function checkSnippet (t: Test, command: string, parameters: string[]): Promise<void> {
-  const runAgainst = async (url: string, token = makeToken()) => await run(command, parameters, { env: { PATH: process.env.PATH, ROOMCAST_URL: url, ROOMCAST_TOKEN: token } })
+  const runAgainst = async (url: string, token = makeToken()) =>
+    await run(command, parameters, { env: { PATH: process.env.PATH, ROOMCAST_URL: url, ROOMCAST_TOKEN: token } })
 
   await t.test('it publishes', async (t) => {
     const service = await startService(t)
@@ -45,7 +46,10 @@ async function checkSnippet (t: Test, command: string, parameters: string[]): Pr
   await t.test('it does not repeat what is refused, and fails', async (t) => {
     const service = await startService(t)
     const gateway = await Gateway.start(t, service)
-    const error = await runAgainst(gateway.url, makeToken({ rooms: {} })).then(() => undefined, (error: unknown) => error as { stderr: string })
+    const error = await runAgainst(gateway.url, makeToken({ rooms: {} })).then(
+      () => undefined,
+      (error: unknown) => error as { stderr: string }
+    )
     t.match(error?.stderr, /"code":"forbidden"/)
     t.equal(gateway.seen.length, 1)
   })

@@ -57,7 +57,13 @@ function scaleOf (groups: Group[], from: number): Scale {
   return linear(Math.max(...values), from, WIDTH - MARGIN - VALUE_WIDTH, TICKS)
 }
 
-function drawGroup ({ name, title, bars }: Group, scale: Scale, from: number, top: number, hasAxis: boolean): { parts: string[], bottom: number } {
+function drawGroup (
+  { name, title, bars }: Group,
+  scale: Scale,
+  from: number,
+  top: number,
+  hasAxis: boolean
+): { parts: string[], bottom: number } {
   const [first = '', ...others] = wrap(`${name}: ${title}`)
   const y = top + (1 + others.length) * LINE
   const bottom = y + bars.length * ROW
@@ -68,7 +74,10 @@ function drawGroup ({ name, title, bars }: Group, scale: Scale, from: number, to
     ...bars.flatMap((bar, i) => drawBar(bar, scale, from, y + (i + 0.5) * ROW))
   ]
   if (!hasAxis) return { parts, bottom }
-  return { parts: [...parts, ...scale.ticks.map((tick) => text(formatTick(tick), scale.at(tick), bottom + 14, 'muted', 'middle'))], bottom: bottom + AXIS }
+  return {
+    parts: [...parts, ...scale.ticks.map((tick) => text(formatTick(tick), scale.at(tick), bottom + 14, 'muted', 'middle'))],
+    bottom: bottom + AXIS
+  }
 }
 
 function drawBar ({ label, value, text: words, kind, target }: Bar, { at }: Scale, from: number, y: number): string[] {

@@ -10,13 +10,16 @@ const SHAPES = ['hot', 'tick', 'solo', 'rooms']
 /** Server CPU per delivery of every server, as a ratio to the baseline's. Undefined where none of the shapes was measured. */
 export function drawCost (results: Results): string | undefined {
   const shapes = SHAPES.map((name) => findShape(results, name)).filter((shape) => shape !== undefined)
-  const groups = shapes.map((shape) => ({ name: shape.shape, title: shape.title, bars: listBars(shape, listPeers(shapes)) })).filter(({ bars }) => bars.length > 0)
+  const groups = shapes
+    .map((shape) => ({ name: shape.shape, title: shape.title, bars: listBars(shape, listPeers(shapes)) }))
+    .filter(({ bars }) => bars.length > 0)
   if (groups.length === 0) return undefined
   const baselines = [...new Set(shapes.map(({ baseline }) => baseline))].join(' or ')
   const runs = groups.flatMap(({ bars }) => bars.map(({ value }) => value.runs))
   return draw({
     title: `Server CPU per delivery, ${baselines} = 1`,
-    subtitle: `Less is better. Bars: median of ${formatRuns(runs)}; whiskers: least and most; behind them the ratio, and the median in ns. Dashed: the most that Roomcast is meant to be.`,
+    subtitle: `Less is better. Bars: median of ${formatRuns(runs)}; whiskers: least and most; ` +
+      'behind them the ratio, and the median in ns. Dashed: the most that Roomcast is meant to be.',
     description: groups.map(({ name, bars }) => `${name}: ${bars.map(({ label, text }) => `${label} ${text}`).join('; ')}.`).join(' '),
     footer: formatMachine(results),
     ...drawBars(groups, true)
@@ -36,7 +39,9 @@ function listBars (shape: ShapeResults, peers: string[]): Bar[] {
       value,
       text: `${formatRatio(value.median)} (${formatNumber(figure.median * scale)} ${unit})`,
       kind: peer === ROOMCAST ? 'ours' as const : peer === shape.baseline ? 'baseline' as const : 'other' as const,
-      ...(target !== undefined && { target: { value: target, text: `target ${formatTick(target)} ×: ${value.median <= target ? 'met' : 'missed'}` } })
+      ...(target !== undefined && {
+        target: { value: target, text: `target ${formatTick(target)} ×: ${value.median <= target ? 'met' : 'missed'}` }
+      })
     }]
   })
 }

@@ -45,9 +45,13 @@ export function drawGrowth (results: Results): string | undefined {
   const parameter = shape.points?.parameter ?? 'members'
   return draw({
     title: `${title} by the number of ${parameter}`,
-    subtitle: `${shape.title}. In ${unit}; less is better, and flat is good. Points: median of ${formatRuns(points.map(({ value }) => value.runs))}; bands: least to most. ` +
+    subtitle: `${shape.title}. In ${unit}; less is better, and flat is good. ` +
+      `Points: median of ${formatRuns(points.map(({ value }) => value.runs))}; bands: least to most. ` +
       `The numbers at the right are for ${formatTick(ticks.at(-1) as number)} ${parameter}.`,
-    description: curves.map(({ peer, points }) => `${peer}: ${points.map(({ at, value }) => `${formatNumber(value.median)} ${unit} with ${formatTick(at)} ${parameter}`).join(', ')}.`).join(' '),
+    description: curves.map(({ peer, points }) => {
+      const values = points.map(({ at, value }) => `${formatNumber(value.median)} ${unit} with ${formatTick(at)} ${parameter}`)
+      return `${peer}: ${values.join(', ')}.`
+    }).join(' '),
     footer: formatMachine(results),
     height: HEIGHT + 42,
     body: [
@@ -65,7 +69,9 @@ function listCurves (shape: ShapeResults): Curve[] {
     index,
     points: shape.measured.flatMap((measured) => {
       const value = summarizeFigure(shape, measured)
-      return measured.peer === peer && measured.at !== undefined && measured.at > 0 && value !== undefined ? [{ at: measured.at, value }] : []
+      return measured.peer === peer && measured.at !== undefined && measured.at > 0 && value !== undefined
+        ? [{ at: measured.at, value }]
+        : []
     }).sort((a, b) => a.at - b.at)
   })).filter(({ points }) => points.length > 0)
 }
@@ -73,7 +79,10 @@ function listCurves (shape: ShapeResults): Curve[] {
 function drawAxes (x: Scale, y: Scale, left: number, right: number, parameter: string): string[] {
   let written = -Infinity
   return [
-    ...y.ticks.flatMap((tick) => [line(left, y.at(tick), right, y.at(tick), tick === 0 ? 'axis' : 'grid'), text(formatTick(tick), left - 8, y.at(tick) + 4, 'muted', 'end')]),
+    ...y.ticks.flatMap((tick) => [
+      line(left, y.at(tick), right, y.at(tick), tick === 0 ? 'axis' : 'grid'),
+      text(formatTick(tick), left - 8, y.at(tick) + 4, 'muted', 'end')
+    ]),
     ...x.ticks.flatMap((tick) => {
       const at = x.at(tick)
       const label = formatTick(tick)
@@ -88,7 +97,8 @@ function drawAxes (x: Scale, y: Scale, left: number, right: number, parameter: s
 
 function drawCurve ({ peer, index, points }: Curve, x: Scale, y: Scale): string[] {
   const colour = seriesClass(index)
-  const path = (some: Point[], of: (value: Summary) => number): string => some.map(({ at, value }) => `${tenth(x.at(at))} ${tenth(y.at(of(value)))}`).join('L')
+  const path = (some: Point[], of: (value: Summary) => number): string =>
+    some.map(({ at, value }) => `${tenth(x.at(at))} ${tenth(y.at(of(value)))}`).join('L')
   const band = `M${path(points, ({ max }) => max)}L${path(points.toReversed(), ({ min }) => min)}Z`
   return [
     element('path', { class: `${colour} band`, d: band }),

@@ -45,18 +45,25 @@ export function drawLatency (results: Results): string | undefined {
   const drawn = drawGroups(groups, scale)
   return draw({
     title: 'Time from the publish to the receipt',
-    subtitle: `Less is better; the axis is logarithmic. Each point is the median of ${formatRuns(rows.map(({ runs }) => runs))}. At the right: median / 99 %.`,
-    description: groups.map(({ shape, rows }) => `${shape.shape}: ${rows.map(({ peer, values }) => `${peer} ${PERCENTILES.map(({ label }, i) => `${label} ${formatMicroseconds(values[i] as number)}`).join(', ')}`).join('; ')}.`).join(' '),
+    subtitle: 'Less is better; the axis is logarithmic. ' +
+      `Each point is the median of ${formatRuns(rows.map(({ runs }) => runs))}. At the right: median / 99 %.`,
+    description: groups.map(({ shape, rows }) => `${shape.shape}: ${rows.map(describeRow).join('; ')}.`).join(' '),
     footer: formatMachine(results),
     height: drawn.bottom,
     body: [...drawLegend(), ...drawn.parts]
   })
 }
 
+function describeRow ({ peer, values }: Row): string {
+  return `${peer} ${PERCENTILES.map(({ label }, i) => `${label} ${formatMicroseconds(values[i] as number)}`).join(', ')}`
+}
+
 function listRows ({ measured }: ShapeResults, peers: string[]): Row[] {
   return peers.flatMap((peer) => {
     const runs = measured.find((one) => one.peer === peer)?.runs ?? []
-    const summaries = PERCENTILES.map(({ key }) => summarize(runs.map(({ latencyUs }) => latencyUs?.[key]).filter((value) => value !== undefined && value > 0)))
+    const summaries = PERCENTILES.map(({ key }) =>
+      summarize(runs.map(({ latencyUs }) => latencyUs?.[key]).filter((value) => value !== undefined && value > 0))
+    )
     if (!summaries.every((summary) => summary !== undefined)) return []
     return [{ peer, values: summaries.map(({ median }) => median), runs: (summaries[0] as { runs: number }).runs }]
   })

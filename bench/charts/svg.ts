@@ -34,7 +34,12 @@ export function draw ({ title, subtitle, description, footer, height, body }: Dr
   const bottom = top + height + 10 + foot.length * LINE
   const total = Math.round(bottom + MARGIN - 8)
   return `${element('svg', {
-    xmlns: 'http://www.w3.org/2000/svg', width: WIDTH, height: total, viewBox: `0 0 ${WIDTH} ${total}`, role: 'img', 'aria-labelledby': 'title description'
+    xmlns: 'http://www.w3.org/2000/svg',
+    width: WIDTH,
+    height: total,
+    viewBox: `0 0 ${WIDTH} ${total}`,
+    role: 'img',
+    'aria-labelledby': 'title description'
   }, [
     element('title', { id: 'title' }, [escape(title)]),
     element('desc', { id: 'description' }, [escape(description)]),
@@ -49,13 +54,19 @@ export function draw ({ title, subtitle, description, footer, height, body }: Dr
 
 /** An element. What is in it has been escaped. */
 export function element (name: string, attributes: Attributes, children: readonly string[] = []): string {
-  const written = Object.entries(attributes).map(([key, value]) => ` ${key}="${typeof value === 'number' ? tenth(value) : escape(value)}"`).join('')
+  const written = Object.entries(attributes)
+    .map(([key, value]) => ` ${key}="${typeof value === 'number' ? tenth(value) : escape(value)}"`)
+    .join('')
   return children.length === 0 ? `<${name}${written}/>` : `<${name}${written}>${children.join('')}</${name}>`
 }
 
 /** A line of text, on the background where it lies over something else. */
 export function text (content: string, x: number, y: number, kind = '', anchor: 'start' | 'middle' | 'end' = 'start'): string {
-  return element('text', { x, y, ...(kind !== '' && { class: kind }), ...(anchor !== 'start' && { 'text-anchor': anchor }) }, [escape(content)])
+  return element(
+    'text',
+    { x, y, ...(kind !== '' && { class: kind }), ...(anchor !== 'start' && { 'text-anchor': anchor }) },
+    [escape(content)]
+  )
 }
 
 /** A line of text in parts, each of its own kind. */

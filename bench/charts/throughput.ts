@@ -13,15 +13,20 @@ const SATURATED_SIGN = '†'
 /** Deliveries a second of every server, as fast as it goes. Undefined where none of the shapes was measured. */
 export function drawThroughput (results: Results): string | undefined {
   const shapes = SHAPES.map((name) => findShape(results, name)).filter((shape) => shape !== undefined)
-  const groups: Group[] = shapes.map((shape) => ({ name: shape.shape, title: shape.title, bars: listBars(shape, listPeers(shapes)) })).filter(({ bars }) => bars.length > 0)
+  const groups: Group[] = shapes
+    .map((shape) => ({ name: shape.shape, title: shape.title, bars: listBars(shape, listPeers(shapes)) }))
+    .filter(({ bars }) => bars.length > 0)
   if (groups.length === 0) return undefined
   const bars = groups.flatMap(({ bars }) => bars)
   const saturated = bars.some(({ text }) => text.endsWith(SATURATED_SIGN))
   return draw({
     title: 'Thousands of deliveries per second on one core',
-    subtitle: `More is better. Bars: median of ${formatRuns(bars.map(({ value }) => value.runs))}; whiskers: least and most. Each shape has a scale of its own.` +
+    subtitle: `More is better. Bars: median of ${formatRuns(bars.map(({ value }) => value.runs))}; whiskers: least and most. ` +
+      'Each shape has a scale of its own.' +
       (saturated ? ` ${SATURATED_SIGN} The load generator was at its limit: the server may do more.` : ''),
-    description: groups.map(({ name, bars }) => `${name}: ${bars.map(({ label, text }) => `${label} ${text} deliveries per second`).join('; ')}.`).join(' '),
+    description: groups
+      .map(({ name, bars }) => `${name}: ${bars.map(({ label, text }) => `${label} ${text} deliveries per second`).join('; ')}.`)
+      .join(' '),
     footer: formatMachine(results),
     ...drawBars(groups, false)
   })

@@ -46,14 +46,19 @@ class Load {
   #scheduled = false
 
   constructor (options: LoadOptions) {
-    const { members, rooms = 1, everywhere = false, deaf = 0, textBytes = DEFAULT_TEXT_BYTES, via = 'frames', batch = 1, port, publishPort = port } = options
+    const {
+      members, rooms = 1, everywhere = false, deaf = 0, textBytes = DEFAULT_TEXT_BYTES, via = 'frames', batch = 1, port, publishPort = port
+    } = options
     this.#options = options
     this.#receiver = new Receiver(textBytes, () => { this.#pumpSoon() })
     this.#members = new Members(options, this.#receiver)
     this.#audience = everywhere ? members - deaf : (members - deaf) / rooms
     this.#batch = batch
     if (via === 'rest') this.#requests = new RequestLine(publishPort, () => { this.#pumpSoon() })
-    this.#publications = options.seconds === 0 ? [] : Array.from({ length: rooms }, (_, room) => via === 'rest' ? this.#makeRequest(room) : this.#makeFrame(room))
+    this.#publications =
+      options.seconds === 0
+        ? []
+        : Array.from({ length: rooms }, (_, room) => via === 'rest' ? this.#makeRequest(room) : this.#makeFrame(room))
   }
 
   async run (): Promise<LoadResult> {
@@ -190,8 +195,10 @@ class Load {
       body = body.replace('%M', items.join(','))
     }
     body = this.#fill(body, room)
-    return Publication.request(`POST ${this.#fill(request.path, room)} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: ${this.#fill('Bearer %K', room)}\r\n` +
-      `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`)
+    return Publication.request(
+      `POST ${this.#fill(request.path, room)} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: ${this.#fill('Bearer %K', room)}\r\n` +
+        `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`
+    )
   }
 
   #fill (template: string, room: number): string {

@@ -15,7 +15,10 @@ export function roomName (index: number): string {
 }
 
 /** Puts what belongs to a connection and a room into a template. */
-export function fillTemplate (template: string, { room, user, secret, textBytes }: { room: string, user: string, secret: string, textBytes: number }): string {
+export function fillTemplate (
+  template: string,
+  { room, user, secret, textBytes }: { room: string, user: string, secret: string, textBytes: number }
+): string {
   return template.replace(/%[RKIST]/g, (name) => {
     switch (name) {
       case '%R': return room
@@ -97,7 +100,12 @@ export class Members {
   #steps (index: number): Step[] {
     const { protocol: { open = [], join }, rooms = 1, everywhere = false } = this.#options
     const own = everywhere ? Array.from({ length: rooms }, (_, room) => room) : [index % rooms]
-    return [...open, ...(join === undefined ? [] : own.map((room) => ({ send: this.#fill(join.send, index, room), until: this.#fill(join.until, index, room) })))]
+    return [
+      ...open,
+      ...(join === undefined
+        ? []
+        : own.map((room) => ({ send: this.#fill(join.send, index, room), until: this.#fill(join.until, index, room) })))
+    ]
   }
 
   #fill (template: string, index: number, room = index % (this.#options.rooms ?? 1)): string {

@@ -1,4 +1,7 @@
-/** How a server is spoken to. In templates `%R` is the room, `%K` the connection's token, `%I` its number, `%S` the size of a text, `%T` a text. */
+/**
+ * How a server is spoken to. In templates `%R` is the room, `%K` the connection's token, `%I` its number, `%S` the size of a text, `%T` a
+ * text.
+ */
 export interface Protocol {
   /** Path and query of the upgrade. */
   path: string

@@ -40,7 +40,9 @@ test('a pattern matches segment by segment', async (t) => {
     ['a:*:**', 'a:b', false],
     ['a:*:**', 'a:b:c:d', true]
   ]
-  for (const [pattern, room, expected] of cases) t.equal(matches(pattern, room), expected, `${pattern} ${expected ? 'matches' : 'does not match'} ${room}`)
+  for (const [pattern, room, expected] of cases) {
+    t.equal(matches(pattern, room), expected, `${pattern} ${expected ? 'matches' : 'does not match'} ${room}`)
+  }
 })
 
 test('{sub} is the user as one literal segment, whatever is in the name', async (t) => {

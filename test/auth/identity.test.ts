@@ -16,14 +16,20 @@ test('without a rooms claim the default grants hold, and only without one', asyn
   t.ok(identify({ sub: 'ada', exp: EXP }, DEFAULT).grants.allow('join', 'lobby'))
   t.ok(identify({ sub: 'ada', exp: EXP }, { 'user:{sub}': ['join'] }).grants.allow('join', 'user:ada'))
   t.notOk(identify({ sub: 'ada', exp: EXP, rooms: {} }, DEFAULT).grants.allow('join', 'lobby'), 'an empty claim grants nothing')
-  t.throws(() => identify({ sub: 'ada', exp: EXP, rooms: null }, DEFAULT), InvalidClaims, 'null is no absence: who wrote it did not mean everything')
+  t.throws(
+    () => identify({ sub: 'ada', exp: EXP, rooms: null }, DEFAULT),
+    InvalidClaims,
+    'null is no absence: who wrote it did not mean everything'
+  )
 })
 
 test('a user is 1–255 bytes of well-formed text without control characters', async (t) => {
   for (const sub of ['a', 'ada lovelace', 'auth0|12:34', '@all', '*', 'grüße 👋', '__proto__', 'x'.repeat(255), 'ü'.repeat(127)]) {
     t.equal(identify({ sub, exp: EXP }, DEFAULT).user, sub)
   }
-  for (const sub of [undefined, null, '', 7, true, {}, ['ada'], 'x'.repeat(256), 'ü'.repeat(128), 'a\nb', 'a\u0000', '\u007f', '\u0085', '\ud800', 'a\udc00']) {
+  for (const sub of [
+    undefined, null, '', 7, true, {}, ['ada'], 'x'.repeat(256), 'ü'.repeat(128), 'a\nb', 'a\u0000', '\u007f', '\u0085', '\ud800', 'a\udc00'
+  ]) {
     t.throws(() => identify({ sub, exp: EXP }, DEFAULT), { name: 'InvalidClaims', message: /sub claim/ })
   }
 })
@@ -35,7 +41,10 @@ test('a token has to end', async (t) => {
 })
 
 test('a rooms claim that cannot be granted is refused, and says why', async (t) => {
-  t.throws(() => identify({ sub: 'ada', exp: EXP, rooms: { lobby: ['fly'] } }, DEFAULT), { name: 'InvalidClaims', message: /rooms claim.*"lobby"/ })
+  t.throws(() => identify({ sub: 'ada', exp: EXP, rooms: { lobby: ['fly'] } }, DEFAULT), {
+    name: 'InvalidClaims',
+    message: /rooms claim.*"lobby"/
+  })
   t.throws(() => identify({ sub: 'ada', exp: EXP, rooms: '**' }, DEFAULT), InvalidClaims)
 })
 

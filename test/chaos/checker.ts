@@ -59,7 +59,11 @@ class Places {
       if (positions === undefined) this.#positions.set(`${room} ${id}`, [{ position, seen }])
       else positions.push({ position, seen })
     } else if (known.id !== id) {
-      this.#violations.push({ rule: 'one message', text: `${place} is message ${known.id} and message ${id}`, excerpt: [`${known.seen}: ${known.id}`, `${seen}: ${id}`] })
+      this.#violations.push({
+        rule: 'one message',
+        text: `${place} is message ${known.id} and message ${id}`,
+        excerpt: [`${known.seen}: ${known.id}`, `${seen}: ${id}`]
+      })
     }
   }
 
@@ -73,7 +77,11 @@ function checkView (view: View, records: Records, final: Final | undefined, plac
   let last: Position | undefined
   let isIn = false
   const offend = (rule: string, text: string, at: number): void => {
-    violations.push({ rule, text: `${subscriber} in ${room}: ${text}`, excerpt: sights.slice(Math.max(0, at - CONTEXT), at + 1).map(describe) })
+    violations.push({
+      rule,
+      text: `${subscriber} in ${room}: ${text}`,
+      excerpt: sights.slice(Math.max(0, at - CONTEXT), at + 1).map(describe)
+    })
   }
   for (const [i, sight] of sights.entries()) {
     if (sight.kind === 'closed') {
@@ -84,7 +92,13 @@ function checkView (view: View, records: Records, final: Final | undefined, plac
       if (!isIn) offend('order', `message ${sight.id} before joined`, i)
       if (last !== undefined) {
         if (sight.offset <= last.offset) offend('order', `offset ${sight.offset} after ${last.offset}`, i)
-        else if (sight.offset !== last.offset + 1) offend('order', `offset ${sight.offset} after ${last.offset}: ${sight.offset - last.offset - 1} are missing and nothing was declared`, i)
+        else if (sight.offset !== last.offset + 1) {
+          offend(
+            'order',
+            `offset ${sight.offset} after ${last.offset}: ${sight.offset - last.offset - 1} are missing and nothing was declared`,
+            i
+          )
+        }
         last = { epoch: last.epoch, offset: sight.offset }
         places.put(room, last, sight.id, `${subscriber} at ${seconds(sight.at)}`)
       }
@@ -98,20 +112,28 @@ function checkView (view: View, records: Records, final: Final | undefined, plac
     }
     if (records.durable) {
       if (sight.reason === 'epoch') offend('declared', 'a new epoch, though Redis kept everything', i)
-      else if (last !== undefined && sight.position.offset - last.offset <= records.pageMessages) offend('declared', `a loss that history could have filled: ${sight.position.offset - last.offset} messages`, i)
+      else if (last !== undefined && sight.position.offset - last.offset <= records.pageMessages) {
+        offend('declared', `a loss that history could have filled: ${sight.position.offset - last.offset} messages`, i)
+      }
     }
     last = sight.position
   }
   if (final !== undefined && (!isIn || last?.epoch !== final.position.epoch || last.offset !== final.position.offset)) {
     violations.push({
       rule: 'convergence',
-      text: `${subscriber} is at ${last === undefined ? 'nothing' : format(last)} of ${room}${isIn ? '' : ', and not in it'}; the room is at ${format(final.position)}`,
+      text: `${subscriber} is at ${last === undefined ? 'nothing' : format(last)} of ${room}${isIn ? '' : ', and not in it'}; ` +
+        `the room is at ${format(final.position)}`,
       excerpt: sights.slice(-CONTEXT).map(describe)
     })
   }
 }
 
-function checkJoined ({ since, recovered, missed, position }: Sight & { kind: 'joined' }, last: Position | undefined, { durable, pageMessages }: Records, offend: (text: string) => void): void {
+function checkJoined (
+  { since, recovered, missed, position }: Sight & { kind: 'joined' },
+  last: Position | undefined,
+  { durable, pageMessages }: Records,
+  offend: (text: string) => void
+): void {
   if (since === undefined) {
     if (recovered !== undefined) offend('recovered without since')
     return
@@ -124,7 +146,9 @@ function checkJoined ({ since, recovered, missed, position }: Sight & { kind: 'j
     offend('neither recovered nor not')
   } else if (durable) {
     if (position.epoch !== since.epoch) offend(`a new epoch, though Redis kept everything: ${format(since)}, then ${format(position)}`)
-    else if (position.offset - since.offset <= pageMessages) offend(`recovered: false, though history has the ${position.offset - since.offset} messages`)
+    else if (position.offset - since.offset <= pageMessages) {
+      offend(`recovered: false, though history has the ${position.offset - since.offset} messages`)
+    }
   }
 }
 
@@ -135,11 +159,17 @@ function checkPublishes (records: Records, finals: Map<string, Final>, places: P
     const { id, room, publisher, acknowledged } = publish
     const seen = places.of(room, id)
     const offend = (rule: string, text: string): void => {
-      violations.push({ rule, text: `message ${id} in ${room}: ${text}`, excerpt: [describePublish(publish), ...seen.map(({ position, seen }) => `${seen}: ${format(position)}`)] })
+      violations.push({
+        rule,
+        text: `message ${id} in ${room}: ${text}`,
+        excerpt: [describePublish(publish), ...seen.map(({ position, seen }) => `${seen}: ${format(position)}`)]
+      })
     }
     const epochs = new Set(seen.map(({ position }) => position.epoch))
     if (seen.length > epochs.size) offend('exactly once', `it is at ${seen.map(({ position }) => format(position)).join(' and ')}`)
-    else if (records.durable && seen.length > 1) offend('exactly once', `it is at ${seen.map(({ position }) => format(position)).join(' and ')}`)
+    else if (records.durable && seen.length > 1) {
+      offend('exactly once', `it is at ${seen.map(({ position }) => format(position)).join(' and ')}`)
+    }
     if (acknowledged === undefined) {
       offend('convergence', 'nobody ever answered')
       continue
@@ -147,7 +177,9 @@ function checkPublishes (records: Records, finals: Map<string, Final>, places: P
     const { position } = acknowledged
     // Seen in that epoch by anybody, it has to be at that place; seen by nobody, the place may not be another's.
     const there = seen.find((one) => one.position.epoch === position.epoch)
-    if (there !== undefined && there.position.offset !== position.offset) offend('acknowledged', `acknowledged at ${format(position)}, and seen at ${format(there.position)}`)
+    if (there !== undefined && there.position.offset !== position.offset) {
+      offend('acknowledged', `acknowledged at ${format(position)}, and seen at ${format(there.position)}`)
+    }
     places.put(room, position, id, `answer to publisher ${publisher} at ${seconds(acknowledged.at)}`)
     const before = latest.get(`${publisher} ${room}`)
     if (before?.position.epoch === position.epoch && before.position.offset >= position.offset) {
@@ -158,7 +190,13 @@ function checkPublishes (records: Records, finals: Map<string, Final>, places: P
   }
 }
 
-function checkKept ({ id }: Publish, { epoch, offset }: Position, final: Final | undefined, { durable }: Records, offend: (rule: string, text: string) => void): void {
+function checkKept (
+  { id }: Publish,
+  { epoch, offset }: Position,
+  final: Final | undefined,
+  { durable }: Records,
+  offend: (rule: string, text: string) => void
+): void {
   if (final === undefined) return
   if (final.position.epoch !== epoch) {
     if (durable) offend('kept', `acknowledged in epoch ${epoch}; the room is in ${final.position.epoch}`)
@@ -166,7 +204,9 @@ function checkKept ({ id }: Publish, { epoch, offset }: Position, final: Final |
   }
   const first = final.messages[0]?.offset ?? Infinity
   if (offset > final.position.offset) offend('kept', `acknowledged at ${offset}; the room ends at ${final.position.offset}`)
-  else if (offset >= first && final.messages[offset - first]?.id !== id) offend('kept', `acknowledged at ${offset}, where history has ${final.messages[offset - first]?.id ?? 'nothing'}`)
+  else if (offset >= first && final.messages[offset - first]?.id !== id) {
+    offend('kept', `acknowledged at ${offset}, where history has ${final.messages[offset - first]?.id ?? 'nothing'}`)
+  }
 }
 
 /** The violation that is understood most easily: with the shortest excerpt. */
@@ -188,12 +228,20 @@ function describe (sight: Sight): string {
     case 'message': return `${at}  message ${sight.id} at offset ${sight.offset}`
     case 'closed': return `${at}  closed with ${sight.code}`
     case 'reset': return `${at}  reset (${sight.reason}) to ${format(sight.position)}`
-    case 'joined': return `${at}  joined at ${format(sight.position)}${sight.since === undefined ? '' : ` since ${format(sight.since)}, recovered: ${sight.recovered}${sight.missed === undefined ? '' : `, missed: ${sight.missed}`}`}`
+    case 'joined': return `${at}  joined at ${format(sight.position)}${describeResume(sight)}`
   }
 }
 
+function describeResume ({ since, recovered, missed }: Sight & { kind: 'joined' }): string {
+  if (since === undefined) return ''
+  return ` since ${format(since)}, recovered: ${recovered}${missed === undefined ? '' : `, missed: ${missed}`}`
+}
+
 function describePublish ({ id, firstAt, attempts, acknowledged }: Publish): string {
-  const answer = acknowledged === undefined ? 'not acknowledged' : `acknowledged at ${seconds(acknowledged.at)} as ${format(acknowledged.position)}${acknowledged.replayed ? ', a replay' : ''}`
+  const answer =
+    acknowledged === undefined
+      ? 'not acknowledged'
+      : `acknowledged at ${seconds(acknowledged.at)} as ${format(acknowledged.position)}${acknowledged.replayed ? ', a replay' : ''}`
   return `${seconds(firstAt)}  publish ${id}: ${attempts.join(', ')}; ${answer}`
 }
 

@@ -87,14 +87,18 @@ export class Instance {
     const read = (data: Buffer): void => {
       output += String(data)
       if (output.includes('listens on')) this.#mayEnd = false
-      for (const line of String(data).split('\n')) if (line.includes('"level":50') || line.includes('"level":60')) onIncident(`${name} logged ${line.slice(0, 500)}`)
+      for (const line of String(data).split('\n')) {
+        if (line.includes('"level":50') || line.includes('"level":60')) onIncident(`${name} logged ${line.slice(0, 500)}`)
+      }
     }
     child.stdout?.on('data', read)
     child.stderr?.on('data', read)
     child.on('message', (message) => {
       for (const [key, count] of Object.entries(message as Counts)) this.counts[key as keyof Counts] = before[key as keyof Counts] + count
     })
-    const [code, signal] = await new Promise<[number | null, string | null]>((resolve) => { child.on('close', (...how) => { resolve(how) }) })
+    const [code, signal] = await new Promise<[number | null, string | null]>(
+      (resolve) => { child.on('close', (...how) => { resolve(how) }) }
+    )
     if (!this.#mayEnd) onIncident(`${name} ended by itself with ${code ?? signal}: ${output.slice(-500)}`)
   }
 }

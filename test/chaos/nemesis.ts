@@ -49,7 +49,10 @@ export class Nemesis {
       case 'kill the pub/sub connections':
       case 'kill the command connections':
         // Redis may be away, and who asks it may then wait for ever.
-        await Promise.race([redis.command('CLIENT', 'KILL', 'TYPE', name.includes('pub/sub') ? 'pubsub' : 'normal').catch(() => {}), sleep(2_000)])
+        await Promise.race([
+          redis.command('CLIENT', 'KILL', 'TYPE', name.includes('pub/sub') ? 'pubsub' : 'normal').catch(() => {}),
+          sleep(2_000)
+        ])
         return
       case 'freeze Redis':
         await this.#afterThat(async () => {
@@ -107,5 +110,6 @@ export class Nemesis {
 }
 
 function describe ({ name, ms, instance, amount }: Fault): string {
-  return `${name}${/network|reply|deafen|an instance/.test(name) ? `, instance ${instance}` : ''}${ms > 0 ? `, for ${ms} ms` : ''}${name.startsWith('delay') ? `, by ${amount} ms` : ''}`
+  const where = /network|reply|deafen|an instance/.test(name) ? `, instance ${instance}` : ''
+  return `${name}${where}${ms > 0 ? `, for ${ms} ms` : ''}${name.startsWith('delay') ? `, by ${amount} ms` : ''}`
 }

@@ -92,7 +92,12 @@ export class Publisher implements Speaker {
   }
 
   async #post (url: string, { id, room }: Publish): Promise<Answer> {
-    const path = room === '@all' ? '/v1/broadcast' : room.startsWith('@user:') ? `/v1/users/${room.slice('@user:'.length)}/messages` : `/v1/rooms/${room}/messages`
+    const path =
+      room === '@all'
+        ? '/v1/broadcast'
+        : room.startsWith('@user:')
+          ? `/v1/users/${room.slice('@user:'.length)}/messages`
+          : `/v1/rooms/${room}/messages`
     try {
       const response = await fetch(url + path, {
         method: 'POST',
@@ -101,7 +106,12 @@ export class Publisher implements Speaker {
         signal: AbortSignal.timeout(PATIENCE_MS)
       })
       const body = await response.json() as { epoch: string, offset: number, code?: string, retryable?: boolean }
-      if (response.status === 201) return { text: 'REST 201', acknowledged: { position: { epoch: body.epoch, offset: body.offset }, replayed: response.headers.has('idempotent-replayed') } }
+      if (response.status === 201) {
+        return {
+          text: 'REST 201',
+          acknowledged: { position: { epoch: body.epoch, offset: body.offset }, replayed: response.headers.has('idempotent-replayed') }
+        }
+      }
       if (body.retryable !== true) this.#options.onIncident(`message ${id} was refused with ${response.status} ${JSON.stringify(body)}`)
       return { text: `REST ${response.status} ${body.code}` }
     } catch (error) {
@@ -144,7 +154,12 @@ export class Publisher implements Speaker {
   #receive (frame: Frame): void {
     if (frame.type === 'joined') this.#joined.add(frame.room as string)
     const resolve = this.#waiting.get(frame.id as string)
-    if (frame.type === 'ack') resolve?.({ text: 'frame ack', acknowledged: { position: { epoch: frame.epoch as string, offset: frame.offset as number }, replayed: false } })
+    if (frame.type === 'ack') {
+      resolve?.({
+        text: 'frame ack',
+        acknowledged: { position: { epoch: frame.epoch as string, offset: frame.offset as number }, replayed: false }
+      })
+    }
     if (frame.type !== 'error') return
     // A join that was refused is followed by its publish, which says not_joined.
     if (frame.retryable !== true && frame.code !== 'not_joined') this.#options.onIncident(`a frame was refused: ${JSON.stringify(frame)}`)

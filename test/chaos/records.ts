@@ -5,7 +5,14 @@ export type MessageId = string
 
 /** What a subscriber saw of one room, in order. */
 export type Sight =
-  | { kind: 'joined', at: number, position: Position, since?: Position | undefined, recovered?: boolean | undefined, missed?: number | undefined }
+  | {
+    kind: 'joined',
+    at: number,
+    position: Position,
+    since?: Position | undefined,
+    recovered?: boolean | undefined,
+    missed?: number | undefined
+  }
   | { kind: 'reset', at: number, position: Position, reason: string }
   | { kind: 'message', at: number, offset: number, id: MessageId }
   | { kind: 'closed', at: number, code: number }

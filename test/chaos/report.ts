@@ -3,7 +3,9 @@ import type { Result } from './run.ts'
 
 /** A run as a table. */
 export function describeResult (result: Result): string {
-  const { options: { seconds, seed, durable }, acknowledged, attempts, delivered, resumes, recovered, counts, faults, longestOutageMs, convergedMs } = result
+  const {
+    options: { seconds, seed, durable }, acknowledged, attempts, delivered, resumes, recovered, counts, faults, longestOutageMs, convergedMs
+  } = result
   const rows: [string, string][] = [
     ['acknowledged', `${acknowledged}, in ${attempts} attempts`],
     ['delivered', String(delivered)],
@@ -18,7 +20,10 @@ export function describeResult (result: Result): string {
     ['violations', String(result.violations.length)]
   ]
   const width = Math.max(...rows.map(([name]) => name.length))
-  return [`\nchaos: ${seconds} s, seed ${seed}, Redis ${durable ? 'durable' : 'volatile'}`, ...rows.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`)].join('\n')
+  return [
+    `\nchaos: ${seconds} s, seed ${seed}, Redis ${durable ? 'durable' : 'volatile'}`,
+    ...rows.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`)
+  ].join('\n')
 }
 
 /** How many of each kind, and the smallest of each in its own words. */

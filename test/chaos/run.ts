@@ -82,7 +82,13 @@ export async function run (scope: Scope, options: RunOptions): Promise<Result> {
     name: `instance ${i}`,
     program,
     port: await findFreePort(),
-    environment: { JWT_SECRET: SECRET, REDIS_URL: `redis://127.0.0.1:${proxy.port}`, REDIS_DURABLE: String(durable), MESSAGE_RATE: '0', DRAIN_WINDOW_MS: '1000' },
+    environment: {
+      JWT_SECRET: SECRET,
+      REDIS_URL: `redis://127.0.0.1:${proxy.port}`,
+      REDIS_DURABLE: String(durable),
+      MESSAGE_RATE: '0',
+      DRAIN_WINDOW_MS: '1000'
+    },
     onIncident
   })))
   for (const instance of instances) {
@@ -95,9 +101,28 @@ export async function run (scope: Scope, options: RunOptions): Promise<Result> {
     const byUrl = i % 4 === 3
     const user = `subscriber-${i}`
     const rooms = ['@all', ...(i < 2 ? ['@user'] : []), ...random.some(ROOMS.slice(3), byUrl ? 1 : ROOMS_EACH)]
-    return new (i % SDK_EVERY === 0 ? SdkSubscriber : Subscriber)({ user, rooms, byUrl, urls, random: new Random(random.between(0, 2 ** 31)), now, onIncident })
+    return new (i % SDK_EVERY === 0 ? SdkSubscriber : Subscriber)({
+      user,
+      rooms,
+      byUrl,
+      urls,
+      random: new Random(random.between(0, 2 ** 31)),
+      now,
+      onIncident
+    })
   })
-  const publishers = Array.from({ length: PUBLISHERS }, (_, i) => new (i % SDK_EVERY === 0 ? SdkPublisher : Publisher)({ number: i, rooms: ROOMS, urls: [...urls], random: new Random(random.between(0, 2 ** 31)), now, onIncident }))
+  const publishers = Array.from(
+    { length: PUBLISHERS },
+    (_, i) =>
+      new (i % SDK_EVERY === 0 ? SdkPublisher : Publisher)({
+        number: i,
+        rooms: ROOMS,
+        urls: [...urls],
+        random: new Random(random.between(0, 2 ** 31)),
+        now,
+        onIncident
+      })
+  )
   scope.teardown(() => { for (const subscriber of subscribers) subscriber.stop() })
 
   for (const subscriber of subscribers) subscriber.start()
@@ -152,7 +177,13 @@ async function publishMore (messages: number, publishers: Speaker[]): Promise<vo
 }
 
 /** Waits until everybody is where their rooms are; notes what the rooms have. Returns when that was, ms since the start. */
-async function converge (urls: string[], subscribers: Listener[], records: Records, deadline: number, now: () => number): Promise<number | undefined> {
+async function converge (
+  urls: string[],
+  subscribers: Listener[],
+  records: Records,
+  deadline: number,
+  now: () => number
+): Promise<number | undefined> {
   const finals = new Map<string, Final>()
   for (;;) {
     for (const room of ROOMS) {
@@ -172,7 +203,10 @@ async function converge (urls: string[], subscribers: Listener[], records: Recor
 
 /** All that history has of a room, from the first instance that says it. */
 async function readRoom (urls: string[], room: string): Promise<Final | undefined> {
-  const token = makeToken({ sub: room.startsWith('@user:') ? room.slice('@user:'.length) : 'checker', rooms: { '**': ['history'], '@all': ['history'], '@user:*': ['history'] } })
+  const token = makeToken({
+    sub: room.startsWith('@user:') ? room.slice('@user:'.length) : 'checker',
+    rooms: { '**': ['history'], '@all': ['history'], '@user:*': ['history'] }
+  })
   const { WebSocket } = await import('ws')
   for (const url of urls) {
     // By frames, which know the automatic rooms.
@@ -190,7 +224,14 @@ async function readRoom (urls: string[], room: string): Promise<Final | undefine
         resolve(false)
       })
       ws.on('message', (data) => {
-        const frame = JSON.parse(String(data)) as { type: string, id?: string, epoch: string, offset: number, next?: number, messages: { offset: number, data: MessageId }[] }
+        const frame = JSON.parse(String(data)) as {
+          type: string,
+          id?: string,
+          epoch: string,
+          offset: number,
+          next?: number,
+          messages: { offset: number, data: MessageId }[]
+        }
         if (frame.id !== 'page') return
         if (frame.type === 'error') {
           resolve(false)

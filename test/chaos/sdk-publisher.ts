@@ -35,7 +35,9 @@ export class SdkPublisher implements Speaker {
     for (const name of rooms) this.#sdk.client.room(name).join().catch(() => {})
     while (!this.#stopping) {
       const room = random.pick(rooms)
-      const publish: Publish = { id: `${number}:${this.publishes.length}`, publisher: number, room, firstAt: now(), attempts: ['by the SDK'] }
+      const publish: Publish = {
+        id: `${number}:${this.publishes.length}`, publisher: number, room, firstAt: now(), attempts: ['by the SDK']
+      }
       this.publishes.push(publish)
       try {
         const { epoch = '', offset = 0 } = await this.#sdk.client.room(room).publish(publish.id)

@@ -28,7 +28,11 @@ export class SdkSubscriber implements Listener {
   constructor (options: SubscriberOptions) {
     this.#options = options
     this.#sdk = connectSdk({ sub: options.user }, options.urls, options.random, options.byUrl ? ['events'] : ['websocket', 'events'])
-    this.#places = options.rooms.map((name) => ({ room: this.#sdk.client.room(name), view: { subscriber: options.user, room: name, sights: [] }, last: undefined }))
+    this.#places = options.rooms.map((name) => ({
+      room: this.#sdk.client.room(name),
+      view: { subscriber: options.user, room: name, sights: [] },
+      last: undefined
+    }))
   }
 
   get views (): View[] {

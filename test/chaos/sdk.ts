@@ -15,10 +15,16 @@ export interface SdkClient {
 }
 
 /** Connects the SDK to whichever instance. */
-export function connectSdk (claims: Record<string, unknown>, urls: string[], random: Random, transports: readonly ('websocket' | 'events')[]): SdkClient {
+export function connectSdk (
+  claims: Record<string, unknown>,
+  urls: string[],
+  random: Random,
+  transports: readonly ('websocket' | 'events')[]
+): SdkClient {
   let ws: WebSocket | undefined
   let stream = new AbortController()
-  const elsewhere = (url: string): string => url.replace(/^\w+:\/\/service\.test/, (origin) => random.pick(urls).replace('http', origin.startsWith('ws') ? 'ws' : 'http'))
+  const elsewhere = (url: string): string =>
+    url.replace(/^\w+:\/\/service\.test/, (origin) => random.pick(urls).replace('http', origin.startsWith('ws') ? 'ws' : 'http'))
   class SomeInstance extends WebSocket {
     constructor (url: string, protocols: string[]) {
       super(elsewhere(url), protocols, { handshakeTimeout: HANDSHAKE_MS })
@@ -30,7 +36,8 @@ export function connectSdk (claims: Record<string, unknown>, urls: string[], ran
     token: () => makeToken(claims),
     transports,
     WebSocket: SomeInstance as never,
-    fetch: async (input, init) => await fetch(elsewhere(String(input)), { ...init, signal: AbortSignal.any([stream.signal, ...(init?.signal ? [init.signal] : [])]) })
+    fetch: async (input, init) =>
+      await fetch(elsewhere(String(input)), { ...init, signal: AbortSignal.any([stream.signal, ...(init?.signal ? [init.signal] : [])]) })
   })
   return {
     client,

@@ -160,7 +160,14 @@ export class Subscriber implements Listener {
       const since = place.last
       if (since !== undefined) this.resumes++
       if (frame.recovered === true) this.recovered++
-      sights.push({ kind: 'joined', at: now(), position, since, recovered: frame.recovered as boolean | undefined, missed: frame.missed as number | undefined })
+      sights.push({
+        kind: 'joined',
+        at: now(),
+        position,
+        since,
+        recovered: frame.recovered as boolean | undefined,
+        missed: frame.missed as number | undefined
+      })
       place.waiting = false
       if (frame.recovered !== true) place.last = position
     } else if (place.waiting && place.view.room.startsWith('@')) {

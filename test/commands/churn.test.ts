@@ -41,7 +41,10 @@ test('2,000 connections that come and go, cleanly or not, leave nothing behind',
     }))
   }
   await hub.emptied()
-  await until(() => hub.connections.size === 0 && hub.roomCount === 0 && pendingUpgrades.size === 0, 'connections, rooms and pendingUpgrades to be gone')
+  await until(
+    () => hub.connections.size === 0 && hub.roomCount === 0 && pendingUpgrades.size === 0,
+    'connections, rooms and pendingUpgrades to be gone'
+  )
   await until(() => resources().timers <= before.timers, 'the timers to be gone')
   await until(() => resources().sockets <= before.sockets, 'the sockets to be gone')
   t.equal(hub.connectionsOf('user-1'), 0)

@@ -97,7 +97,9 @@ test('a chat reaches every member, its sender too, and is acknowledged behind th
 test('texts arrive as they were sent', async (t) => {
   const service = await startService(t)
   const client = await connect(service, { query: 'room=lobby' })
-  for (const text of ['', ' ', '\u0000', '\ud800', '🦊 ß \u2028 \u202e', '"quotes" \\ {}', '</script>', 'x'.repeat(125), 'x'.repeat(126), 'x'.repeat(60_000)]) {
+  for (const text of [
+    '', ' ', '\u0000', '\ud800', '🦊 ß \u2028 \u202e', '"quotes" \\ {}', '</script>', 'x'.repeat(125), 'x'.repeat(126), 'x'.repeat(60_000)
+  ]) {
     client.send({ type: 'chat', text })
     t.equal((await client.next('message')).text, text)
   }
@@ -136,8 +138,20 @@ test('a frame without a room is for the latest joined of the rooms still joined'
 test('any JSON can be published and arrives as it was, with its event', async (t) => {
   const service = await startService(t)
   const client = await connect(service, { query: 'room=lobby' })
-  const values = ['null', 'false', '0', '-1.5e-7', '""', '[]', '{}', '[[[[]]]]', '{"a":{"b":[1,"2",null]}}', '"\\ud800"',
-    '{"__proto__":{"admin":true},"constructor":{"prototype":{}},"toString":1,"type":"join"}', '{"text":"not mine","from":"root","offset":0,"room":"x"}']
+  const values = [
+    'null',
+    'false',
+    '0',
+    '-1.5e-7',
+    '""',
+    '[]',
+    '{}',
+    '[[[[]]]]',
+    '{"a":{"b":[1,"2",null]}}',
+    '"\\ud800"',
+    '{"__proto__":{"admin":true},"constructor":{"prototype":{}},"toString":1,"type":"join"}',
+    '{"text":"not mine","from":"root","offset":0,"room":"x"}'
+  ]
   for (const value of values) {
     client.send(`{"type":"publish","data":${value},"event":"order.created"}`)
     const message = await client.next('message')
@@ -156,7 +170,10 @@ test('any JSON can be published and arrives as it was, with its event', async (t
 
 test('a binary message arrives as a header and one binary frame right behind it, of any length', async (t) => {
   const service = await startService(t, { MAX_MESSAGE_BYTES: '100000' })
-  const [ada, bob] = [await connect(service, { query: 'room=lobby' }), await connect(service, { token: makeToken({ sub: 'bob' }), query: 'room=lobby' })]
+  const [ada, bob] = [
+    await connect(service, { query: 'room=lobby' }),
+    await connect(service, { token: makeToken({ sub: 'bob' }), query: 'room=lobby' })
+  ]
   await bob.next('joined')
   await bob.drain()
   const sizes = [0, 1, 125, 126, 65_535, 65_536, 100_000]
@@ -199,7 +216,9 @@ test('history is answered in pages, forwards and backwards, binary messages as b
     const answer = await client.ask({ type: 'history', room: 'lobby', ...query })
     return { ...answer, offsets: (answer.messages as { offset: number }[]).map(({ offset }) => offset) }
   }
-  t.match(await ask({}), { type: 'history', room: 'lobby', epoch, offset: 6, recovered: true, offsets: [1, 2, 3, 4, 5, 6], next: undefined })
+  t.match(await ask({}), {
+    type: 'history', room: 'lobby', epoch, offset: 6, recovered: true, offsets: [1, 2, 3, 4, 5, 6], next: undefined
+  })
   t.match(await ask({ limit: 2 }), { offsets: [5, 6], next: 5 }, 'the latest')
   t.match(await ask({ before: 5, limit: 2 }), { offsets: [3, 4], next: 3 }, 'those before')
   t.match(await ask({ before: 3, limit: 2 }), { offsets: [1, 2], next: undefined })
@@ -210,11 +229,18 @@ test('history is answered in pages, forwards and backwards, binary messages as b
   t.match(await ask({ after: 0, epoch: 'another' }), { offsets: [], recovered: false, epoch }, 'an epoch that is not the room\'s')
   const { messages } = await ask({ after: 5, epoch }) as unknown as { messages: object[] }
   t.match(messages, [{ type: 'message', room: 'lobby', offset: 6, from: 'ada', base64: 'AP8=' }])
-  t.match(await client.ask({ type: 'history', room: 'never' }), { room: 'never', offset: 0, recovered: true, messages: [] }, 'a room need not be joined')
+  t.match(
+    await client.ask({ type: 'history', room: 'never' }),
+    { room: 'never', offset: 0, recovered: true, messages: [] },
+    'a room need not be joined'
+  )
 
   client.send({ type: 'history', room: 'lobby' })
   t.match(await client.next('error'), { code: 'invalid_frame' }, 'an id is required')
-  for (const query of [{ after: -1 }, { after: '1' }, { after: 1.5 }, { limit: 0 }, { limit: '9' }, { epoch: '' }, { epoch: 5 }, { before: null }, { before: 2 ** 53 }]) {
+  for (const query of [
+    { after: -1 }, { after: '1' }, { after: 1.5 }, { limit: 0 }, { limit: '9' }, { epoch: '' }, { epoch: 5 }, { before: null },
+    { before: 2 ** 53 }
+  ]) {
     t.equal(await refused(client, { type: 'history', room: 'lobby', ...query }), 'invalid_frame', JSON.stringify(query))
   }
 })
@@ -225,7 +251,9 @@ test('without history no frame carries a position, and history says that nothing
   t.strictSame(await client.ask({ type: 'join', room: 'lobby', id: 1 }), { type: 'joined', room: 'lobby', audience: 1, id: 1 })
   t.strictSame(await client.ask({ type: 'chat', text: 'hi', id: 2 }), { type: 'ack', room: 'lobby', id: 2 })
   t.notOk('offset' in await client.next('message'))
-  t.strictSame(await client.ask({ type: 'history', room: 'lobby', id: 3 }), { type: 'history', room: 'lobby', recovered: false, messages: [], id: 3 })
+  t.strictSame(await client.ask({ type: 'history', room: 'lobby', id: 3 }), {
+    type: 'history', room: 'lobby', recovered: false, messages: [], id: 3
+  })
 })
 
 test('to join twice is to join once', async (t) => {
@@ -247,7 +275,13 @@ test('welcome is the first frame for the subprotocol roomcast.v1, and only there
   const client = await connect(service, { protocols: ['roomcast.v1'], query: `origin=${origin}&room=a&room=b&room=a` })
   t.equal(client.ws.protocol, 'roomcast.v1')
   const [welcome, ...rest] = await client.drain() as Frame[]
-  t.match(welcome, { type: 'welcome', origin, user: 'ada', heartbeatMs: 25_000, rooms: [{ room: '@user', offset: 0 }, { room: '@all', offset: 0 }] })
+  t.match(welcome, {
+    type: 'welcome',
+    origin,
+    user: 'ada',
+    heartbeatMs: 25_000,
+    rooms: [{ room: '@user', offset: 0 }, { room: '@all', offset: 0 }]
+  })
   t.strictSame(rest.map(({ type, room }) => [type, room]), [['joined', 'a'], ['joined', 'b']], 'then the rooms of the URL, each once')
   const plain = await connect(service)
   t.strictSame(await plain.drain(), [])
@@ -255,7 +289,11 @@ test('welcome is the first frame for the subprotocol roomcast.v1, and only there
 
 test('frames sent together with the upgrade request are handled, behind the rooms of the URL', async (t) => {
   const service = await startService(t)
-  const early = Buffer.concat([jsonWire({ type: 'chat', text: 'early', id: 1 }), encodeWire({ opcode: OPCODE.binary, payload: 'early too' }), jsonWire({ type: 'ping', id: 2 })])
+  const early = Buffer.concat([
+    jsonWire({ type: 'chat', text: 'early', id: 1 }),
+    encodeWire({ opcode: OPCODE.binary, payload: 'early too' }),
+    jsonWire({ type: 'ping', id: 2 })
+  ])
   const raw = await RawSocket.open(service, { query: 'room=lobby', early })
   await raw.find(({ binary }) => binary === 9)
   const frames = raw.received.filter(({ opcode }) => opcode === OPCODE.text).map(({ payload }) => JSON.parse(payload.toString()) as Frame)

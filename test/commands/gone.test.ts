@@ -14,7 +14,9 @@ tap.jobs = 8
 /** How long a connection outlives its token, ms. */
 const GRACE_MS = 10_000
 
-test('a peer that vanishes is closed after the heartbeat and ten seconds; any sign of life is enough to stay', { buffered: true }, async (t) => {
+test('a peer that vanishes is closed after the heartbeat and ten seconds; any sign of life is enough to stay', {
+  buffered: true
+}, async (t) => {
   const service = await startService(t, { HEARTBEAT_SECONDS: '1', LOG_LEVEL: 'silent' })
   const { hub } = service.app.roomcast
   const healthy = await connect(service, { query: 'room=lobby' })
@@ -24,7 +26,13 @@ test('a peer that vanishes is closed after the heartbeat and ten seconds; any si
   for (const { socket } of mute.slice(5)) socket.pause()
 
   // These never answer a ping, but say something else instead.
-  const signs = [jsonWire({ type: 'ping' }), encodeWire({ opcode: OPCODE.ping }), encodeWire({ opcode: OPCODE.pong, payload: 'unasked' }), jsonWire({ type: 'nonsense' }), encodeWire({ opcode: OPCODE.binary })]
+  const signs = [
+    jsonWire({ type: 'ping' }),
+    encodeWire({ opcode: OPCODE.ping }),
+    encodeWire({ opcode: OPCODE.pong, payload: 'unasked' }),
+    jsonWire({ type: 'nonsense' }),
+    encodeWire({ opcode: OPCODE.binary })
+  ]
   const alive = await Promise.all(signs.map(async (_, i) => await open(`alive-${i}`)))
   const still = { talking: true }
   const talk = alive.map(async (raw, i) => {
@@ -58,11 +66,18 @@ test('with heartbeats off nobody is pinged, and a silent peer stays', { buffered
   mute.socket.destroy()
 })
 
-test('a peer that ignores the close frame is destroyed after the close timeout, and heard no more until then', { buffered: true }, async (t) => {
+test('a peer that ignores the close frame is destroyed after the close timeout, and heard no more until then', {
+  buffered: true
+}, async (t) => {
   const service = await startService(t, { LOG_LEVEL: 'silent' })
   const reader = await connect(service, { query: 'room=lobby' })
   await reader.next('joined')
-  const stubborn = await Promise.all(Array.from({ length: 4 }, async (_, i) => await RawSocket.open(service, { token: makeToken({ sub: `stubborn-${i}` }), query: 'room=lobby' })))
+  const stubborn = await Promise.all(
+    Array.from(
+      { length: 4 },
+      async (_, i) => await RawSocket.open(service, { token: makeToken({ sub: `stubborn-${i}` }), query: 'room=lobby' })
+    )
+  )
   for (const [i, raw] of stubborn.entries()) {
     await raw.find(({ type }) => type === 'joined')
     if (i === 1) raw.socket.pause()

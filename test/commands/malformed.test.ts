@@ -45,12 +45,22 @@ const MALFORMED: Record<number, Record<string, Buffer>> = {
     'an overlong form': wire({ opcode: text, payload: bytes(0x22, 0xc0, 0xaf, 0x22) }),
     'a surrogate': wire({ opcode: text, payload: bytes(0x22, 0xed, 0xa0, 0x80, 0x22) }),
     'more than U+10FFFF': wire({ opcode: text, payload: bytes(0x22, 0xf4, 0x90, 0x80, 0x80, 0x22) }),
-    'bad UTF-8 in the second fragment': wire({ opcode: text, fin: false, payload: '"' }, { opcode: continuation, payload: bytes(0x80, 0x22) }),
+    'bad UTF-8 in the second fragment': wire(
+      { opcode: text, fin: false, payload: '"' },
+      { opcode: continuation, payload: bytes(0x80, 0x22) }
+    ),
     'bad UTF-8 in a close reason': wire({ opcode: close, payload: closePayload(1000, bytes(0xff, 0xfe)) })
   },
   1008: {
-    '65 fragments': wire({ opcode: text, fin: false, payload: ' ' }, ...Array.from({ length: 63 }, () => ({ opcode: continuation, fin: false, payload: ' ' })), { opcode: continuation, payload: '1' }),
-    'empty fragments without end': wire({ opcode: binary, fin: false }, ...Array.from({ length: 1_000 }, () => ({ opcode: continuation, fin: false })))
+    '65 fragments': wire(
+      { opcode: text, fin: false, payload: ' ' },
+      ...Array.from({ length: 63 }, () => ({ opcode: continuation, fin: false, payload: ' ' })),
+      { opcode: continuation, payload: '1' }
+    ),
+    'empty fragments without end': wire(
+      { opcode: binary, fin: false },
+      ...Array.from({ length: 1_000 }, () => ({ opcode: continuation, fin: false }))
+    )
   },
   1009: {
     'one byte over the limit': wire({ opcode: text, payload: Buffer.alloc(65_537, ' ') }),
@@ -58,8 +68,14 @@ const MALFORMED: Record<number, Record<string, Buffer>> = {
     'a header that declares one byte over the limit': wire({ opcode: text, declared: 65_537 }),
     'a header that declares 5 GiB': wire({ opcode: binary, declared: 5 * 2 ** 30 }),
     'a header that declares more than any number': wire({ opcode: binary, declared: 2n ** 64n - 1n }),
-    'fragments that are over the limit together': wire({ opcode: text, fin: false, payload: Buffer.alloc(40_000, ' ') }, { opcode: continuation, payload: Buffer.alloc(40_000, ' ') }),
-    'a last fragment that declares too much': wire({ opcode: text, fin: false, payload: Buffer.alloc(65_536, ' ') }, { opcode: continuation, declared: 1 })
+    'fragments that are over the limit together': wire(
+      { opcode: text, fin: false, payload: Buffer.alloc(40_000, ' ') },
+      { opcode: continuation, payload: Buffer.alloc(40_000, ' ') }
+    ),
+    'a last fragment that declares too much': wire(
+      { opcode: text, fin: false, payload: Buffer.alloc(65_536, ' ') },
+      { opcode: continuation, declared: 1 }
+    )
   }
 }
 
@@ -113,12 +129,29 @@ test('what RFC 6455 allows is taken: fragments, pings between them, empty and fu
   const json = JSON.stringify({ type: 'chat', text: 'ß'.repeat(31) })
   const pieces = Array.from(Buffer.from(json), (byte) => Buffer.from([byte])).slice(0, 63)
   const rest = Buffer.from(json).subarray(63)
-  raw.write(wire({ opcode: text, fin: false, payload: pieces[0] as Buffer }, { opcode: ping, payload: 'between' },
-    ...pieces.slice(1).map((payload) => ({ opcode: continuation, fin: false, payload })), { opcode: pong }, { opcode: continuation, payload: rest }))
+  raw.write(
+    wire(
+      { opcode: text, fin: false, payload: pieces[0] as Buffer },
+      { opcode: ping, payload: 'between' },
+      ...pieces.slice(1).map((payload) => ({ opcode: continuation, fin: false, payload })),
+      { opcode: pong },
+      { opcode: continuation, payload: rest }
+    )
+  )
   t.match(await raw.find(({ type }) => type === 'message'), { text: 'ß'.repeat(31) }, '64 fragments, cut inside characters')
-  t.ok(raw.received.some(({ opcode, payload }) => opcode === pong && payload.toString() === 'between'), 'a ping is answered with its payload')
+  t.ok(
+    raw.received.some(({ opcode, payload }) => opcode === pong && payload.toString() === 'between'),
+    'a ping is answered with its payload'
+  )
 
-  raw.write(wire({ opcode: binary, payload: Buffer.alloc(65_536) }, { opcode: binary, fin: false }, { opcode: continuation, fin: false }, { opcode: continuation }))
+  raw.write(
+    wire(
+      { opcode: binary, payload: Buffer.alloc(65_536) },
+      { opcode: binary, fin: false },
+      { opcode: continuation, fin: false },
+      { opcode: continuation }
+    )
+  )
   await raw.find(({ binary }) => binary === 65_536)
   await raw.find(({ binary }) => binary === 0)
   for (const byte of jsonWire({ type: 'chat', text: 'a byte at a time' })) {
@@ -181,7 +214,10 @@ test('sockets that hold an unfinished message are closed at a deadline; who does
   const healthy = { done: false }
   const finishing = (async () => {
     // Never without a message begun, and every one of them finished.
-    const [head, tail] = [wire({ opcode: text, fin: false, payload: '{"type":"ping",' }), wire({ opcode: continuation, payload: '"id":1}' })]
+    const [head, tail] = [
+      wire({ opcode: text, fin: false, payload: '{"type":"ping",' }),
+      wire({ opcode: continuation, payload: '"id":1}' })
+    ]
     slow.write(head)
     for (let seen = 0; !healthy.done;) {
       slow.write(Buffer.concat([tail, head]))

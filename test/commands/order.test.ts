@@ -46,7 +46,10 @@ function textsOf (items: (Frame | Buffer)[]): unknown[] {
 
 test('messages of one connection keep their order, whatever they are and whatever joins stand between them', async (t) => {
   const service = await startService(t, { MESSAGE_RATE: '0' })
-  const [sender, reader] = [await connect(service, { query: 'room=a' }), await connect(service, { token: makeToken({ sub: 'bob' }), query: 'room=a' })]
+  const [sender, reader] = [
+    await connect(service, { query: 'room=a' }),
+    await connect(service, { token: makeToken({ sub: 'bob' }), query: 'room=a' })
+  ]
   await reader.next('joined')
   await reader.drain()
   // Slower for some than for others, as it may be where there is a network.
@@ -106,8 +109,10 @@ test('a join holds every frame behind it until it is done, and they are answered
   open()
   await client.find(({ id }) => id === 5)
   const frames = client.received.map(({ payload }) => JSON.parse(payload.toString()) as Frame)
-  t.strictSame(frames.filter(({ type }) => type === 'joined' || type === 'left' || type === 'message').map(({ type, room }) => `${type} ${room}`),
-    ['joined first', 'message first', 'joined slow', 'message slow', 'left slow', 'message first'])
+  t.strictSame(
+    frames.filter(({ type }) => type === 'joined' || type === 'left' || type === 'message').map(({ type, room }) => `${type} ${room}`),
+    ['joined first', 'message first', 'joined slow', 'message slow', 'left slow', 'message first']
+  )
   t.match(frames.filter(({ id }) => id === 2 || id === 5), [{ type: 'ack', room: 'slow' }, { type: 'ack', room: 'first' }])
   client.socket.destroy()
 })
@@ -176,7 +181,10 @@ test('with 64 frames waiting the socket is not read, and nothing is lost or reor
     open()
     for (let i = 0; i < total; i++) await client.next(({ id }) => id === `${slow}-${i}`)
     t.notOk(server?.isPaused)
-    t.strictSame((await client.drain()).filter((item): item is Frame => !Buffer.isBuffer(item) && item.type === 'message').map(({ data }) => data), Array.from({ length: total }, (_, i) => i))
+    t.strictSame(
+      (await client.drain()).filter((item): item is Frame => !Buffer.isBuffer(item) && item.type === 'message').map(({ data }) => data),
+      Array.from({ length: total }, (_, i) => i)
+    )
   }
 })
 
@@ -218,11 +226,17 @@ test('eight publishers, by both doors: every member sees the same order, offsets
       for (let i = 0; i < each; i++) await call(service, 'POST', '/v1/rooms/lobby/messages', { body: { text: `${sub} ${i}` }, token })
     })
   ])
-  const orders = await Promise.all([...publishers, ...readers].map(async (client) => (await client.drain()).filter((item): item is Frame => !Buffer.isBuffer(item) && item.type === 'message')))
+  const orders = await Promise.all(
+    [...publishers, ...readers].map(async (client) =>
+      (await client.drain()).filter((item): item is Frame => !Buffer.isBuffer(item) && item.type === 'message')
+    )
+  )
   const [first = []] = orders
   t.strictSame(first.map(({ offset }) => offset), Array.from({ length: 8 * each }, (_, i) => i + 1))
   for (const order of orders.slice(1)) t.ok(JSON.stringify(order) === JSON.stringify(first), 'the same for everybody')
-  for (let p = 0; p < 8; p++) t.strictSame(first.filter(({ from }) => from === `p${p}`).map(({ text }) => text), Array.from({ length: each }, (_, i) => `p${p} ${i}`))
+  for (let p = 0; p < 8; p++) {
+    t.strictSame(first.filter(({ from }) => from === `p${p}`).map(({ text }) => text), Array.from({ length: each }, (_, i) => `p${p} ${i}`))
+  }
 })
 
 /** A member of the randomized test: checks each frame when it comes. */
@@ -346,7 +360,9 @@ test('nobody sees a message twice, a newer one first or a hole, while members of
 test('the answer to history comes behind the live messages that are on its page', async (t) => {
   const service = await startService(t, { MESSAGE_RATE: '0', LOG_LEVEL: 'silent', MAX_QUEUE_BYTES: '0' })
   // A room so big, and batches so large, that a flush takes several turns.
-  const clients = await Promise.all(Array.from({ length: 200 }, async (_, i) => await connect(service, { token: makeToken({ sub: `user-${i}` }), query: 'room=big' })))
+  const clients = await Promise.all(
+    Array.from({ length: 200 }, async (_, i) => await connect(service, { token: makeToken({ sub: `user-${i}` }), query: 'room=big' }))
+  )
   await Promise.all(clients.map(async (client) => await client.drain()))
   const [asker, last] = [clients[0] as Client, clients.at(-1) as Client]
   const text = 'x'.repeat(2_000)

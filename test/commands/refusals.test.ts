@@ -26,8 +26,15 @@ async function errorOf (client: Client, text: string): Promise<Frame> {
 test('what is not a JSON object is answered with an error that says so', async (t) => {
   const service = await startService(t)
   const client = await connect(service, { query: 'room=lobby' })
-  for (const text of ['', ' ', 'hello', '{', '{"type":"ping"', "{'type':'ping'}", '{"type":"ping"}x', '{"a":1,}', 'NaN', 'undefined', '\ufeff{}', '\u0000', '[1,', '{"type":"ping"}\u0000']) {
-    t.strictSame(await errorOf(client, text), { type: 'error', code: 'invalid_json', text: 'Invalid JSON', retryable: false }, JSON.stringify(text))
+  for (const text of [
+    '', ' ', 'hello', '{', '{"type":"ping"', "{'type':'ping'}", '{"type":"ping"}x', '{"a":1,}', 'NaN', 'undefined', '\ufeff{}', '\u0000',
+    '[1,', '{"type":"ping"}\u0000'
+  ]) {
+    t.strictSame(
+      await errorOf(client, text),
+      { type: 'error', code: 'invalid_json', text: 'Invalid JSON', retryable: false },
+      JSON.stringify(text)
+    )
     t.match(await client.ask({ type: 'ping' }), { type: 'pong' })
   }
   for (const text of ['null', '1', '"text"', 'true', '[]', '[{"type":"ping","id":5}]']) {
@@ -74,14 +81,27 @@ test('an unknown type and wrong types are errors that echo a valid id', async (t
   const cases: [string, object][] = [
     ['invalid_frame', {}],
     ...[null, 5, true, [], {}, ['ping']].map((type): [string, object] => ['invalid_frame', { type }]),
-    ...['', 'Ping', 'ping ', '__proto__', 'constructor', 'toString', 'hasOwnProperty', 'message', 'joined', 'x'.repeat(10_000), '\ud83e\udd8a'.repeat(100)].map((type): [string, object] => ['unknown_type', { type }]),
-    ...[undefined, null, 5, '', ' ', 'a b', 'a/b', 'ä', 'x'.repeat(129), '@', '@x', '@user:ada', 'a\n', 'a\u202e', [], ['lobby'], {}].flatMap((room): [string, object][] => [
+    ...[
+      '', 'Ping', 'ping ', '__proto__', 'constructor', 'toString', 'hasOwnProperty', 'message', 'joined', 'x'.repeat(10_000),
+      '\ud83e\udd8a'.repeat(100)
+    ].map((type): [string, object] => ['unknown_type', { type }]),
+    ...[
+      undefined, null, 5, '', ' ', 'a b', 'a/b', 'ä', 'x'.repeat(129), '@', '@x', '@user:ada', 'a\n', 'a\u202e', [], ['lobby'], {}
+    ].flatMap((room): [string, object][] => [
       [room === undefined ? 'invalid_frame' : 'invalid_room', { type: 'join', room }],
       [room === undefined ? 'invalid_frame' : 'invalid_room', { type: 'leave', room }],
-      ...(room === undefined ? [] : [['invalid_room', { type: 'chat', room, text: 'hi' }], ['invalid_room', { type: 'publish', room, data: 1 }]] as [string, object][])
+      ...(room === undefined
+        ? []
+        : [
+            ['invalid_room', { type: 'chat', room, text: 'hi' }],
+            ['invalid_room', { type: 'publish', room, data: 1 }]
+          ] as [string, object][])
     ]),
     ...[undefined, null, 5, true, [], {}, ['hi']].map((text): [string, object] => ['invalid_frame', { type: 'chat', text }]),
-    ...['', 5, null, 'x'.repeat(129), 'a\nb', 'a\u0000', [], {}].map((event): [string, object] => ['invalid_frame', { type: 'publish', data: 1, event }]),
+    ...['', 5, null, 'x'.repeat(129), 'a\nb', 'a\u0000', [], {}].map((event): [string, object] => [
+      'invalid_frame',
+      { type: 'publish', data: 1, event }
+    ]),
     ...['true', 1, null, {}].map((echo): [string, object] => ['invalid_frame', { type: 'publish', data: 1, echo }]),
     ...['5', -1, 1.5, null, true, 2 ** 53, {}].map((binary): [string, object] => ['invalid_frame', { type: 'publish', binary }])
   ]
@@ -103,7 +123,10 @@ test('what stands in __proto__ is data, and not part of the frame', async (t) =>
   t.equal((await errorOf(client, '{"__proto__":{"type":"ping"}}')).code, 'invalid_frame')
   t.equal((await errorOf(client, '{"type":"publish","__proto__":{"data":1}}')).code, 'invalid_frame')
   t.equal((await errorOf(client, '{"type":"chat","__proto__":{"text":"hi"}}')).code, 'invalid_frame')
-  t.equal((await errorOf(client, '{"type":"join","__proto__":{"room":"x"},"constructor":{"prototype":{"room":"x"}}}')).code, 'invalid_frame')
+  t.equal(
+    (await errorOf(client, '{"type":"join","__proto__":{"room":"x"},"constructor":{"prototype":{"room":"x"}}}')).code,
+    'invalid_frame'
+  )
   t.notOk('id' in await errorOf(client, '{"type":"nothing","__proto__":{"id":1}}'))
   client.send('{"type":"ping","type":"chat","text":"the last of two counts","id":1}')
   t.match(await client.next('ack'), { id: 1 })
@@ -119,7 +142,11 @@ test('JSON nested too deeply is refused, however deep', async (t) => {
     t.match(await errorOf(client, `{"type":"publish","id":${depth},"data":${nested('[', ']', depth)}}`), { code: 'too_deep', id: depth })
   }
   t.match(await errorOf(client, `{"type":"publish","id":1,"data":${nested('{"a":', '}', 8_000)}}`), { code: 'too_deep', id: 1 })
-  t.match(await errorOf(client, `{"type":"ping","id":2,"extra":${nested('[', ']', 8_000)}}`), { code: 'too_deep', id: 2 }, 'also in what would be ignored')
+  t.match(
+    await errorOf(client, `{"type":"ping","id":2,"extra":${nested('[', ']', 8_000)}}`),
+    { code: 'too_deep', id: 2 },
+    'also in what would be ignored'
+  )
   t.match(await errorOf(client, nested('[', ']', 8_000)), { code: 'too_deep' })
   t.match(await errorOf(client, '['.repeat(60_000)), { code: 'invalid_json' })
   t.strictSame(publications, [])
@@ -135,7 +162,11 @@ test('nothing that is not granted or not joined reaches the broker', async (t) =
   const codes = async (room: string) => {
     client.send({ type: 'publish', room, binary: 3, id: 'binary' })
     client.send(Buffer.from('abc'))
-    const answers = [await client.next(({ id }) => id === 'binary'), await client.ask({ type: 'chat', room, text: 'x' }), await client.ask({ type: 'publish', room, data: 1, key: 'k' })]
+    const answers = [
+      await client.next(({ id }) => id === 'binary'),
+      await client.ask({ type: 'chat', room, text: 'x' }),
+      await client.ask({ type: 'publish', room, data: 1, key: 'k' })
+    ]
     return [...new Set(answers.map(({ code }) => code))]
   }
   t.strictSame(await codes('write:a'), ['not_joined'])
@@ -150,7 +181,9 @@ test('nothing that is not granted or not joined reaches the broker', async (t) =
   t.match(await client.next('error'), { code: 'forbidden' })
   t.strictSame(publications, [])
 
-  for (const room of ['other', 'blind:ada', 'read', 'read:a:b', 'READ:a']) t.match(await client.join(room), { type: 'error', code: 'forbidden' }, room)
+  for (const room of ['other', 'blind:ada', 'read', 'read:a:b', 'READ:a']) {
+    t.match(await client.join(room), { type: 'error', code: 'forbidden' }, room)
+  }
   t.match(await client.ask({ type: 'history', room: 'write:a' }), { code: 'forbidden' })
   t.match(await client.ask({ type: 'history', room: 'read:never-joined' }), { type: 'history' })
   t.match(await client.ask({ type: 'history', room: '@all' }), { type: 'history' })
@@ -173,7 +206,10 @@ test('a connection may join 128 rooms, and the automatic ones do not count', asy
   t.match(await client.join('one-more'), { type: 'joined' })
   t.match(await client.join('room-5'), { code: 'room_limit' })
 
-  const other = await connect(service, { token: makeToken({ sub: 'bob' }), query: Array.from({ length: 130 }, (_, i) => `room=u${i}`).join('&') })
+  const other = await connect(service, {
+    token: makeToken({ sub: 'bob' }),
+    query: Array.from({ length: 130 }, (_, i) => `room=u${i}`).join('&')
+  })
   const frames = await other.drain() as Frame[]
   t.equal(frames.filter(({ type }) => type === 'joined').length, 128)
   t.strictSame(frames.filter(({ type }) => type === 'error').map(({ code }) => code), ['room_limit', 'room_limit'])
@@ -225,7 +261,9 @@ test('a burst over the rate is refused with the time to wait, and who does not s
   client.send(Buffer.from('abc'))
   t.match(await client.next('error'), { code: 'rate_limited', id: 'b' })
   t.match(await client.ask({ type: 'ping' }), { type: 'pong' })
-  for (let i = 0; i < 20; i++) client.send(i % 3 === 0 ? Buffer.from('x') : i % 3 === 1 ? 'nonsense' : { type: 'history', room: 'lobby', id: 1 })
+  for (let i = 0; i < 20; i++) {
+    client.send(i % 3 === 0 ? Buffer.from('x') : i % 3 === 1 ? 'nonsense' : { type: 'history', room: 'lobby', id: 1 })
+  }
   t.strictSame(await client.closed, { code: 4029, reason: 'Rate limited' })
   t.equal((await bystander.drain()).filter((item) => !Buffer.isBuffer(item) && item.type === 'message').length, 5)
 })
@@ -302,6 +340,9 @@ test('a fault of the service is told as internal, is logged, and ends nothing', 
 
 test('rooms of the URL that cannot be joined are told one by one, and the others are joined', async (t) => {
   const service = await startService(t)
-  const client = await connect(service, { token: makeToken({ rooms: { lobby: ['join'], hall: ['join'] } }), query: 'room=lobby&room=cellar&room=hall' })
+  const client = await connect(service, {
+    token: makeToken({ rooms: { lobby: ['join'], hall: ['join'] } }),
+    query: 'room=lobby&room=cellar&room=hall'
+  })
   t.match(await client.drain(), [{ type: 'joined', room: 'lobby' }, { type: 'error', code: 'forbidden' }, { type: 'joined', room: 'hall' }])
 })

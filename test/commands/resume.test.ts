@@ -34,7 +34,10 @@ function textsOf (frames: (Frame | Buffer)[]): unknown[] {
 }
 
 /** Lets a test act while history is read: before the broker is asked, and before its answer is used. */
-function duringReads (service: Service, { before, after }: { before?: () => Promise<unknown>, after?: () => Promise<unknown> }): { reads: number } {
+function duringReads (
+  service: Service,
+  { before, after }: { before?: () => Promise<unknown>, after?: () => Promise<unknown> }
+): { reads: number } {
   const { broker } = service.app.roomcast
   const read = broker.history.bind(broker)
   const count = { reads: 0 }
@@ -62,7 +65,9 @@ test('who comes back gets what was missed, in order, and then what is live', asy
 test('a position at the top is recovered with nothing missed; what history cannot bridge is told before anything is sent', async (t) => {
   const service = await startService(t, { ...SETTINGS, HISTORY_SIZE: '400' })
   const { epoch } = await post(service, words(5))
-  await call(service, 'POST', '/v1/messages', { body: { messages: Array.from({ length: 95 }, (_, i) => ({ room: 'lobby', text: `${i + 6}` })) } })
+  await call(service, 'POST', '/v1/messages', {
+    body: { messages: Array.from({ length: 95 }, (_, i) => ({ room: 'lobby', text: `${i + 6}` })) }
+  })
   const cases: [string, unknown, boolean, number?][] = [
     ['exactly at the top', { epoch, offset: 100 }, true, 0],
     ['the beginning, which is kept', { epoch, offset: 0 }, true, 100],
@@ -76,8 +81,16 @@ test('a position at the top is recovered with nothing missed; what history canno
     t.equal(joined.missed, missed, title)
     t.equal(texts.length, missed ?? 0, title)
   }
-  for (let i = 0; i < 4; i++) await call(service, 'POST', '/v1/messages', { body: { messages: Array.from({ length: 100 }, () => ({ room: 'lobby', text: 'more' })) } })
-  for (const [title, offset, recovered] of [['a page behind', 200, true], ['more than a page behind', 199, false], ['before what is kept', 99, false]] as const) {
+  for (let i = 0; i < 4; i++) {
+    await call(service, 'POST', '/v1/messages', {
+      body: { messages: Array.from({ length: 100 }, () => ({ room: 'lobby', text: 'more' })) }
+    })
+  }
+  for (const [title, offset, recovered] of [
+    ['a page behind', 200, true],
+    ['more than a page behind', 199, false],
+    ['before what is kept', 99, false]
+  ] as const) {
     const { joined, texts } = await comeBack(await connect(service), { epoch, offset })
     t.equal(joined.recovered, recovered, title)
     t.equal(texts.length, recovered ? 300 : 0, title)
@@ -89,7 +102,10 @@ test('a since that is none is an error, and the connection is not a member', asy
   const service = await startService(t, SETTINGS)
   const { epoch } = await post(service, words(3))
   const client = await connect(service)
-  for (const since of [{ epoch, offset: -1 }, { epoch, offset: '1' }, { epoch, offset: 1.5 }, { epoch }, { offset: 1 }, { epoch: 1, offset: 1 }, { epoch: '', offset: 1 }, { epoch: 'e'.repeat(33), offset: 1 }, 'e:1', 7, null, []]) {
+  for (const since of [
+    { epoch, offset: -1 }, { epoch, offset: '1' }, { epoch, offset: 1.5 }, { epoch }, { offset: 1 }, { epoch: 1, offset: 1 },
+    { epoch: '', offset: 1 }, { epoch: 'e'.repeat(33), offset: 1 }, 'e:1', 7, null, []
+  ]) {
     t.match(await client.ask({ type: 'join', room: 'lobby', since }), { type: 'error', code: 'invalid_frame' }, JSON.stringify(since))
   }
   t.match(await client.ask({ type: 'chat', room: 'lobby', text: 'x' }), { code: 'not_joined' })
@@ -103,8 +119,18 @@ test('in the URL, since goes with exactly one room', async (t) => {
   t.strictSame(textsOf(await client.drain()), ['2', '3'])
   const stranger = await connect(service, { query: 'room=lobby&since=another:1' })
   t.match(await stranger.next('joined'), { recovered: false, epoch, offset: 3 })
-  for (const query of [`since=${epoch}:1`, `room=lobby&room=other&since=${epoch}:1`, 'room=lobby&since=', 'room=lobby&since=5', `room=lobby&since=${epoch}:-1`, `room=lobby&since=${epoch}:x`, 'room=lobby&since=:1',
-    `room=lobby&since=${'e'.repeat(33)}:1`, `room=lobby&since=${epoch}:99999999999999999999`, `room=lobby&since=${epoch}:1&since=${epoch}:2`]) {
+  for (const query of [
+    `since=${epoch}:1`,
+    `room=lobby&room=other&since=${epoch}:1`,
+    'room=lobby&since=',
+    'room=lobby&since=5',
+    `room=lobby&since=${epoch}:-1`,
+    `room=lobby&since=${epoch}:x`,
+    'room=lobby&since=:1',
+    `room=lobby&since=${'e'.repeat(33)}:1`,
+    `room=lobby&since=${epoch}:99999999999999999999`,
+    `room=lobby&since=${epoch}:1&since=${epoch}:2`
+  ]) {
     t.match(await refusal(service, { query }), { status: 400, body: { code: 'invalid_request' } }, query)
   }
 })
@@ -204,7 +230,9 @@ test('who was away while a flood came in during the read is told so', async (t) 
   const service = await startService(t, SETTINGS)
   const { epoch } = await post(service, words(5))
   const flood = Array.from({ length: 100 }, (_, i) => ({ room: 'lobby', text: `flood ${i}` }))
-  duringReads(service, { after: async () => { for (let i = 0; i < 4; i++) await call(service, 'POST', '/v1/messages', { body: { messages: flood } }) } })
+  duringReads(service, {
+    after: async () => { for (let i = 0; i < 4; i++) await call(service, 'POST', '/v1/messages', { body: { messages: flood } }) }
+  })
   const { joined, texts } = await comeBack(await connect(service), { epoch, offset: 2 })
   t.match(joined, { recovered: false, offset: 405 })
   t.strictSame(texts, [])
@@ -215,7 +243,12 @@ test('a thousand who come back at once cost a few reads, and all get everything'
   const { epoch } = await post(service, words(20))
   const count = duringReads(service, { before: async () => await sleep(20) })
   const publishing = post(service, words(20, 21))
-  const clients = await Promise.all(Array.from({ length: 1_000 }, async (_, i) => await connect(service, { token: makeToken({ sub: `user-${i}` }), query: `room=lobby&since=${epoch}:5` })))
+  const clients = await Promise.all(
+    Array.from(
+      { length: 1_000 },
+      async (_, i) => await connect(service, { token: makeToken({ sub: `user-${i}` }), query: `room=lobby&since=${epoch}:5` })
+    )
+  )
   await publishing
   await post(service, ['41'])
   for (const client of clients) {

@@ -30,7 +30,9 @@ test('a message is the same whichever door it came in by and goes out of', async
   t.strictSame(await client.nextBinary(), Buffer.from([1, 2, 255]))
   await call(service, 'POST', path, { body: 'plain', headers: { 'content-type': 'text/plain' } })
   t.match(await client.next('message'), { offset: 4, text: 'plain' })
-  const { body: batch } = await call(service, 'POST', '/v1/messages', { body: { messages: [{ room: 'lobby', base64: 'AP8=' }, { room: 'lobby', text: 'last' }] } })
+  const { body: batch } = await call(service, 'POST', '/v1/messages', {
+    body: { messages: [{ room: 'lobby', base64: 'AP8=' }, { room: 'lobby', text: 'last' }] }
+  })
   t.match(batch.results, [{ offset: 5 }, { offset: 6 }])
   t.strictSame(await client.nextBinary(), Buffer.from([0, 255]))
 
@@ -90,7 +92,10 @@ test('the same key at once, by several connections and REST, is one message with
   await Promise.all(clients.map(async (client) => await client.next('joined')))
   const answers = await Promise.all([
     ...clients.flatMap((client) => [1, 2, 3].map(async () => await client.ask({ type: 'publish', data: 'once', key: 'same' }))),
-    ...[1, 2, 3].map(async () => (await call(service, 'POST', '/v1/rooms/lobby/messages', { body: { data: 'once' }, headers: { 'idempotency-key': 'same' } })).body as Frame)
+    ...[1, 2, 3].map(async () => (await call(service, 'POST', '/v1/rooms/lobby/messages', {
+      body: { data: 'once' },
+      headers: { 'idempotency-key': 'same' }
+    })).body as Frame)
   ])
   t.strictSame([...new Set(answers.map(({ offset }) => offset))], [1])
   for (const client of clients) t.equal((await drained(client, 'message')).length, 1)
@@ -102,12 +107,23 @@ test('every connection of a user is in @user, every connection in @all, by these
   const token = makeToken({ sub: 'backend', rooms: { '@user:*': ['publish'], '@all': ['publish'] } })
   await Promise.all([tab1, tab2, bob].map(async (client) => await client.drain()))
 
-  t.match(await call(service, 'POST', '/v1/users/ada/messages', { body: { text: 'for ada' }, token }), { status: 201, body: { room: '@user:ada', audience: 2 } })
+  t.match(await call(service, 'POST', '/v1/users/ada/messages', { body: { text: 'for ada' }, token }), {
+    status: 201,
+    body: { room: '@user:ada', audience: 2 }
+  })
   for (const client of [tab1, tab2]) t.match(await client.next('message'), { room: '@user', text: 'for ada', from: 'backend' })
-  t.match(await call(service, 'POST', '/v1/broadcast', { body: { text: 'for all' }, token }), { status: 201, body: { room: '@all', audience: 3 } })
+  t.match(await call(service, 'POST', '/v1/broadcast', { body: { text: 'for all' }, token }), {
+    status: 201,
+    body: { room: '@all', audience: 3 }
+  })
   for (const client of [tab1, tab2, bob]) t.match(await drained(client, 'message'), [{ room: '@all', text: 'for all' }])
 
-  t.match(await tab1.ask({ type: 'history', room: '@user' }), { type: 'history', room: '@user', offset: 1, messages: [{ room: '@user', text: 'for ada' }] })
+  t.match(await tab1.ask({ type: 'history', room: '@user' }), {
+    type: 'history',
+    room: '@user',
+    offset: 1,
+    messages: [{ room: '@user', text: 'for ada' }]
+  })
   t.match(await bob.ask({ type: 'history', room: '@user' }), { room: '@user', offset: 0, messages: [] }, 'each their own')
   t.match(await bob.join('@user'), { type: 'joined', room: '@user', audience: 1 })
   t.match(await bob.join('@all'), { type: 'joined', room: '@all', audience: 3 })
@@ -115,7 +131,9 @@ test('every connection of a user is in @user, every connection in @all, by these
     t.equal((await bob.ask({ type: 'leave', room })).code, 'forbidden', `${room} cannot be left`)
     t.equal((await bob.ask({ type: 'chat', room, text: 'may I?' })).code, 'forbidden', 'not granted by default')
   }
-  for (const room of ['@user:ada', '@user:bob', '@everyone', '@', '@all:x', '@ALL']) t.equal((await bob.join(room)).code, 'invalid_room', room)
+  for (const room of ['@user:ada', '@user:bob', '@everyone', '@', '@all:x', '@ALL']) {
+    t.equal((await bob.join(room)).code, 'invalid_room', room)
+  }
 
   const eve = await connect(service, { token: makeToken({ sub: 'eve', rooms: { '@user:{sub}': ['publish'] } }) })
   t.match(await eve.ask({ type: 'chat', room: '@user', text: 'note to myself' }), { type: 'ack', room: '@user', offset: 1 })
@@ -130,7 +148,11 @@ test('a user whose name looks like syntax has a room of their own', async (t) =>
   for (const sub of ['__proto__', 'constructor', 'toString', 'a:b', '*', '**', '{sub}', '@all', 'ü/ß?#%', '"\\']) {
     const [client, other] = [await connectAs(service, sub, 'room=lobby'), await connectAs(service, `${sub}2`)]
     await client.next('joined')
-    t.match(await call(service, 'POST', `/v1/users/${encodeURIComponent(sub)}/messages`, { body: { text: 'you' }, token }), { status: 201, body: { audience: 1 } }, sub)
+    t.match(
+      await call(service, 'POST', `/v1/users/${encodeURIComponent(sub)}/messages`, { body: { text: 'you' }, token }),
+      { status: 201, body: { audience: 1 } },
+      sub
+    )
     t.match(await client.next('message'), { room: '@user', text: 'you' })
     t.match(await client.ask({ type: 'chat', room: 'lobby', text: 'hi' }), { type: 'ack' })
     t.match(await client.next('message'), { room: 'lobby', from: sub })
@@ -154,8 +176,12 @@ test('rooms with the names of object properties are rooms like any other', async
 test('echo:false leaves out the connections of the same origin, and nobody else', async (t) => {
   const service = await startService(t)
   const origin = 'origin-of-one-tab'
-  const [tab, sameTab, otherTab, bob] = [await connectAs(service, 'ada', `room=lobby&origin=${origin}`), await connectAs(service, 'ada', `room=lobby&origin=${origin}`),
-    await connectAs(service, 'ada', 'room=lobby'), await connectAs(service, 'bob', 'room=lobby')]
+  const [tab, sameTab, otherTab, bob] = [
+    await connectAs(service, 'ada', `room=lobby&origin=${origin}`),
+    await connectAs(service, 'ada', `room=lobby&origin=${origin}`),
+    await connectAs(service, 'ada', 'room=lobby'),
+    await connectAs(service, 'bob', 'room=lobby')
+  ]
   for (const client of [tab, sameTab, otherTab, bob]) await client.next('joined')
   const texts = async (client: Client) => (await drained(client, 'message')).map(({ data }) => data)
 

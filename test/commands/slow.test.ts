@@ -14,7 +14,9 @@ const BOUND = 1024 * 1024 + 512 * 1024 + 128 * 1024
 /** The server's end of the connections to come, by the query they came with. */
 function watchSockets (service: Service): Map<string, Socket> {
   const sockets = new Map<string, Socket>()
-  service.app.websocketServer.on('connection', (_ws: WebSocket, request: IncomingMessage) => { sockets.set(new URL(request.url ?? '', service.url).searchParams.get('name') ?? '', request.socket) })
+  service.app.websocketServer.on('connection', (_ws: WebSocket, request: IncomingMessage) => {
+    sockets.set(new URL(request.url ?? '', service.url).searchParams.get('name') ?? '', request.socket)
+  })
   return sockets
 }
 
@@ -23,7 +25,9 @@ test('a member that does not read is closed as a slow consumer, in bounded memor
   const sockets = watchSockets(service)
   const slow = await RawSocket.open(service, { token: makeToken({ sub: 'slow' }), query: 'room=lobby&name=slow' })
   await slow.find(({ type }) => type === 'joined')
-  const others = await Promise.all(['ada', 'bob', 'cleo'].map(async (sub) => await connect(service, { token: makeToken({ sub }), query: 'room=lobby' })))
+  const others = await Promise.all(
+    ['ada', 'bob', 'cleo'].map(async (sub) => await connect(service, { token: makeToken({ sub }), query: 'room=lobby' }))
+  )
   await Promise.all(others.map(async (client) => await client.next('joined')))
   slow.socket.pause()
 
@@ -39,11 +43,17 @@ test('a member that does not read is closed as a slow consumer, in bounded memor
     await other?.nextBinary()
   }
   t.ok(peak > 1024 * 1024 && peak <= BOUND, `at most ${peak} bytes waited for it`)
-  t.equal((await call(service, 'POST', '/v1/rooms/lobby/messages', { body: { text: 'end' }, token })).body.audience, 3, 'it is no member any more')
+  t.equal(
+    (await call(service, 'POST', '/v1/rooms/lobby/messages', { body: { text: 'end' }, token })).body.audience,
+    3,
+    'it is no member any more'
+  )
   for (const client of others) {
     t.match(await client.next(({ event }) => event === 'left'), { user: 'slow' }, 'the others are told')
     await client.next(({ text }) => text === 'end')
-    const offsets = (await client.drain()).filter((item): item is Frame => !Buffer.isBuffer(item) && item.type === 'message').map(({ offset }) => offset)
+    const offsets = (await client.drain())
+      .filter((item): item is Frame => !Buffer.isBuffer(item) && item.type === 'message')
+      .map(({ offset }) => offset)
     t.strictSame(offsets, Array.from({ length: total }, (_, i) => i + 1))
   }
   await until(() => service.app.roomcast.hub.connections.size === 3, 'its socket to be destroyed')
@@ -85,7 +95,10 @@ const FLOODS: Record<string, Buffer> = {
   'ping frames': jsonWire({ type: 'ping', id: 'x'.repeat(128) }),
   'pages of history': jsonWire({ type: 'history', room: 'lobby', id: 1 }),
   'frames that are refused': jsonWire({ type: 'x'.repeat(100), id: 'x'.repeat(128) }),
-  'joins and leaves': Buffer.concat([jsonWire({ type: 'join', room: 'x'.repeat(128) }), jsonWire({ type: 'leave', room: 'x'.repeat(128) })]),
+  'joins and leaves': Buffer.concat([
+    jsonWire({ type: 'join', room: 'x'.repeat(128) }),
+    jsonWire({ type: 'leave', room: 'x'.repeat(128) })
+  ]),
   messages: jsonWire({ type: 'chat', text: 'x'.repeat(500), id: 1 })
 }
 

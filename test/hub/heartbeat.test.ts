@@ -121,7 +121,11 @@ test('a stall of the event loop makes nobody late', async (t) => {
 test('a connection ends with its token, stalled or not', async (t) => {
   const { connect, hub, pass, stall } = startNode(t, 25)
   const now = Date.now()
-  const [soon, later, renewed] = [connect({ expiresAt: now + 3_000 }), connect({ expiresAt: now + 60_000 }), connect({ expiresAt: now + 3_000 })]
+  const [soon, later, renewed] = [
+    connect({ expiresAt: now + 3_000 }),
+    connect({ expiresAt: now + 60_000 }),
+    connect({ expiresAt: now + 3_000 })
+  ]
   const answer = () => { for (const { connection } of [soon, later, renewed]) connection.heard = hub.tick }
   pass(2.5, answer)
   t.equal(soon.transport.closedFor, undefined)

@@ -9,7 +9,8 @@ import { deliver, connectTo, join, message, RecordingTransport } from './recorde
 test('the hub knows its connections and how many each user has', async (t) => {
   const hub = new Hub()
   hub.tick = 7
-  const [one, two, bob] = [{ user: 'ada' }, { user: 'ada' }, { user: 'bob' }].map((options) => connectTo(new RecordingTransport(), options)) as [Connection, Connection, Connection]
+  const [one, two, bob] = [{ user: 'ada' }, { user: 'ada' }, { user: 'bob' }].map((options) => connectTo(new RecordingTransport(), options)
+  ) as [Connection, Connection, Connection]
   for (const connection of [one, two, bob]) hub.add(connection)
   t.equal(hub.connections.size, 3)
   t.equal(one.heard, 7, 'who has just come has just been heard')
@@ -174,7 +175,11 @@ test('a drain tells everybody, closes everybody, and ends those who stay by forc
   await draining
   t.equal(hub.connections.size, 0)
   t.ok(transports.every(({ closedFor }) => closedFor === 'goingDown'))
-  t.strictSame(transports.map(({ terminated }) => terminated), transports.map((_, i) => i < told && i % 10 === 0), 'by force only who did not go')
+  t.strictSame(
+    transports.map(({ terminated }) => terminated),
+    transports.map((_, i) => i < told && i % 10 === 0),
+    'by force only who did not go'
+  )
   const delays = transports.slice(0, told).map(({ json }) => json[0]?.retryAfterMs)
   t.ok(delays.every((delay) => Number.isInteger(delay) && Number(delay) > 0))
   t.ok(new Set(delays).size > told / 2, 'each comes back at a time of its own')

@@ -132,7 +132,11 @@ export function join (room: Room, options: Partial<ConnectionOptions> = {}): Mem
 }
 
 /** A message on its way to a room. Its text is its offset, unless one is given. */
-export function message (room: string, offset: number | undefined, more: Partial<MessageEnvelope> & { text?: string } = {}): MessageEnvelope {
+export function message (
+  room: string,
+  offset: number | undefined,
+  more: Partial<MessageEnvelope> & { text?: string } = {}
+): MessageEnvelope {
   const { text = String(offset), ...rest } = more
   return {
     kind: 'message',

@@ -65,7 +65,9 @@ test('a member gets messages with everything that was published', async (t) => {
   const { transport } = join(hub.open('@user:ada "the first"'))
   const fields = Buffer.from('"from":"bob","event":"e","data":{"a":[1,"ü"]}')
   deliver(hub, { kind: 'message', room: '@user:ada "the first"', position: { epoch: 'e', offset: 7 }, time: 1_234, fields })
-  deliver(hub, { kind: 'message', room: '@user:ada "the first"', time: 1_235, fields: Buffer.from('"from":"bob"'), bytes: Buffer.from([1, 2, 0]) })
+  deliver(hub, {
+    kind: 'message', room: '@user:ada "the first"', time: 1_235, fields: Buffer.from('"from":"bob"'), bytes: Buffer.from([1, 2, 0])
+  })
   await turn()
   t.strictSame(transport.frames.map(({ opcode, payload }) => opcode === 1 ? JSON.parse(payload.toString()) as unknown : payload), [
     { type: 'message', room: '@user', offset: 7, time: 1_234, from: 'bob', event: 'e', data: { a: [1, 'ü'] } },
@@ -519,7 +521,15 @@ for (const seed of [1, 2, 3, 4]) {
     const come = (): void => {
       const transport = new RecordingTransport()
       const [origin, user] = [`origin-${random(5)}`, `user-${random(5)}`]
-      const model: Model = { transport, connection: connectTo(transport, { origin, user }), origin, user, from: happened.length, to: Infinity, frozen: undefined }
+      const model: Model = {
+        transport,
+        connection: connectTo(transport, { origin, user }),
+        origin,
+        user,
+        from: happened.length,
+        to: Infinity,
+        frozen: undefined
+      }
       here.add(model)
       room.run(() => { inside.set(model, room.add(model.connection, 0)) })
     }
@@ -544,7 +554,10 @@ for (const seed of [1, 2, 3, 4]) {
     const check = (model: Model): void => {
       const got = model.transport.json.map(({ number }) => number)
       const wanted = happened
-        .filter(({ number, exclude, exceptUser }) => number > model.from && number <= model.to && exclude !== model.origin && exceptUser !== model.user)
+        .filter(
+          ({ number, exclude, exceptUser }) =>
+            number > model.from && number <= model.to && exclude !== model.origin && exceptUser !== model.user
+        )
         .map(({ number }) => number)
       // Who was removed in the middle has got a beginning of it, and nothing since.
       const expected = model.frozen === undefined ? wanted : wanted.slice(0, model.frozen)
@@ -576,7 +589,11 @@ for (const seed of [1, 2, 3, 4]) {
     for (const model of [...here, ...gone]) check(model)
     t.equal(room.size, here.size)
     t.ok(biggest > 50, 'it was a room worth the name')
-    t.strictSame([...inside.values()].map(({ index }) => index).sort((a, b) => a - b), upTo(here.size, 0), 'the members stand in their places')
+    t.strictSame(
+      [...inside.values()].map(({ index }) => index).sort((a, b) => a - b),
+      upTo(here.size, 0),
+      'the members stand in their places'
+    )
     for (const membership of [...inside.values()]) room.remove(membership)
     t.equal(room.size, 0)
     t.equal(backlog.bytes, 0)

@@ -10,7 +10,13 @@ const ROUTES = ['/v1/rooms/lobby/messages', '/v1/broadcast', '/v1/users/bea/mess
 const [ONE] = ROUTES as [string]
 
 /** Posts bytes as they are. */
-async function post (t: Parameters<typeof ask>[0], service: Service, path: string, contentType: string | undefined, body: string | Buffer): Promise<Answer> {
+async function post (
+  t: Parameters<typeof ask>[0],
+  service: Service,
+  path: string,
+  contentType: string | undefined,
+  body: string | Buffer
+): Promise<Answer> {
   const headers = [`Authorization: Bearer ${EVERYTHING}`, `Content-Length: ${Buffer.byteLength(body)}`]
   if (contentType !== undefined) headers.push(`Content-Type: ${contentType}`)
   return await ask(t, service, Buffer.concat([Buffer.from(request('POST', path, headers)), Buffer.from(body)]))
@@ -23,26 +29,48 @@ test('a body over the limit is refused, whether it says its length or not', asyn
   const service = await startService(t, { MAX_MESSAGE_BYTES: '1000' })
   for (const path of ROUTES.slice(0, 3)) {
     t.equal((await post(t, service, path, 'application/json', JSON.stringify({ text: textOf(1_000) }))).status, 201, `${path}, 1,000 bytes`)
-    isProblem(t, await post(t, service, path, 'application/json', JSON.stringify({ text: textOf(1_001) })), 413, 'message_too_large', `${path}, JSON`)
+    isProblem(
+      t, await post(t, service, path, 'application/json', JSON.stringify({ text: textOf(1_001) })),
+      413, 'message_too_large', `${path}, JSON`
+    )
     isProblem(t, await post(t, service, path, 'text/plain', 'é'.repeat(501)), 413, 'message_too_large', `${path}, text`)
     isProblem(t, await post(t, service, path, 'application/octet-stream', Buffer.alloc(1_001)), 413, 'message_too_large', `${path}, bytes`)
   }
   const headers = [`Authorization: Bearer ${EVERYTHING}`, 'Content-Type: application/octet-stream']
-  isProblem(t, await ask(t, service, request('POST', ONE, [...headers, 'Content-Length: 5368709120'])), 413, 'message_too_large', 'a declared length of 5 GiB')
-  isProblem(t, await ask(t, service, request('POST', ONE, [...headers, 'Transfer-Encoding: chunked'], `3e9\r\n${'x'.repeat(0x3e9)}\r\n0\r\n\r\n`)), 413, 'message_too_large', 'in chunks')
-  isProblem(t, await ask(t, service, request('POST', ONE, [...headers, 'Content-Length: 99999999999999999999'])), 400, 'invalid_request', 'a length that is no length')
+  isProblem(
+    t, await ask(t, service, request('POST', ONE, [...headers, 'Content-Length: 5368709120'])),
+    413, 'message_too_large', 'a declared length of 5 GiB'
+  )
+  isProblem(
+    t, await ask(t, service, request('POST', ONE, [...headers, 'Transfer-Encoding: chunked'], `3e9\r\n${'x'.repeat(0x3e9)}\r\n0\r\n\r\n`)),
+    413, 'message_too_large', 'in chunks'
+  )
+  isProblem(
+    t, await ask(t, service, request('POST', ONE, [...headers, 'Content-Length: 99999999999999999999'])),
+    400, 'invalid_request', 'a length that is no length'
+  )
 })
 
 test('a batch may be 16 times as large, each of its messages as large as one', async (t) => {
   const service = await startService(t, { MAX_MESSAGE_BYTES: '1000' })
-  const batch = (count: number, text: string) => JSON.stringify({ messages: Array.from({ length: count }, () => ({ room: 'lobby', text })) })
+  const batch = (count: number, text: string) =>
+    JSON.stringify({ messages: Array.from({ length: count }, () => ({ room: 'lobby', text })) })
   t.equal((await post(t, service, '/v1/messages', 'application/json', batch(15, 'a'.repeat(1_000)))).status, 201)
   isProblem(t, await post(t, service, '/v1/messages', 'application/json', batch(16, 'a'.repeat(1_000))), 413, 'message_too_large')
   const answer = await post(t, service, '/v1/messages', 'application/json', JSON.stringify({
-    messages: [{ room: 'lobby', text: 'a'.repeat(1_001) }, { room: 'lobby', text: 'é'.repeat(501) }, { room: 'lobby', data: ['a'.repeat(997)] }, { room: 'lobby', base64: Buffer.alloc(1_001).toString('base64') }, { room: 'lobby', base64: Buffer.alloc(1_000).toString('base64') }]
+    messages: [
+      { room: 'lobby', text: 'a'.repeat(1_001) },
+      { room: 'lobby', text: 'é'.repeat(501) },
+      { room: 'lobby', data: ['a'.repeat(997)] },
+      { room: 'lobby', base64: Buffer.alloc(1_001).toString('base64') },
+      { room: 'lobby', base64: Buffer.alloc(1_000).toString('base64') }
+    ]
   }))
   t.equal(answer.status, 207)
-  t.match(JSON.parse(answer.body).results, [...Array.from({ length: 4 }, () => ({ error: { status: 413, code: 'message_too_large' } })), { room: 'lobby' }])
+  t.match(JSON.parse(answer.body).results, [
+    ...Array.from({ length: 4 }, () => ({ error: { status: 413, code: 'message_too_large' } })),
+    { room: 'lobby' }
+  ])
 })
 
 test('with MAX_MESSAGE_BYTES=0 there is no limit', async (t) => {
@@ -58,10 +86,18 @@ test('with MAX_MESSAGE_BYTES=0 there is no limit', async (t) => {
 test('a body that would reach for a prototype is refused', async (t) => {
   const service = await startService(t)
   const bodies = [
-    '{"__proto__":{"text":"hi"}}', '{"text":"hi","__proto__":{"isAdmin":true}}', '{"data":{"__proto__":{}}}', '{"data":[[{"a":{"__proto__":1}}]]}', '{"text":"hi","\\u005f_proto__":{}}',
-    '{"data":{"\\u005f\\u005fproto\\u005f\\u005f":{}}}', '{"data":{"constructor":{"prototype":{}}}}', '{"messages":[{"room":"lobby","text":"hi","__proto__":{}}]}'
+    '{"__proto__":{"text":"hi"}}',
+    '{"text":"hi","__proto__":{"isAdmin":true}}',
+    '{"data":{"__proto__":{}}}',
+    '{"data":[[{"a":{"__proto__":1}}]]}',
+    '{"text":"hi","\\u005f_proto__":{}}',
+    '{"data":{"\\u005f\\u005fproto\\u005f\\u005f":{}}}',
+    '{"data":{"constructor":{"prototype":{}}}}',
+    '{"messages":[{"room":"lobby","text":"hi","__proto__":{}}]}'
   ]
-  for (const path of ROUTES) for (const body of bodies) isProblem(t, await post(t, service, path, 'application/json', body), 400, 'invalid_json', `${path} ${body}`)
+  for (const path of ROUTES) {
+    for (const body of bodies) isProblem(t, await post(t, service, path, 'application/json', body), 400, 'invalid_json', `${path} ${body}`)
+  }
   const data = { constructor: 1, toString: 'x', hasOwnProperty: null, valueOf: [], prototype: { a: 1 } }
   t.equal((await call(service, 'POST', ONE, { body: { data } })).status, 201, 'other names are plain data')
   t.strictSame((await call(service, 'GET', ONE)).body.messages[0].data, data)
@@ -74,50 +110,91 @@ test('JSON that is nested more than 32 deep is refused, however deep', async (t)
   const nested = (depth: number) => `${'['.repeat(depth)}${']'.repeat(depth)}`
   const objects = (depth: number) => `${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}`
   for (const path of ROUTES.slice(0, 3)) {
-    for (const data of [nested(32), objects(32)]) t.equal((await post(t, service, path, 'application/json', `{"data":${data}}`)).status, 201, `${path}, 32`)
-    for (const depth of [33, 1_000, 10_000, 30_000]) isProblem(t, await post(t, service, path, 'application/json', `{"data":${nested(depth)}}`), 400, 'too_deep', `${path}, ${depth}`)
+    for (const data of [nested(32), objects(32)]) {
+      t.equal((await post(t, service, path, 'application/json', `{"data":${data}}`)).status, 201, `${path}, 32`)
+    }
+    for (const depth of [33, 1_000, 10_000, 30_000]) {
+      isProblem(t, await post(t, service, path, 'application/json', `{"data":${nested(depth)}}`), 400, 'too_deep', `${path}, ${depth}`)
+    }
     isProblem(t, await post(t, service, path, 'application/json', `{"data":${objects(10_000)}}`), 400, 'too_deep', `${path}, objects`)
     isProblem(t, await post(t, service, path, 'application/json', nested(30_000)), 400, 'invalid_request', `${path}, the body itself`)
-    isProblem(t, await post(t, service, path, 'application/json', `{"text":${nested(30_000)}}`), 400, 'invalid_request', `${path}, where a text should be`)
+    isProblem(
+      t, await post(t, service, path, 'application/json', `{"text":${nested(30_000)}}`),
+      400, 'invalid_request', `${path}, where a text should be`
+    )
     isProblem(t, await post(t, service, path, 'application/json', '['.repeat(60_000)), 400, 'invalid_json', `${path}, not closed`)
   }
-  t.equal((await post(t, service, ONE, 'application/json', `{"text":"hi","other":${nested(30_000)}}`)).status, 201, 'what is ignored may be as it likes')
+  t.equal(
+    (await post(t, service, ONE, 'application/json', `{"text":"hi","other":${nested(30_000)}}`)).status,
+    201,
+    'what is ignored may be as it likes'
+  )
 
-  const batch = await post(t, service, '/v1/messages', 'application/json', `{"messages":[{"room":"lobby","data":${nested(400_000)}},{"room":${nested(1_000)}},{"room":"lobby","text":"hi","other":${nested(10_000)}},${nested(10_000)}]}`)
+  const items = [
+    `{"room":"lobby","data":${nested(400_000)}}`,
+    `{"room":${nested(1_000)}}`,
+    `{"room":"lobby","text":"hi","other":${nested(10_000)}}`,
+    nested(10_000)
+  ]
+  const batch = await post(t, service, '/v1/messages', 'application/json', `{"messages":[${items.join(',')}]}`)
   t.equal(batch.status, 207)
-  t.match(JSON.parse(batch.body).results, [{ error: { code: 'too_deep', status: 400 } }, { error: { code: 'invalid_request', status: 400 } }, { room: 'lobby' }, { error: { code: 'invalid_request', status: 400 } }])
-  t.match(JSON.parse((await post(t, service, '/v1/messages', 'application/json', `{"messages":${nested(400_000)}}`)).body), { results: [{ error: { code: 'invalid_request', status: 400 } }] })
+  t.match(JSON.parse(batch.body).results, [
+    { error: { code: 'too_deep', status: 400 } },
+    { error: { code: 'invalid_request', status: 400 } },
+    { room: 'lobby' },
+    { error: { code: 'invalid_request', status: 400 } }
+  ])
+  t.match(JSON.parse((await post(t, service, '/v1/messages', 'application/json', `{"messages":${nested(400_000)}}`)).body), {
+    results: [{ error: { code: 'invalid_request', status: 400 } }]
+  })
 })
 
 test('content types other than JSON, text and bytes are refused', async (t) => {
   const service = await startService(t)
   const others = [
-    'application/xml', 'text/html', 'multipart/form-data; boundary=x', 'application/x-www-form-urlencoded', 'application/jsonp', 'application/json5', 'application/vnd.api+json', 'image/png', '*/*', 'json',
-    'application/', '/json', 'application/json/x', 'application/json, text/plain', 'text', 'x'.repeat(5_000), ';', 'undefined', 'application/jsoné', 'a application/json'
+    'application/xml', 'text/html', 'multipart/form-data; boundary=x', 'application/x-www-form-urlencoded', 'application/jsonp',
+    'application/json5', 'application/vnd.api+json', 'image/png', '*/*', 'json', 'application/', '/json', 'application/json/x',
+    'application/json, text/plain', 'text', 'x'.repeat(5_000), ';', 'undefined', 'application/jsoné', 'a application/json'
   ]
   for (const path of ROUTES) {
-    for (const contentType of [...others, '', undefined]) isProblem(t, await post(t, service, path, contentType, '{"text":"hi"}'), 415, 'unsupported_media_type', `${path} ${String(contentType).slice(0, 30)}`)
+    for (const contentType of [...others, '', undefined]) {
+      isProblem(
+        t, await post(t, service, path, contentType, '{"text":"hi"}'),
+        415, 'unsupported_media_type', `${path} ${String(contentType).slice(0, 30)}`
+      )
+    }
   }
 })
 
 test('a content type may be written in any way, and its body is looked at all the same', async (t) => {
   const service = await startService(t)
   const spellings = [
-    'application/json', 'application/json; charset=utf-8', 'application/json;charset=UTF-8', 'APPLICATION/JSON', 'Application/Json; Charset="utf-8"', 'application/json;', 'application/json ; x=y', 'application/json\t;x', ' application/json ',
+    'application/json', 'application/json; charset=utf-8', 'application/json;charset=UTF-8', 'APPLICATION/JSON',
+    'Application/Json; Charset="utf-8"', 'application/json;', 'application/json ; x=y', 'application/json\t;x', ' application/json ',
     'application/json;;;', 'application/json; x="\\""'
   ]
   for (const contentType of spellings) {
     t.equal((await post(t, service, ONE, contentType, '{"text":"hi"}')).status, 201, contentType)
-    isProblem(t, await post(t, service, ONE, contentType, '{"text":5}'), 400, 'invalid_request', `${contentType}, a number where a text should be`)
+    isProblem(
+      t, await post(t, service, ONE, contentType, '{"text":5}'),
+      400, 'invalid_request', `${contentType}, a number where a text should be`
+    )
     isProblem(t, await post(t, service, ONE, contentType, '[]'), 400, 'invalid_request', `${contentType}, a list`)
     isProblem(t, await post(t, service, ONE, contentType, 'null'), 400, 'invalid_request', `${contentType}, null`)
   }
-  for (const contentType of ['text/plain', 'TEXT/PLAIN; charset=utf-8', 'text/plain;format=flowed']) t.equal((await post(t, service, ONE, contentType, 'hi')).status, 201, contentType)
+  for (const contentType of ['text/plain', 'TEXT/PLAIN; charset=utf-8', 'text/plain;format=flowed']) {
+    t.equal((await post(t, service, ONE, contentType, 'hi')).status, 201, contentType)
+  }
 })
 
 test('a batch is JSON alone', async (t) => {
   const service = await startService(t)
-  for (const contentType of ['text/plain', 'application/octet-stream']) isProblem(t, await post(t, service, '/v1/messages', contentType, '{"messages":[{"room":"lobby","text":"hi"}]}'), 400, 'invalid_request', contentType)
+  for (const contentType of ['text/plain', 'application/octet-stream']) {
+    isProblem(
+      t, await post(t, service, '/v1/messages', contentType, '{"messages":[{"room":"lobby","text":"hi"}]}'),
+      400, 'invalid_request', contentType
+    )
+  }
 })
 
 test('text that is not UTF-8 is refused, and bytes are taken as they are', async (t) => {
@@ -133,7 +210,10 @@ test('text that is not UTF-8 is refused, and bytes are taken as they are', async
   }
   for (const [name, bytes] of Object.entries(broken)) {
     isProblem(t, await post(t, service, ONE, 'text/plain', bytes), 400, 'invalid_request', `${name}, text`)
-    isProblem(t, await post(t, service, ONE, 'application/json', Buffer.concat([Buffer.from('{"text":"'), bytes, Buffer.from('"}')])), 400, 'invalid_request', `${name}, JSON`)
+    isProblem(
+      t, await post(t, service, ONE, 'application/json', Buffer.concat([Buffer.from('{"text":"'), bytes, Buffer.from('"}')])),
+      400, 'invalid_request', `${name}, JSON`
+    )
     t.equal((await post(t, service, ONE, 'application/octet-stream', bytes)).status, 201, `${name}, bytes`)
     t.equal((await call(service, 'GET', `${ONE}?limit=1`)).body.messages[0].base64, bytes.toString('base64'))
   }
@@ -150,25 +230,50 @@ test('a body that is empty or broken off is no message', async (t) => {
   for (const path of ROUTES) {
     isProblem(t, await post(t, service, path, undefined, ''), 400, 'invalid_request', `${path}, nothing`)
     isProblem(t, await post(t, service, path, 'application/json', ''), 400, 'invalid_json', `${path}, empty`)
-    for (const body of [' ', '{', '{"text":"hi"', '{"text":"hi"}}', 'undefined', "{'text':'hi'}", '{"text":"hi",}', 'NaN', '{"text":"\n"}', '\u0000']) {
+    for (const body of [
+      ' ', '{', '{"text":"hi"', '{"text":"hi"}}', 'undefined', "{'text':'hi'}", '{"text":"hi",}', 'NaN', '{"text":"\n"}', '\u0000'
+    ]) {
       isProblem(t, await post(t, service, path, 'application/json', body), 400, 'invalid_json', `${path} ${body}`)
     }
-    for (const body of ['null', 'true', '7', '"hi"', '[]', '{}', '[{"text":"hi"}]']) isProblem(t, await post(t, service, path, 'application/json', body), 400, 'invalid_request', `${path} ${body}`)
+    for (const body of ['null', 'true', '7', '"hi"', '[]', '{}', '[{"text":"hi"}]']) {
+      isProblem(t, await post(t, service, path, 'application/json', body), 400, 'invalid_request', `${path} ${body}`)
+    }
   }
 })
 
 test('a message is exactly one of text and data, of the right kind, with a good event and exclude', async (t) => {
   const service = await startService(t)
   const refused = [
-    { text: 'hi', data: 1 }, { text: 'hi', data: null }, { text: null }, { text: 1 }, { text: ['hi'] }, { event: 'x' }, { text: 'hi', event: '' }, { text: 'hi', event: 7 }, { text: 'hi', event: 'a'.repeat(129) },
-    { text: 'hi', event: 'a\nb' }, { text: 'hi', event: null }, { text: 'hi', exclude: 'short' }, { text: 'hi', exclude: 'a'.repeat(65) }, { text: 'hi', exclude: 'with a space in it' }, { text: 'hi', exclude: null }, { text: 'hi', exclude: 7 }, { binary: 5 }, { base64: 'aGk=' }
+    { text: 'hi', data: 1 },
+    { text: 'hi', data: null },
+    { text: null },
+    { text: 1 },
+    { text: ['hi'] },
+    { event: 'x' },
+    { text: 'hi', event: '' },
+    { text: 'hi', event: 7 },
+    { text: 'hi', event: 'a'.repeat(129) },
+    { text: 'hi', event: 'a\nb' },
+    { text: 'hi', event: null },
+    { text: 'hi', exclude: 'short' },
+    { text: 'hi', exclude: 'a'.repeat(65) },
+    { text: 'hi', exclude: 'with a space in it' },
+    { text: 'hi', exclude: null },
+    { text: 'hi', exclude: 7 },
+    { binary: 5 },
+    { base64: 'aGk=' }
   ]
-  for (const body of refused) isProblem(t, await call(service, 'POST', ONE, { body }), 400, 'invalid_request', JSON.stringify(body).slice(0, 60))
+  for (const body of refused) {
+    isProblem(t, await call(service, 'POST', ONE, { body }), 400, 'invalid_request', JSON.stringify(body).slice(0, 60))
+  }
   for (const data of [null, false, 0, '', [], {}, 'text', { text: 'x' }, -1.5e-7]) {
     t.equal((await call(service, 'POST', ONE, { body: { data } })).status, 201)
     t.strictSame((await call(service, 'GET', `${ONE}?limit=1`)).body.messages[0].data, data, JSON.stringify(data))
   }
-  for (const query of ['event=', `event=${'a'.repeat(129)}`, 'event=a%0Ab', 'event=a&event=b', 'exclude=short', 'exclude=aaaaaaaaaaaaaaaa&exclude=bbbbbbbbbbbbbbbb']) {
+  for (const query of [
+    'event=', `event=${'a'.repeat(129)}`, 'event=a%0Ab', 'event=a&event=b', 'exclude=short',
+    'exclude=aaaaaaaaaaaaaaaa&exclude=bbbbbbbbbbbbbbbb'
+  ]) {
     isProblem(t, await post(t, service, `${ONE}?${query}`, 'text/plain', 'hi'), 400, 'invalid_request', query.slice(0, 30))
   }
 })
@@ -178,15 +283,25 @@ test('a body may come in chunks without a length, and at its own pace', async (t
   const headers = [`Authorization: Bearer ${makeToken()}`, 'Content-Type: application/json', 'Transfer-Encoding: chunked']
   const answer = await ask(t, service, request('POST', ONE, headers, '5\r\n{"tex\r\n8;extension=x\r\nt":"hi"}\r\n0\r\nTrailer: x\r\n\r\n'))
   t.equal(answer.status, 201)
-  const { answers: [continued] } = await speak(t, service, request('POST', ONE, [headers[0] as string, 'Content-Type: text/plain', 'Content-Length: 2', 'Expect: 100-continue'], 'hi'))
+  const { answers: [continued] } = await speak(
+    t, service,
+    request('POST', ONE, [headers[0] as string, 'Content-Type: text/plain', 'Content-Length: 2', 'Expect: 100-continue'], 'hi')
+  )
   t.equal(continued?.status, 201, 'Expect: 100-continue')
-  const { answers: [expecting] } = await speak(t, service, request('POST', ONE, [headers[0] as string, 'Content-Type: text/plain', 'Content-Length: 2', 'Expect: the-unexpected'], 'hi'))
+  const { answers: [expecting] } = await speak(
+    t, service,
+    request('POST', ONE, [headers[0] as string, 'Content-Type: text/plain', 'Content-Length: 2', 'Expect: the-unexpected'], 'hi')
+  )
   t.equal(expecting?.status, 201, 'another expectation is ignored')
 })
 
 test('a client that goes away in the middle of its body does no harm', async (t) => {
   const service = await startService(t)
-  const { answers, socket } = await speak(t, service, request('POST', ONE, [`Authorization: Bearer ${makeToken()}`, 'Content-Type: application/json', 'Content-Length: 1000'], '{"te'), { count: 0 })
+  const { answers, socket } = await speak(
+    t, service,
+    request('POST', ONE, [`Authorization: Bearer ${makeToken()}`, 'Content-Type: application/json', 'Content-Length: 1000'], '{"te'),
+    { count: 0 }
+  )
   t.equal(answers.length, 0)
   socket.resetAndDestroy()
   t.equal((await call(service, 'POST', ONE, { body: { text: 'hi' } })).body.offset, 1)

@@ -30,11 +30,31 @@ async function isAccepted (t: Test, service: Service, token: string, name: strin
 
 test('a token that is missing, empty or no token is refused', async (t) => {
   const service = await startService(t)
-  for (const authorization of [[], [''], ['Bearer'], ['Bearer '], ['bearer'], ['abc'], [makeToken()], ['Basic YWRhOmxvdmVsYWNl'], [`Bearer ${makeToken()} x`], [`Bearer: ${makeToken()}`], [`Bearer,${makeToken()}`], ['Bearer undefined'], ['Bearer null']]) {
-    isProblem(t, await ask(t, service, request('GET', '/v1/rooms', authorization.map((value) => `Authorization: ${value}`))), 401, 'unauthorized', `Authorization: ${String(authorization).slice(0, 20)}`)
+  for (const authorization of [
+    [], [''], ['Bearer'], ['Bearer '], ['bearer'], ['abc'], [makeToken()], ['Basic YWRhOmxvdmVsYWNl'], [`Bearer ${makeToken()} x`],
+    [`Bearer: ${makeToken()}`], [`Bearer,${makeToken()}`], ['Bearer undefined'], ['Bearer null']
+  ]) {
+    isProblem(
+      t, await ask(t, service, request('GET', '/v1/rooms', authorization.map((value) => `Authorization: ${value}`))),
+      401, 'unauthorized', `Authorization: ${String(authorization).slice(0, 20)}`
+    )
   }
   isProblem(t, await ask(t, service, request('GET', '/ws', HANDSHAKE)), 401, 'unauthorized', 'no token on a socket')
-  for (const token of ['', 'abc', '.', '..', '...', 'a.b.c', 'eyJ.eyJ.x', randomBytes(6 * 1024).toString('base64url'), 'x'.repeat(8 * 1024), `${makeToken()}x.y`, 'null', '%00', '%F0%9F%98%80']) {
+  for (const token of [
+    '',
+    'abc',
+    '.',
+    '..',
+    '...',
+    'a.b.c',
+    'eyJ.eyJ.x',
+    randomBytes(6 * 1024).toString('base64url'),
+    'x'.repeat(8 * 1024),
+    `${makeToken()}x.y`,
+    'null',
+    '%00',
+    '%F0%9F%98%80'
+  ]) {
     isProblem(t, await ask(t, service, request('GET', `/ws?token=${token}`, HANDSHAKE)), 401, 'unauthorized', `token=${token.slice(0, 20)}`)
   }
 })
@@ -42,7 +62,11 @@ test('a token that is missing, empty or no token is refused', async (t) => {
 test('the name of the scheme may be written in any case', async (t) => {
   const service = await startService(t)
   for (const scheme of ['Bearer', 'bearer', 'BEARER', 'Bearer  ']) {
-    t.equal((await call(service, 'GET', '/v1/rooms', { token: '', headers: { authorization: `${scheme} ${makeToken()}` } })).status, 200, scheme)
+    t.equal(
+      (await call(service, 'GET', '/v1/rooms', { token: '', headers: { authorization: `${scheme} ${makeToken()}` } })).status,
+      200,
+      scheme
+    )
   }
 })
 
@@ -52,13 +76,38 @@ test('two tokens are refused, in the same place or in two, the same token or ano
   for (const other of [token, makeToken({ sub: 'bea' }), 'abc', '']) {
     const name = `the other is ${other.slice(0, 10)}`
     const headers = [`Authorization: Bearer ${token}`]
-    if (other !== '') isProblem(t, await ask(t, service, request('GET', '/v1/rooms', [...headers, `Authorization: Bearer ${other}`])), 401, 'unauthorized', `two headers, ${name}`)
-    isProblem(t, await ask(t, service, request('GET', `/ws?token=${other}`, [...HANDSHAKE, ...headers])), 401, 'unauthorized', `header and query, ${name}`)
-    isProblem(t, await ask(t, service, request('GET', '/ws', [...HANDSHAKE, ...headers, `Sec-WebSocket-Protocol: roomcast.v1, bearer.${other}`])), 401, 'unauthorized', `header and subprotocol, ${name}`)
-    isProblem(t, await ask(t, service, request('GET', `/ws?token=${token}&token=${other}`, HANDSHAKE)), 401, 'unauthorized', `query twice, ${name}`)
-    isProblem(t, await ask(t, service, request('GET', `/ws?token=${token}`, [...HANDSHAKE, `Sec-WebSocket-Protocol: roomcast.v1, bearer.${other}`])), 401, 'unauthorized', `query and subprotocol, ${name}`)
+    if (other !== '') {
+      isProblem(
+        t, await ask(t, service, request('GET', '/v1/rooms', [...headers, `Authorization: Bearer ${other}`])),
+        401, 'unauthorized', `two headers, ${name}`
+      )
+    }
+    isProblem(
+      t, await ask(t, service, request('GET', `/ws?token=${other}`, [...HANDSHAKE, ...headers])),
+      401, 'unauthorized', `header and query, ${name}`
+    )
+    isProblem(
+      t, await ask(t, service, request('GET', '/ws', [...HANDSHAKE, ...headers, `Sec-WebSocket-Protocol: roomcast.v1, bearer.${other}`])),
+      401, 'unauthorized', `header and subprotocol, ${name}`
+    )
+    isProblem(
+      t, await ask(t, service, request('GET', `/ws?token=${token}&token=${other}`, HANDSHAKE)),
+      401, 'unauthorized', `query twice, ${name}`
+    )
+    isProblem(
+      t,
+      await ask(t, service, request('GET', `/ws?token=${token}`, [...HANDSHAKE, `Sec-WebSocket-Protocol: roomcast.v1, bearer.${other}`])),
+      401, 'unauthorized', `query and subprotocol, ${name}`
+    )
   }
-  isProblem(t, await ask(t, service, request('GET', '/ws', [...HANDSHAKE, `Sec-WebSocket-Protocol: bearer.${token}, roomcast.v1`, 'Sec-WebSocket-Protocol: bearer.abc'])), 401, 'unauthorized', 'subprotocol twice')
+  isProblem(
+    t,
+    await ask(
+      t, service,
+      request('GET', '/ws', [...HANDSHAKE, `Sec-WebSocket-Protocol: bearer.${token}, roomcast.v1`, 'Sec-WebSocket-Protocol: bearer.abc'])
+    ),
+    401, 'unauthorized', 'subprotocol twice'
+  )
 })
 
 test('a token in the URL is for sockets alone', async (t) => {
@@ -84,7 +133,10 @@ test('a token whose signature is not ours is refused', async (t) => {
     'a header that is a list': forge('[]', Buffer.from(payload, 'base64url').toString()),
     'HS384, which is not configured': makeToken({}, { header: { alg: 'HS384' } }),
     'HS512, which is not configured': makeToken({}, { header: { alg: 'HS512' } }),
-    'RS256, which is not configured': makeToken({}, { header: { alg: 'RS256' }, key: generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey }),
+    'RS256, which is not configured': makeToken(
+      {},
+      { header: { alg: 'RS256' }, key: generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey }
+    ),
     'another secret': makeToken({}, { key: 'not the secret of the tests, but 32 bytes' }),
     'an empty secret': makeToken({}, { key: '' }),
     'another payload': `${header}.${makeToken({ sub: 'bea' }).split('.')[1]}.${signature}`,
@@ -134,17 +186,25 @@ test('claims that are missing or of the wrong kind are refused', async (t) => {
     'rooms of 65 patterns': { rooms: Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`room-${i}`, ['join']])) }
   }
   for (const [name, bad] of Object.entries(claims)) await isRefused(t, service, makeToken(bad), name)
-  isProblem(t, await call(service, 'GET', '/v1/rooms', { token: makeToken({ rooms: { ['a'.repeat(8_200)]: ['join'] } }) }), 401, 'unauthorized', 'rooms of more than 8 KB')
+  isProblem(
+    t, await call(service, 'GET', '/v1/rooms', { token: makeToken({ rooms: { ['a'.repeat(8_200)]: ['join'] } }) }),
+    401, 'unauthorized', 'rooms of more than 8 KB'
+  )
 
   const good = '{"sub":"ada","exp":9999999999}'
   await isAccepted(t, service, forge('{"alg":"HS256"}', good), 'sub and exp alone')
-  const payloads = ['null', '[]', `[${good}]`, '"ada"', '7', 'true', '', '{', '{"sub":"ada","exp":1e999}', '{"sub":"ada","exp":-1e999}', `${good}x`]
+  const payloads = [
+    'null', '[]', `[${good}]`, '"ada"', '7', 'true', '', '{', '{"sub":"ada","exp":1e999}', '{"sub":"ada","exp":-1e999}', `${good}x`
+  ]
   for (const payload of payloads) await isRefused(t, service, forge('{"alg":"HS256"}', payload), `payload ${payload}`)
 })
 
 test('users may have any name of 1 to 255 bytes', async (t) => {
   const service = await startService(t)
-  for (const sub of ['a', 'a'.repeat(255), 'ada@example.com', 'auth0|123:456/789', '__proto__', 'constructor', 'toString', 'Grüße, 世界 👋', '@all', '{sub}', '*', ' ', '"\\']) {
+  for (const sub of [
+    'a', 'a'.repeat(255), 'ada@example.com', 'auth0|123:456/789', '__proto__', 'constructor', 'toString', 'Grüße, 世界 👋', '@all', '{sub}',
+    '*', ' ', '"\\'
+  ]) {
     const client = await connect(service, { token: makeToken({ sub }), protocols: ['roomcast.v1'] })
     t.match(await client.next('welcome'), { user: sub })
     await close(client)
@@ -205,9 +265,17 @@ const RSA = generateKeyPairSync('rsa', { modulusLength: 2048 })
 
 /** A key, somebody else's of the same kind, and the algorithms that fit. */
 const KINDS: Record<string, { own: Pair, stranger: Pair, algorithms: string[] }> = {
-  RSA: { own: RSA, stranger: generateKeyPairSync('rsa', { modulusLength: 2048 }), algorithms: ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'] },
-  ...Object.fromEntries([['P-256', 'ES256'], ['P-384', 'ES384'], ['P-521', 'ES512']].map(([namedCurve = '', algorithm = '']) =>
-    [namedCurve, { own: generateKeyPairSync('ec', { namedCurve }), stranger: generateKeyPairSync('ec', { namedCurve }), algorithms: [algorithm] }])),
+  RSA: {
+    own: RSA,
+    stranger: generateKeyPairSync('rsa', { modulusLength: 2048 }),
+    algorithms: ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512']
+  },
+  ...Object.fromEntries(
+    [['P-256', 'ES256'], ['P-384', 'ES384'], ['P-521', 'ES512']].map(([namedCurve = '', algorithm = '']) => [
+      namedCurve,
+      { own: generateKeyPairSync('ec', { namedCurve }), stranger: generateKeyPairSync('ec', { namedCurve }), algorithms: [algorithm] }
+    ])
+  ),
   Ed25519: { own: generateKeyPairSync('ed25519'), stranger: generateKeyPairSync('ed25519'), algorithms: ['EdDSA'] }
 }
 
@@ -223,7 +291,9 @@ for (const [kind, { own, stranger, algorithms }] of Object.entries(KINDS)) {
     }
     await isRefused(t, service, makeToken(), 'HS256 with a secret')
     await isRefused(t, service, makeToken({}, { header: { alg: 'none' } }), 'alg none')
-    for (const key of [pem, pem.trim(), pem.replaceAll('\n', '\\n')]) await isRefused(t, service, makeToken({}, { key }), 'HS256 signed with the public key')
+    for (const key of [pem, pem.trim(), pem.replaceAll('\n', '\\n')]) {
+      await isRefused(t, service, makeToken({}, { key }), 'HS256 signed with the public key')
+    }
   })
 }
 
@@ -257,16 +327,27 @@ const COOKIE = { JWT_COOKIE: 'session', ALLOWED_ORIGINS: 'https://app.example.co
 test('a token may come in a cookie where that is configured', async (t) => {
   const service = await startService(t, COOKIE)
   const ada = makeToken()
-  for (const cookie of [`session=${ada}`, `a=b; session=${ada}; c=d`, `a=b;session=${ada}`, `xsession=abc; session=${ada}`, `session=${ada}; session=abc`]) {
+  for (const cookie of [
+    `session=${ada}`, `a=b; session=${ada}; c=d`, `a=b;session=${ada}`, `xsession=abc; session=${ada}`, `session=${ada}; session=abc`
+  ]) {
     t.equal((await call(service, 'GET', '/v1/rooms', { token: '', headers: { cookie } })).status, 200, cookie.slice(0, 20))
   }
-  const client = await connect(service, { token: '', headers: { cookie: `session=${makeToken({ sub: 'bea' })}`, origin: 'https://app.example.com' }, protocols: ['roomcast.v1'] })
+  const client = await connect(service, {
+    token: '',
+    headers: { cookie: `session=${makeToken({ sub: 'bea' })}`, origin: 'https://app.example.com' },
+    protocols: ['roomcast.v1']
+  })
   t.match(await client.next('welcome'), { user: 'bea' })
-  for (const cookie of ['session=', 'session', 'session=abc', `other=${ada}`, `SESSION=${ada}`, `session=abc; session=${ada}`, '=; ;;', 'a'.repeat(8_000)]) {
+  for (const cookie of [
+    'session=', 'session', 'session=abc', `other=${ada}`, `SESSION=${ada}`, `session=abc; session=${ada}`, '=; ;;', 'a'.repeat(8_000)
+  ]) {
     isProblem(t, await call(service, 'GET', '/v1/rooms', { token: '', headers: { cookie } }), 401, 'unauthorized', cookie.slice(0, 20))
   }
   const other = await startService(t)
-  isProblem(t, await call(other, 'GET', '/v1/rooms', { token: '', headers: { cookie: `session=${ada}` } }), 401, 'unauthorized', 'where it is not configured')
+  isProblem(
+    t, await call(other, 'GET', '/v1/rooms', { token: '', headers: { cookie: `session=${ada}` } }),
+    401, 'unauthorized', 'where it is not configured'
+  )
 })
 
 test('a token that was put there on purpose goes before the cookie', async (t) => {
@@ -282,14 +363,25 @@ test('a token that was put there on purpose goes before the cookie', async (t) =
 test('a page from elsewhere cannot use the cookie', async (t) => {
   const service = await startService(t, COOKIE)
   const headers = { cookie: `session=${makeToken({ rooms: { '**': ['*'] } })}` }
-  const post = async (more: Record<string, string>) => await call(service, 'POST', '/v1/rooms/lobby/messages', { token: '', body: { text: 'hi' }, headers: { ...headers, ...more } })
+  const post = async (more: Record<string, string>) =>
+    await call(service, 'POST', '/v1/rooms/lobby/messages', { token: '', body: { text: 'hi' }, headers: { ...headers, ...more } })
   t.equal((await post({})).status, 201, 'no page at all')
   t.equal((await post({ origin: 'https://app.example.com' })).status, 201, 'an allowed page')
   for (const origin of ['https://evil.example', 'null', 'https://app.example.com.evil.example']) {
     isProblem(t, await post({ origin }), 403, 'origin_forbidden', origin)
-    isProblem(t, await post({ origin, 'content-type': 'text/plain' }), 403, 'origin_forbidden', `${origin}, a request that needs no preflight`)
-    isProblem(t, await call(service, 'DELETE', '/v1/rooms/lobby/messages', { token: '', headers: { ...headers, origin } }), 403, 'origin_forbidden', `${origin}, DELETE`)
+    isProblem(
+      t, await post({ origin, 'content-type': 'text/plain' }),
+      403, 'origin_forbidden', `${origin}, a request that needs no preflight`
+    )
+    isProblem(
+      t, await call(service, 'DELETE', '/v1/rooms/lobby/messages', { token: '', headers: { ...headers, origin } }),
+      403, 'origin_forbidden', `${origin}, DELETE`
+    )
     isProblem(t, await refusal(service, { token: '', headers: { ...headers, origin } }), 403, 'origin_forbidden', `${origin}, socket`)
   }
-  t.equal((await call(service, 'POST', '/v1/rooms/lobby/messages', { body: { text: 'hi' }, headers: { origin: 'https://evil.example' } })).status, 201, 'with a token of its own it may call')
+  t.equal(
+    (await call(service, 'POST', '/v1/rooms/lobby/messages', { body: { text: 'hi' }, headers: { origin: 'https://evil.example' } })).status,
+    201,
+    'with a token of its own it may call'
+  )
 })

@@ -5,15 +5,19 @@ import { connect } from '../support/websocket-client.ts'
 import { HANDSHAKE, isProblem, request, speak } from '../support/http.ts'
 
 const PATHS = [
-  '/', '/nope', '/v1', '/v1/', '/v1/rooms', '/v1/rooms/lobby', '/v1/rooms/lobby/messages', '/v1/nope', '/docs', '/docs/', '/docs/static/index.html', '/docs/json',
-  '/docs/nope', '/openapi.json', '/health/live', '/health/ready', '/health', '/metrics', '/ws/extra', '/of-the-application-around'
+  '/', '/nope', '/v1', '/v1/', '/v1/rooms', '/v1/rooms/lobby', '/v1/rooms/lobby/messages', '/v1/nope', '/docs', '/docs/',
+  '/docs/static/index.html', '/docs/json', '/docs/nope', '/openapi.json', '/health/live', '/health/ready', '/health', '/metrics',
+  '/ws/extra', '/of-the-application-around'
 ]
 
 test('an upgrade anywhere but at /ws gets a 404 and the end of the socket', async (t) => {
   const service = await startService(t)
   for (const path of PATHS) {
     for (const headers of [[], [`Authorization: Bearer ${makeToken()}`]]) {
-      const { answers: [answer], closed } = await speak(t, service, request('GET', `${path}?token=${makeToken()}`, [...HANDSHAKE, ...headers]))
+      const { answers: [answer], closed } = await speak(
+        t, service,
+        request('GET', `${path}?token=${makeToken()}`, [...HANDSHAKE, ...headers])
+      )
       isProblem(t, answer, 404, 'not_found', path)
       t.equal(answer?.headers.connection, 'close')
       await closed

@@ -39,7 +39,9 @@ test('frames of the protocol are taken as they are', async (t) => {
 
 test('unknown properties are ignored, whatever they are called', async (t) => {
   accepts(t, { type: 'ping', extra: { a: 1 }, text: 7, room: 7 })
-  const decoded = decodeFrame('{"type":"publish","data":{"__proto__":{"polluted":true},"constructor":1},"__proto__":{"echo":false},"toString":1}')
+  const decoded = decodeFrame(
+    '{"type":"publish","data":{"__proto__":{"polluted":true},"constructor":1},"__proto__":{"echo":false},"toString":1}'
+  )
   t.ok(decoded.ok)
   if (decoded.ok && decoded.frame.type === 'publish') {
     t.equal(decoded.frame.echo, undefined, 'a property of its own, not the prototype')
@@ -49,8 +51,15 @@ test('unknown properties are ignored, whatever they are called', async (t) => {
 })
 
 test('what is not JSON is refused as such', async (t) => {
-  for (const json of ['', ' ', 'hi', '{', '{"type":"ping"', "{'type':'ping'}", '{"type":"ping"}}', '{"type":"ping",}', 'undefined', 'NaN', '\u0000', '[', '"', '{"type":"ping"}\u0000']) {
-    t.strictSame(refused(json), { ok: false, code: 'invalid_json', text: 'Invalid JSON', id: undefined, malformed: true, announcesBinary: false }, JSON.stringify(json))
+  for (const json of [
+    '', ' ', 'hi', '{', '{"type":"ping"', "{'type':'ping'}", '{"type":"ping"}}', '{"type":"ping",}', 'undefined', 'NaN', '\u0000', '[', '"',
+    '{"type":"ping"}\u0000'
+  ]) {
+    t.strictSame(
+      refused(json),
+      { ok: false, code: 'invalid_json', text: 'Invalid JSON', id: undefined, malformed: true, announcesBinary: false },
+      JSON.stringify(json)
+    )
   }
 })
 
@@ -58,7 +67,9 @@ test('JSON that is not an object is refused and counts as malformed', async (t) 
   for (const json of ['null', 'true', '7', '"join"', '[]', '[{"type":"ping"}]']) {
     t.match(refused(json), { code: 'invalid_frame', text: 'A frame is a JSON object', malformed: true, announcesBinary: false }, json)
   }
-  for (const json of ['{}', '{"type":7}', '{"type":"nope"}', '{"type":"join"}']) t.equal(refused(json).malformed, false, `${json} is an object`)
+  for (const json of ['{}', '{"type":7}', '{"type":"nope"}', '{"type":"join"}']) {
+    t.equal(refused(json).malformed, false, `${json} is an object`)
+  }
 })
 
 test('a frame needs a type that is a string', async (t) => {
@@ -78,9 +89,18 @@ test('an unknown type is named, within bounds', async (t) => {
 })
 
 test('a name that cannot be a room is refused with the rule', async (t) => {
-  const names = ['', ' ', 'a b', 'a/b', '@', '@server', '@user:ada', '@users', '@all ', 'ü', 'x'.repeat(129), 'lobby\n', '\nlobby', 'a\u0000', '\u202elobby', 'a%2Fb', 'a,b', '{sub}', 'chat:*']
+  const names = [
+    '', ' ', 'a b', 'a/b', '@', '@server', '@user:ada', '@users', '@all ', 'ü', 'x'.repeat(129), 'lobby\n', '\nlobby', 'a\u0000',
+    '\u202elobby', 'a%2Fb', 'a,b', '{sub}', 'chat:*'
+  ]
   for (const room of names) {
-    for (const frame of [{ type: 'join', room }, { type: 'leave', room }, { type: 'chat', text: 'a', room }, { type: 'publish', data: 1, room }, { type: 'history', room, id: 1 }]) {
+    for (const frame of [
+      { type: 'join', room },
+      { type: 'leave', room },
+      { type: 'chat', text: 'a', room },
+      { type: 'publish', data: 1, room },
+      { type: 'history', room, id: 1 }
+    ]) {
       const { code, text } = refused(frame)
       if (code !== 'invalid_room' || !text.startsWith('Room names are')) t.fail(`${JSON.stringify(frame)} is refused with ${code}: ${text}`)
     }
@@ -96,7 +116,10 @@ test('a missing or wrong property is refused and named', async (t) => {
     [{ type: 'leave' }, /^Invalid leave frame: .*room/],
     [{ type: 'chat' }, /^Invalid chat frame: .*text/],
     ...[7, null, true, ['a'], {}].map((text): [object, RegExp] => [{ type: 'chat', text }, /^Invalid chat frame: "text" /]),
-    ...['', 'x'.repeat(129), 'a\nb', 'a\u0000', '\u007f', 7, null].map((event): [object, RegExp] => [{ type: 'publish', data: 1, event }, /"event" /]),
+    ...['', 'x'.repeat(129), 'a\nb', 'a\u0000', '\u007f', 7, null].map((event): [object, RegExp] => [
+      { type: 'publish', data: 1, event },
+      /"event" /
+    ]),
     ...['', 'x'.repeat(256), 'a\tb', 7, null, {}].map((key): [object, RegExp] => [{ type: 'publish', data: 1, key }, /"key" /]),
     ...['false', 0, null].map((echo): [object, RegExp] => [{ type: 'publish', data: 1, echo }, /"echo" /]),
     ...[-1, 1.5, '5', null, tooBig, 1e300].map((binary): [object, RegExp] => [{ type: 'publish', binary }, /"binary" /]),
@@ -107,9 +130,14 @@ test('a missing or wrong property is refused and named', async (t) => {
     ]),
     ...['', 'x'.repeat(33), 7, null].map((epoch): [object, RegExp] => [{ type: 'history', room: 'a', id: 1, epoch }, /"epoch" /]),
     ...[0, -1, 1.5, '5', null].map((limit): [object, RegExp] => [{ type: 'history', room: 'a', id: 1, limit }, /"limit" /]),
-    ...['', 'x'.repeat(129), -1, 1.5, tooBig, null, true, {}, [1]].map((id): [object, RegExp] => [{ type: 'ping', id }, /^Invalid ping frame: "id" /])
+    ...['', 'x'.repeat(129), -1, 1.5, tooBig, null, true, {}, [1]].map((id): [object, RegExp] => [
+      { type: 'ping', id },
+      /^Invalid ping frame: "id" /
+    ])
   ]
-  for (const [frame, says] of cases) t.match(refused(frame), { code: 'invalid_frame', text: says, malformed: false }, JSON.stringify(frame).slice(0, 80))
+  for (const [frame, says] of cases) {
+    t.match(refused(frame), { code: 'invalid_frame', text: says, malformed: false }, JSON.stringify(frame).slice(0, 80))
+  }
 })
 
 test('a refusal echoes an id that is valid, and no other', async (t) => {
@@ -160,5 +188,8 @@ test('a wide value is not a deep one', async (t) => {
 
 test('a frame of the server is JSON without what is undefined', async (t) => {
   t.equal(encodeFrame({ type: 'pong', id: undefined }), '{"type":"pong"}')
-  t.equal(encodeFrame({ type: 'ack', id: 'a"\n', room: 'lobby', epoch: 'e', offset: 1 }), '{"type":"ack","id":"a\\"\\n","room":"lobby","epoch":"e","offset":1}')
+  t.equal(
+    encodeFrame({ type: 'ack', id: 'a"\n', room: 'lobby', epoch: 'e', offset: 1 }),
+    '{"type":"ack","id":"a\\"\\n","room":"lobby","epoch":"e","offset":1}'
+  )
 })

@@ -22,7 +22,8 @@ async function start (t: Test, options: Partial<MemoryBrokerOptions> = {}) {
   const room = hub.open('lobby')
   room.adopt(await broker.subscribe('lobby'))
   const member = join(room)
-  const publish = async (text: string, exclude?: string) => await broker.publish({ room: 'lobby', fields: Buffer.from(`"from":"ada","text":"${text}"`), exclude })
+  const publish = async (text: string, exclude?: string) =>
+    await broker.publish({ room: 'lobby', fields: Buffer.from(`"from":"ada","text":"${text}"`), exclude })
   const words = () => member.transport.words
   return { broker, continuity, delivery, room, hub, member, publish, words, released }
 }
@@ -115,7 +116,9 @@ test('another epoch is declared and delivered from its beginning; one that is ov
   const { broker, continuity, delivery, publish, words, member } = await start(t)
   const old = await publish('1')
   // An envelope of an epoch that the broker does not have: late, from before.
-  continuity.receive({ kind: 'message', room: 'lobby', position: { epoch: 'before', offset: 9 }, time: 1, fields: Buffer.from('"text":"late"') })
+  continuity.receive({
+    kind: 'message', room: 'lobby', position: { epoch: 'before', offset: 9 }, time: 1, fields: Buffer.from('"text":"late"')
+  })
   await publish('2')
   await until(() => words().length === 2)
   await sleep(0)

@@ -12,7 +12,11 @@ function start (t: Test) {
   t.teardown(async () => { await broker.close() })
   const asked: { room: string, answer: (offset: number) => void, fail: () => void }[] = []
   broker.history = async (room) => await new Promise<HistoryPage>((resolve, reject) => {
-    asked.push({ room, answer: (offset) => { resolve({ position: { epoch: 'e', offset }, recovered: true, messages: [] }) }, fail: () => { reject(new Error('away')) } })
+    asked.push({
+      room,
+      answer: (offset) => { resolve({ position: { epoch: 'e', offset }, recovered: true, messages: [] }) },
+      fail: () => { reject(new Error('away')) }
+    })
   })
   const settle = async () => await new Promise((resolve) => setImmediate(resolve))
   return { reads: new HistoryReads(broker), asked, settle }

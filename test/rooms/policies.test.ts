@@ -59,7 +59,9 @@ test('a room without history has no position anywhere, and what was missed there
 test('where only the server publishes, connections are refused, and REST and the application are not', async (t) => {
   const service = await start(t, [{ pattern: 'news', publish: 'server' }])
   const client = await connect(service, { query: 'room=news&room=other' })
-  for (const frame of [{ type: 'chat', text: 'x' }, { type: 'publish', data: 1 }]) t.match(await client.ask({ ...frame, room: 'news' }), { type: 'error', code: 'forbidden', retryable: false })
+  for (const frame of [{ type: 'chat', text: 'x' }, { type: 'publish', data: 1 }]) {
+    t.match(await client.ask({ ...frame, room: 'news' }), { type: 'error', code: 'forbidden', retryable: false })
+  }
   t.match(await client.ask({ type: 'chat', room: 'other', text: 'x' }), { type: 'ack' })
   t.match(await call(service, 'POST', '/v1/rooms/news/messages', { body: { text: 'a' } }), { status: 201, body: { offset: 1 } })
   await service.app.rooms.publish('news', { text: 'b' })

@@ -50,7 +50,9 @@ async function start (t: Test) {
 }
 
 function wordsOf ({ batches }: Missed): unknown[] {
-  return batches.flatMap(({ websocket }) => parseWire(websocket)).map(({ payload }) => (JSON.parse(payload.toString()) as { text: string }).text)
+  return batches
+    .flatMap(({ websocket }) => parseWire(websocket))
+    .map(({ payload }) => (JSON.parse(payload.toString()) as { text: string }).text)
 }
 
 test('who comes back while a hole is filled with an older page waits for it, and gets the newer ones as well', async (t) => {

@@ -18,7 +18,13 @@ async function answersPing (client: Client): Promise<boolean> {
 
 test('GET /ws without an upgrade is told which protocol it takes', async (t) => {
   const service = await startService(t)
-  for (const headers of [[], ['Upgrade: websocket'], ['Connection: Upgrade'], ['Connection: Upgrade', 'Upgrade: h2c'], ['Connection: Upgrade', 'Upgrade: websocket/13']]) {
+  for (const headers of [
+    [],
+    ['Upgrade: websocket'],
+    ['Connection: Upgrade'],
+    ['Connection: Upgrade', 'Upgrade: h2c'],
+    ['Connection: Upgrade', 'Upgrade: websocket/13']
+  ]) {
     const { answers: [answer] } = await speak(t, service, request('GET', `/ws?token=${makeToken()}`, headers))
     isProblem(t, answer, 426, 'upgrade_required', `with ${headers.join(', ') || 'no header'}`)
     t.equal(answer?.headers.upgrade, 'websocket')
@@ -73,35 +79,48 @@ test('the path of the endpoint may be written with escapes, and not with another
 
 test('an upgrade in a pipeline is answered in its turn, and the service still closes', async (t) => {
   const service = await startService(t)
-  const { answers } = await speak(t, service, request('GET', '/health/live') + request('GET', `/ws?token=${makeToken()}`, HANDSHAKE), { count: 2 })
+  const { answers } = await speak(t, service, request('GET', '/health/live') + request('GET', `/ws?token=${makeToken()}`, HANDSHAKE), {
+    count: 2
+  })
   t.equal(answers[0]?.status, 200)
   isProblem(t, answers[1], 426, 'upgrade_required')
 })
 
 test('only pages of the allowed origins may connect', async (t) => {
   const service = await startService(t, { ALLOWED_ORIGINS: 'https://app.example.com, http://localhost:5173' })
-  for (const origin of ['https://app.example.com', 'https://APP.Example.COM', 'HTTPS://app.example.com', 'https://app.example.com:443', 'http://localhost:5173']) {
+  for (const origin of [
+    'https://app.example.com', 'https://APP.Example.COM', 'HTTPS://app.example.com', 'https://app.example.com:443', 'http://localhost:5173'
+  ]) {
     const client = await connect(service, { headers: { origin } })
     t.ok(await answersPing(client), origin)
     await close(client)
   }
   const others = [
     'https://evil.example.com', 'null', 'https://app.example.com:8443', 'http://app.example.com', 'https://app.example.com.evil.example',
-    'https://evilapp.example.com', 'https://app.example.comx', 'https://example.com', 'http://localhost', 'http://localhost:51730', '*', '', 'app.example.com',
-    'https://app.example.com@evil.example', 'https://app.example.com%00', 'file://', 'https://app.example.com https://evil.example'
+    'https://evilapp.example.com', 'https://app.example.comx', 'https://example.com', 'http://localhost', 'http://localhost:51730', '*', '',
+    'app.example.com', 'https://app.example.com@evil.example', 'https://app.example.com%00', 'file://',
+    'https://app.example.com https://evil.example'
   ]
   for (const origin of others) {
-    const { answers: [answer], closed } = await speak(t, service, request('GET', `/ws?token=${makeToken()}`, [...HANDSHAKE, `Origin: ${origin}`]))
+    const { answers: [answer], closed } = await speak(
+      t, service,
+      request('GET', `/ws?token=${makeToken()}`, [...HANDSHAKE, `Origin: ${origin}`])
+    )
     isProblem(t, answer, 403, 'origin_forbidden', `Origin: ${origin}`)
     await closed
   }
   t.ok(await answersPing(await connect(service)), 'what is no browser sends no Origin')
-  isProblem(t, await refusal(service, { token: 'abc', headers: { origin: 'null' } }), 403, 'origin_forbidden', 'the origin is looked at before the token')
+  isProblem(
+    t, await refusal(service, { token: 'abc', headers: { origin: 'null' } }),
+    403, 'origin_forbidden', 'the origin is looked at before the token'
+  )
 })
 
 test('with * every origin may connect, the opaque one too', async (t) => {
   const service = await startService(t)
-  for (const origin of ['https://anywhere.example', 'null']) t.ok(await answersPing(await connect(service, { headers: { origin } })), origin)
+  for (const origin of ['https://anywhere.example', 'null']) {
+    t.ok(await answersPing(await connect(service, { headers: { origin } })), origin)
+  }
 })
 
 test('more upgrades a minute from one address than allowed are told when to come back', async (t) => {
@@ -142,7 +161,11 @@ test('upgrades that are admitted at once do not make a node more than full', asy
     })
   })
   const clients = await Promise.all([1, 2, 3].map(async () => await connect(service)))
-  const closed = await Promise.race([Promise.all([clients[1]?.closed, clients[2]?.closed]), Promise.all([clients[0]?.closed, clients[2]?.closed]), Promise.all([clients[0]?.closed, clients[1]?.closed])])
+  const closed = await Promise.race([
+    Promise.all([clients[1]?.closed, clients[2]?.closed]),
+    Promise.all([clients[0]?.closed, clients[2]?.closed]),
+    Promise.all([clients[0]?.closed, clients[1]?.closed])
+  ])
   t.strictSame(closed, [{ code: 1013, reason: 'Try again later' }, { code: 1013, reason: 'Try again later' }])
   t.equal(service.app.roomcast.hub.connections.size, 1)
 })
@@ -196,7 +219,9 @@ test('a hook of the application that never answers gets the client a 503, and th
 test('a client that goes away while a hook of the application makes it wait leaves nothing', async (t) => {
   let release = () => {}
   const service = await startService(t, {}, (app) => {
-    app.addHook('preValidation', async (request) => { if (request.url.includes('slow')) await new Promise<void>((resolve) => { release = resolve }) })
+    app.addHook('preValidation', async (request) => {
+      if (request.url.includes('slow')) await new Promise<void>((resolve) => { release = resolve })
+    })
   })
   const ws = new WebSocket(`ws://127.0.0.1:${service.port}/ws?slow&token=${makeToken()}`)
   ws.on('error', () => {})
@@ -204,23 +229,37 @@ test('a client that goes away while a hook of the application makes it wait leav
   ws.terminate()
   release()
   t.ok(await answersPing(await connect(service)), 'the next one is served')
-  await until(() => service.app.roomcast.pendingUpgrades.size === 0 && service.app.roomcast.hub.connections.size === 1, 'the other one is gone')
+  await until(
+    () => service.app.roomcast.pendingUpgrades.size === 0 && service.app.roomcast.hub.connections.size === 1,
+    'the other one is gone'
+  )
 })
 
 test('a room in the URL with a name that no room can have is refused before the upgrade', async (t) => {
   const service = await startService(t)
-  for (const room of ['', 'a'.repeat(129), 'a%2Fb', 'a/b', '%20', '%E2%80%AEolleh', '%00', '%0A', '@all', '@user', '%40user%3Abea', 'a%25', '*', 'caf%C3%A9', '%ff', '{"a":1}', '%F0%9F%98%80']) {
-    const { answers: [answer], closed } = await speak(t, service, request('GET', `/ws?token=${makeToken()}&room=lobby&room=${room}`, HANDSHAKE))
+  for (const room of [
+    '', 'a'.repeat(129), 'a%2Fb', 'a/b', '%20', '%E2%80%AEolleh', '%00', '%0A', '@all', '@user', '%40user%3Abea', 'a%25', '*', 'caf%C3%A9',
+    '%ff', '{"a":1}', '%F0%9F%98%80'
+  ]) {
+    const { answers: [answer], closed } = await speak(
+      t, service,
+      request('GET', `/ws?token=${makeToken()}&room=lobby&room=${room}`, HANDSHAKE)
+    )
     isProblem(t, answer, 400, 'invalid_room', `room=${room.slice(0, 20)}`)
     await closed
   }
   const client = await connect(service, { query: `room=${'a'.repeat(128)}&room=A-z_0.9:@=|%2B~&room=__proto__&room=constructor&room=..` })
-  for (const room of ['a'.repeat(128), 'A-z_0.9:@=|+~', '__proto__', 'constructor', '..']) t.match(await client.next('joined'), { room, audience: 1 })
+  for (const room of ['a'.repeat(128), 'A-z_0.9:@=|+~', '__proto__', 'constructor', '..']) {
+    t.match(await client.next('joined'), { room, audience: 1 })
+  }
 })
 
 test('a room that is named several times in the URL is joined once, and a forbidden one is told in a frame', async (t) => {
   const service = await startService(t)
-  const client = await connect(service, { query: 'room=one&room=two&room=one&room[]=three', token: makeToken({ rooms: { one: ['join'] } }) })
+  const client = await connect(service, {
+    query: 'room=one&room=two&room=one&room[]=three',
+    token: makeToken({ rooms: { one: ['join'] } })
+  })
   t.match(await client.next('joined'), { room: 'one' })
   t.match(await client.next('error'), { code: 'forbidden', text: 'join is not granted in two' })
   t.strictSame(await client.drain(), [])
@@ -238,7 +277,12 @@ test('an origin that names no tab is refused', async (t) => {
 test('absurd query strings are read as far as they make sense', async (t) => {
   const service = await startService(t)
   const token = makeToken()
-  for (const query of [`&&&token=${token}&&=&a`, `token=${token}&__proto__=x&constructor=y&toString=z&hasOwnProperty=1`, `token=${token}&${'a&'.repeat(3_000)}`, `token=${token}&%=%%&%u0041=1`]) {
+  for (const query of [
+    `&&&token=${token}&&=&a`,
+    `token=${token}&__proto__=x&constructor=y&toString=z&hasOwnProperty=1`,
+    `token=${token}&${'a&'.repeat(3_000)}`,
+    `token=${token}&%=%%&%u0041=1`
+  ]) {
     const { answers: [answer] } = await speak(t, service, request('GET', `/ws?${query}`, HANDSHAKE))
     t.equal(answer?.status, 101, query.slice(-30))
   }
@@ -264,7 +308,10 @@ test('with the subprotocol roomcast.v1 comes a welcome first', async (t) => {
 test('a connection lasts no longer than the longest token lifetime, whatever exp says', async (t) => {
   const service = await startService(t, { MAX_TOKEN_LIFETIME_SECONDS: '100' })
   const before = Date.now()
-  const client = await connect(service, { protocols: ['roomcast.v1'], token: makeToken({ exp: Math.floor(before / 1_000) + 100 * 366 * 86_400 }) })
+  const client = await connect(service, {
+    protocols: ['roomcast.v1'],
+    token: makeToken({ exp: Math.floor(before / 1_000) + 100 * 366 * 86_400 })
+  })
   const { expiresAt } = await client.next('welcome') as unknown as { expiresAt: number }
   t.ok(expiresAt >= before + 100_000 && expiresAt <= Date.now() + 100_000)
 })
@@ -274,7 +321,10 @@ test('without the subprotocol there is no welcome, and none is selected', async 
   const client = await connect(service, { query: 'room=lobby' })
   t.equal(client.ws.protocol, '')
   t.match(await client.next(() => true), { type: 'joined', room: 'lobby' })
-  const { answers: [answer] } = await speak(t, service, request('GET', `/ws?token=${makeToken()}`, [...HANDSHAKE, 'Sec-WebSocket-Protocol: chat, ROOMCAST.V1']))
+  const { answers: [answer] } = await speak(
+    t, service,
+    request('GET', `/ws?token=${makeToken()}`, [...HANDSHAKE, 'Sec-WebSocket-Protocol: chat, ROOMCAST.V1'])
+  )
   t.equal(answer?.status, 101)
   t.equal(answer?.headers['sec-websocket-protocol'], undefined)
 })
@@ -287,7 +337,10 @@ test('a token in a subprotocol entry is accepted and never echoed', async (t) =>
     t.equal(client.ws.protocol, 'roomcast.v1')
     t.match(await client.next('welcome'), { user: 'bea' })
   }
-  const { answers: [answer] } = await speak(t, service, request('GET', '/ws', [...HANDSHAKE, `Sec-WebSocket-Protocol: bearer.${token}, other`]))
+  const { answers: [answer] } = await speak(
+    t, service,
+    request('GET', '/ws', [...HANDSHAKE, `Sec-WebSocket-Protocol: bearer.${token}, other`])
+  )
   t.equal(answer?.status, 101)
   t.notOk(JSON.stringify(answer).includes(token), 'beside a subprotocol that is not ours')
 })
@@ -295,7 +348,10 @@ test('a token in a subprotocol entry is accepted and never echoed', async (t) =>
 test('a token as the only subprotocol is refused, for a browser would fail the connection', async (t) => {
   const service = await startService(t)
   isProblem(t, await refusal(service, { token: '', protocols: [`bearer.${makeToken()}`] }), 400, 'invalid_request')
-  isProblem(t, await refusal(service, { token: '', protocols: [`bearer.${makeToken()}`, 'bearer.abc'] }), 400, 'invalid_request', 'two of them')
+  isProblem(
+    t, await refusal(service, { token: '', protocols: [`bearer.${makeToken()}`, 'bearer.abc'] }),
+    400, 'invalid_request', 'two of them'
+  )
   isProblem(t, await refusal(service, { protocols: ['bearer.abc'] }), 400, 'invalid_request', 'with a good token elsewhere')
 })
 
@@ -303,18 +359,29 @@ test('a browser cannot read a 401, so it gets the upgrade and close 4001', async
   const service = await startService(t)
   const bad = { none: '', garbage: 'abc', expired: makeToken({ exp: 1 }), unsigned: makeToken({}, { header: { alg: 'none' } }) }
   for (const [name, token] of Object.entries(bad)) {
-    const client = await connect(service, { token, headers: { origin: 'https://app.example.com' }, query: 'room=lobby', protocols: ['roomcast.v1'] })
+    const client = await connect(service, {
+      token,
+      headers: { origin: 'https://app.example.com' },
+      query: 'room=lobby',
+      protocols: ['roomcast.v1']
+    })
     client.send({ type: 'join', room: 'lobby' })
     t.strictSame(await client.closed, { code: 4001, reason: 'Unauthorized' }, name)
   }
   await empty(service)
   t.equal(service.app.roomcast.hub.room('lobby'), undefined, 'nothing was joined')
-  isProblem(t, await refusal(service, { token: 'abc', headers: { origin: 'https://app.example.com' }, query: 'room=@all' }), 400, 'invalid_room', 'what is not about the token is refused as ever')
+  isProblem(
+    t, await refusal(service, { token: 'abc', headers: { origin: 'https://app.example.com' }, query: 'room=@all' }),
+    400, 'invalid_room', 'what is not about the token is refused as ever'
+  )
 })
 
 test('a browser with a bad token that does not answer the close frame is not kept', async (t) => {
   const service = await startService(t)
-  const { answers: [answer], closed } = await speak(t, service, request('GET', '/ws?token=abc', [...HANDSHAKE, 'Origin: https://app.example.com']))
+  const { answers: [answer], closed } = await speak(
+    t, service,
+    request('GET', '/ws?token=abc', [...HANDSHAKE, 'Origin: https://app.example.com'])
+  )
   t.equal(answer?.status, 101)
   await closed
 })

@@ -10,7 +10,8 @@ import { CHROMIUM_ARGUMENTS, findChromium } from './debian.ts'
 const TYPES: Record<string, string> = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.map': 'application/json' }
 /** The compiled package, as browsers load it: this file is in dist/test/. */
 const DIST = new URL('../../', import.meta.url)
-const PAGE = '<!doctype html><title>SDK</title><script type="module">import * as roomcast from "/client/index.js"; window.roomcast = roomcast</script>'
+const PAGE =
+  '<!doctype html><title>SDK</title><script type="module">import * as roomcast from "/client/index.js"; window.roomcast = roomcast</script>'
 
 /** Starts a Chromium that ends with the test; without one the test is skipped, loudly. */
 export async function startBrowser (t: Test): Promise<Browser | undefined> {

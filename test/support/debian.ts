@@ -30,7 +30,9 @@ const PYTHON: Program = {
 const PYTHON_WEBSOCKETS: Program = {
   package: 'python3-websockets',
   // Another Python on the PATH does not see Debian's packages.
-  find: () => ['/usr/bin/python3', onPath('python3')].find((python) => python !== undefined && existsSync(python) && succeeds(python, ['-c', 'import websockets'])),
+  find: () => ['/usr/bin/python3', onPath('python3')].find((python) => {
+    return python !== undefined && existsSync(python) && succeeds(python, ['-c', 'import websockets'])
+  }),
   requiredBy: 'REQUIRE_PYTHON'
 }
 
@@ -117,7 +119,9 @@ function redisOnPath (): RedisProgram | undefined {
 function ofAge (command: string | undefined, environment: Record<string, string> = {}): RedisProgram | undefined {
   if (command === undefined) return undefined
   try {
-    const version = execFileSync(command, ['--version'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'], env: { ...process.env, ...environment } })
+    const version = execFileSync(command, ['--version'], {
+      encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'], env: { ...process.env, ...environment }
+    })
     return Number(/v=(\d+)/.exec(version)?.[1]) >= OLDEST_REDIS ? { command, parameters: [], environment } : undefined
   } catch {
     return undefined
@@ -155,7 +159,11 @@ function unpackRedis (): void {
 function redisImage (): RedisProgram | undefined {
   const docker = onPath('docker')
   if (docker === undefined || !succeeds(docker, ['image', 'pull', '-q', REDIS_IMAGE])) return undefined
-  return { command: docker, container: true, parameters: ['run', '--rm', '--network', 'host', '--volume', `${tmpdir()}:${tmpdir()}`, REDIS_IMAGE, 'redis-server'] }
+  return {
+    command: docker,
+    container: true,
+    parameters: ['run', '--rm', '--network', 'host', '--volume', `${tmpdir()}:${tmpdir()}`, REDIS_IMAGE, 'redis-server']
+  }
 }
 
 function obtain (t: Test, { package: name, find, requiredBy }: Program): string | undefined {
@@ -180,7 +188,8 @@ export function skip (t: Test, reason: string): void {
 function install (name: string): boolean {
   if (process.getuid?.() !== 0 || onPath('apt-get') === undefined) return false
   // Several test files may ask for it at once.
-  const apt = (...parameters: string[]) => succeeds('flock', [join(tmpdir(), 'roomcast-apt.lock'), 'apt-get', '-qq', '-o', 'DPkg::Lock::Timeout=60', ...parameters])
+  const apt = (...parameters: string[]) =>
+    succeeds('flock', [join(tmpdir(), 'roomcast-apt.lock'), 'apt-get', '-qq', '-o', 'DPkg::Lock::Timeout=60', ...parameters])
   const get = ['install', '-y', '--no-install-recommends', name]
   return apt(...get) || (apt('update') && apt(...get))
 }

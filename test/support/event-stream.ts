@@ -62,7 +62,14 @@ export class EventParser {
   }
 
   #dispatch (events: StreamEvent[]): void {
-    if (this.#data !== '') events.push({ type: this.#type === '' ? 'message' : this.#type, id: this.#id, lastEventId: this.lastEventId, data: this.#data.slice(0, -1) })
+    if (this.#data !== '') {
+      events.push({
+        type: this.#type === '' ? 'message' : this.#type,
+        id: this.#id,
+        lastEventId: this.lastEventId,
+        data: this.#data.slice(0, -1)
+      })
+    }
     this.#type = ''
     this.#data = ''
     this.#id = undefined
@@ -101,7 +108,10 @@ export class EventReader {
       for (const look of this.#waiting) look()
     })
     this.ended = new Promise((resolve) => {
-      response.once('end', () => { resolve(response.complete) }).once('error', () => { resolve(false) }).once('close', () => { resolve(response.complete) })
+      response
+        .once('end', () => { resolve(response.complete) })
+        .once('error', () => { resolve(false) })
+        .once('close', () => { resolve(response.complete) })
     })
     request.on('error', () => {})
     void this.ended.then(() => { for (const look of this.#waiting) look() })
@@ -180,7 +190,9 @@ export class EventReader {
 function assertFrame ({ base64, ...frame }: Frame): void {
   if (frame.type === 'close') {
     const { type, code, reason, ...rest } = frame
-    if (typeof code !== 'number' || typeof reason !== 'string' || Object.keys(rest).length > 0) throw new Error(`a bad close event: ${JSON.stringify(frame)}`)
+    if (typeof code !== 'number' || typeof reason !== 'string' || Object.keys(rest).length > 0) {
+      throw new Error(`a bad close event: ${JSON.stringify(frame)}`)
+    }
     return
   }
   assertServerFrame({ ...frame, ...(base64 !== undefined && { binary: Buffer.from(String(base64), 'base64').length }) })
@@ -200,9 +212,18 @@ export interface Refusal {
 }
 
 /** Asks for a stream, as `ada` unless told otherwise. */
-export async function askForEvents ({ url }: { url: string }, path: string, { token = makeToken(), headers = {} }: EventOptions = {}): Promise<EventReader | Refusal> {
-  const request = makeRequest(`${url}${path}`, { agent: false, headers: { accept: 'text/event-stream', ...(token !== '' && { authorization: `Bearer ${token}` }), ...headers } })
-  const response = await new Promise<IncomingMessage>((resolve, reject) => { request.once('response', resolve).once('error', reject).end() })
+export async function askForEvents (
+  { url }: { url: string },
+  path: string,
+  { token = makeToken(), headers = {} }: EventOptions = {}
+): Promise<EventReader | Refusal> {
+  const request = makeRequest(`${url}${path}`, {
+    agent: false,
+    headers: { accept: 'text/event-stream', ...(token !== '' && { authorization: `Bearer ${token}` }), ...headers }
+  })
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+    request.once('response', resolve).once('error', reject).end()
+  })
   if (response.statusCode === 200) return new EventReader(request, response)
   let body = ''
   for await (const chunk of response) body += String(chunk)

@@ -1,7 +1,10 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 
-/** Below the ports that systems give to outgoing connections: one of those, even a client's own retry, could take it while its server is down. */
+/**
+ * Below the ports that systems give to outgoing connections: one of those, even a client's own retry, could take it while its server is
+ * down.
+ */
 const FIRST = 10_000
 /**
  * Each process looks among its own: others that run beside it would not see that a port is spoken for while nobody listens on it.
@@ -18,7 +21,10 @@ export async function findFreePort (): Promise<number> {
     const port = FIRST + (process.pid % PROCESSES) * PORTS_EACH + Math.floor(Math.random() * PORTS_EACH)
     if (given.has(port)) continue
     const server = createServer().listen(port, '127.0.0.1')
-    const isFree = await Promise.race([once(server, 'listening').then(() => true), once(server, 'error').then(() => false)]).catch(() => false)
+    const isFree = await Promise.race([
+      once(server, 'listening').then(() => true),
+      once(server, 'error').then(() => false)
+    ]).catch(() => false)
     if (!isFree) continue
     given.add(port)
     server.close()

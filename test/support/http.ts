@@ -22,7 +22,12 @@ export interface Exchange {
 }
 
 /** Sends bytes to a service as they are, and reads answers until there are `count`, or the server hangs up. */
-export async function speak (t: Test, service: { port: number }, bytes: string | Buffer, { count = 1, bodies = true } = {}): Promise<Exchange> {
+export async function speak (
+  t: Test,
+  service: { port: number },
+  bytes: string | Buffer,
+  { count = 1, bodies = true } = {}
+): Promise<Exchange> {
   const socket = connectTcp(service.port, '127.0.0.1')
   t.teardown(() => { socket.destroy() })
   socket.on('error', () => {}) // A reset is a close.
@@ -41,9 +46,20 @@ export async function speak (t: Test, service: { port: number }, bytes: string |
       answers.push(answer)
       received = rest
     } else if (ended) break
-    else await Promise.race([changed(), once(deadline, 'abort').then(() => { throw new Error(`waited in vain for an answer; received: ${received.toString().slice(0, 500)}`) })])
+    else {
+      await Promise.race([
+        changed(),
+        once(deadline, 'abort').then(() => {
+          throw new Error(`waited in vain for an answer; received: ${received.toString().slice(0, 500)}`)
+        })
+      ])
+    }
   }
-  const closed = () => Promise.race([hungUp, once(AbortSignal.timeout(PATIENCE_MS), 'abort').then(() => { throw new Error('waited in vain for the server to hang up') })])
+  const closed = () =>
+    Promise.race([
+      hungUp,
+      once(AbortSignal.timeout(PATIENCE_MS), 'abort').then(() => { throw new Error('waited in vain for the server to hang up') })
+    ])
   return { answers, socket, get closed () { return closed() } }
 }
 
@@ -53,7 +69,9 @@ function readAnswer (received: Buffer, bodies: boolean): { answer?: Answer, rest
   if (end === -1) return { rest: received }
   const [line = '', ...fields] = received.subarray(0, end).toString('latin1').split('\r\n')
   const status = Number(line.split(' ')[1])
-  const headers = Object.fromEntries(fields.map((field) => [field.slice(0, field.indexOf(':')).toLowerCase(), field.slice(field.indexOf(':') + 1).trim()]))
+  const headers = Object.fromEntries(
+    fields.map((field) => [field.slice(0, field.indexOf(':')).toLowerCase(), field.slice(field.indexOf(':') + 1).trim()])
+  )
   const rest = received.subarray(end + 4)
   if (status === 100) return readAnswer(rest, bodies)
   const length = bodies && status !== 101 && status !== 204 ? Number(headers['content-length'] ?? 0) : 0
@@ -70,7 +88,13 @@ export const UPGRADE = ['Connection: Upgrade', 'Upgrade: websocket']
 export const HANDSHAKE = [...UPGRADE, 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==', 'Sec-WebSocket-Version: 13']
 
 /** Asserts that an answer is a problem document (RFC 9457) of the contract's shape, and nothing more. */
-export function isProblem (t: Test, answer: { status: number, headers: Headers | Record<string, unknown>, body: unknown } | undefined, status: number, code: string, message = `${status} ${code}`): void {
+export function isProblem (
+  t: Test,
+  answer: { status: number, headers: Headers | Record<string, unknown>, body: unknown } | undefined,
+  status: number,
+  code: string,
+  message = `${status} ${code}`
+): void {
   if (answer === undefined) {
     t.fail(`${message}: there is no answer`)
     return

@@ -36,7 +36,10 @@ export const PRODUCTS: Product[] = [{
   file: 'nginx.conf',
   listens: 'listen 8080;',
   idles: ['proxy_read_timeout 60s;'],
-  upgrades: [['proxy_set_header Upgrade $http_upgrade;', ''], ['proxy_set_header Connection $connection_upgrade;', "proxy_set_header Connection '';"]],
+  upgrades: [
+    ['proxy_set_header Upgrade $http_upgrade;', ''],
+    ['proxy_set_header Connection $connection_upgrade;', "proxy_set_header Connection '';"]
+  ],
   logs: ['access.log', 'error.log'],
   confine: (configuration, folder) => {
     const paths = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `  ${name}_temp_path ${folder}/${name};\n`)
@@ -44,7 +47,9 @@ export const PRODUCTS: Product[] = [{
     return replace(replace(configuration, 'http {\n', `http {\n${paths.join('')}`), 'worker_rlimit_nofile 65536;', '')
   },
   // As root, its workers would be somebody who cannot write to the folder.
-  parameters: (file, folder) => ['-e', 'stderr', '-p', folder, '-c', file, '-g', `daemon off; pid ${folder}/pid;${process.getuid?.() === 0 ? ' user root;' : ''}`]
+  parameters: (file, folder) => [
+    '-e', 'stderr', '-p', folder, '-c', file, '-g', `daemon off; pid ${folder}/pid;${process.getuid?.() === 0 ? ' user root;' : ''}`
+  ]
 }, {
   name: 'HAProxy',
   find: findHaproxy,
@@ -78,14 +83,24 @@ export interface ProxyOptions {
 }
 
 /** Starts a proxy in front of two ports; ends it when the test is over. */
-export async function startProxy (t: Test, product: Product, program: string, [first, second]: [number, number], options: ProxyOptions = {}): Promise<Proxy> {
+export async function startProxy (
+  t: Test,
+  product: Product,
+  program: string,
+  [first, second]: [number, number],
+  options: ProxyOptions = {}
+): Promise<Proxy> {
   const folder = mkdtempSync(join(tmpdir(), 'roomcast-proxy-'))
   const { port = await findFreePort(), upgrades = true } = options
   // Compiled tests are in dist/test/.
   let configuration = readFileSync(new URL(`../../../deploy/${product.file}`, import.meta.url), 'utf8')
   configuration = replace(configuration, 'roomcast-1:3000', `127.0.0.1:${first}`)
   configuration = replace(configuration, 'roomcast-2:3000', `127.0.0.1:${second}`)
-  configuration = replace(configuration, product.listens, product.listens.replace(':8080', `127.0.0.1:${port}`).replace(' 8080', ` 127.0.0.1:${port}`))
+  configuration = replace(
+    configuration,
+    product.listens,
+    product.listens.replace(':8080', `127.0.0.1:${port}`).replace(' 8080', ` 127.0.0.1:${port}`)
+  )
   for (const idles of product.idles) configuration = replace(configuration, idles, idles.replace('60s', `${IDLE_SECONDS}s`))
   if (!upgrades) for (const [from, to] of product.upgrades) configuration = replace(configuration, from, to)
   const file = join(folder, product.file)

@@ -88,12 +88,22 @@ export class RawSocket {
   }
 
   /** Connects and upgrades, as `ada` unless told otherwise. */
-  static async open (service: Pick<Service, 'port'>, { token = makeToken(), query = '', early = Buffer.alloc(0) }: RawOptions = {}): Promise<RawSocket> {
+  static async open (
+    service: Pick<Service, 'port'>,
+    { token = makeToken(), query = '', early = Buffer.alloc(0) }: RawOptions = {}
+  ): Promise<RawSocket> {
     const socket = connect({ port: service.port, host: '127.0.0.1', allowHalfOpen: true })
     const raw = new RawSocket(socket)
     await once(socket, 'connect')
-    socket.write(Buffer.concat([Buffer.from(`GET /ws?token=${token}&${query} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
-      `Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${randomBytes(16).toString('base64')}\r\n\r\n`), early]))
+    socket.write(
+      Buffer.concat([
+        Buffer.from(
+          `GET /ws?token=${token}&${query} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+            `Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${randomBytes(16).toString('base64')}\r\n\r\n`
+        ),
+        early
+      ])
+    )
     await new Promise<void>((resolve, reject) => {
       let head = Buffer.alloc(0)
       const onHead = (chunk: Buffer) => {
@@ -162,7 +172,9 @@ export class RawSocket {
       data = data.subarray(header + length)
       const opcode = first & 0x0f
       if (opcode === OPCODE.text) assertServerFrame(JSON.parse(payload.toString()))
-      if (opcode === OPCODE.close) this.#resolveClose({ code: payload.length === 0 ? 1005 : payload.readUInt16BE(), reason: payload.subarray(2).toString() })
+      if (opcode === OPCODE.close) {
+        this.#resolveClose({ code: payload.length === 0 ? 1005 : payload.readUInt16BE(), reason: payload.subarray(2).toString() })
+      }
       this.received.push({ opcode, payload })
     }
     this.#unread = Buffer.from(data)

@@ -28,7 +28,13 @@ export class RedisCluster {
     for (let i = 0; i < masters; i++) {
       await nodes[i]?.command('cluster', 'addslotsrange', Math.ceil(i * SLOTS / masters), Math.ceil((i + 1) * SLOTS / masters) - 1)
     }
-    await cluster.until(async () => (await Promise.all(nodes.map(async (node) => await cluster.#table(node)))).every((table) => table.length === nodes.length && table.every(({ connected }) => connected)), 'the nodes to meet')
+    await cluster.until(
+      async () =>
+        (await Promise.all(nodes.map(async (node) => await cluster.#table(node)))).every(
+          (table) => table.length === nodes.length && table.every(({ connected }) => connected)
+        ),
+      'the nodes to meet'
+    )
     for (let i = 0; i < masters * replicas; i++) {
       const id = String(await nodes[i % masters]?.command('cluster', 'myid'))
       await nodes[masters + i]?.command('cluster', 'replicate', id)
@@ -45,8 +51,15 @@ export class RedisCluster {
   /** Resolves when the nodes that are up agree, serve all slots, and replicas are connected. */
   async settled (): Promise<void> {
     await this.until(async () => {
-      const infos = await Promise.all(this.nodes.map(async (node) => [String(await node.command('cluster', 'info')), String(await node.command('info', 'replication'))] as const))
-      return infos.every(([cluster, replication]) => cluster.includes('cluster_state:ok') && (replication.includes('role:master') || replication.includes('master_link_status:up')))
+      const infos = await Promise.all(
+        this.nodes.map(
+          async (node) => [String(await node.command('cluster', 'info')), String(await node.command('info', 'replication'))] as const
+        )
+      )
+      return infos.every(
+        ([cluster, replication]) =>
+          cluster.includes('cluster_state:ok') && (replication.includes('role:master') || replication.includes('master_link_status:up'))
+      )
     }, 'the cluster to settle')
   }
 

@@ -60,8 +60,12 @@ export class RedisServer {
   async start (): Promise<void> {
     const { command, parameters: [first, ...rest], environment, container } = this.#program
     this.#process = spawn(command, [
-      ...(first === undefined ? [] : [first]), ...(container === true ? ['--name', basename(this.#folder)] : []), ...rest, ...this.#parameters.filter((parameter) => !parameter.startsWith('-')),
-      '--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.#folder, '--save', '', '--repl-diskless-sync-delay', '0', '--logfile', join(this.#folder, 'log'),
+      ...(first === undefined ? [] : [first]),
+      ...(container === true ? ['--name', basename(this.#folder)] : []),
+      ...rest,
+      ...this.#parameters.filter((parameter) => !parameter.startsWith('-')),
+      '--port', String(this.port), '--bind', '127.0.0.1',
+      '--dir', this.#folder, '--save', '', '--repl-diskless-sync-delay', '0', '--logfile', join(this.#folder, 'log'),
       ...this.#parameters.filter((parameter) => parameter.startsWith('-')).flatMap((parameter) => parameter.split(' '))
     ], { stdio: 'ignore', env: { ...process.env, ...environment } })
     const deadline = Date.now() + PATIENCE_MS
@@ -116,6 +120,10 @@ export class RedisServer {
     client.on('error', () => {})
     // It may be another test's, which was faster to take the port.
     const isOurs = (info: string): boolean => this.#program.container === true || info.includes(`process_id:${this.#process?.pid}\r\n`)
-    return await client.connect().then(async () => await client.info('server')).then(isOurs, () => false).finally(() => { client.disconnect() })
+    return await client
+      .connect()
+      .then(async () => await client.info('server'))
+      .then(isOurs, () => false)
+      .finally(() => { client.disconnect() })
   }
 }

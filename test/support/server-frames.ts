@@ -15,7 +15,9 @@ export function assertServerFrame (frame: unknown): void {
   const { type } = frame as { type: string }
   const validate = validators.get(type)
   if (validate === undefined) throw new Error(`the server sent a frame of an unknown type: ${JSON.stringify(frame).slice(0, 500)}`)
-  if (!validate(frame)) throw new Error(`the server sent a bad frame: ${JSON.stringify(validate.errors)}: ${JSON.stringify(frame).slice(0, 500)}`)
+  if (!validate(frame)) {
+    throw new Error(`the server sent a bad frame: ${JSON.stringify(validate.errors)}: ${JSON.stringify(frame).slice(0, 500)}`)
+  }
   if (type === 'message' && CONTENTS.filter((name) => Object.hasOwn(frame as object, name)).length !== 1) {
     throw new Error(`the server sent a message that is not exactly one of text, data and binary: ${JSON.stringify(frame).slice(0, 500)}`)
   }

@@ -21,7 +21,11 @@ export interface ServiceProcess extends Pick<Service, 'url' | 'port'> {
 /** Starts `server.js` with nothing in its environment but what is given; kills it when the test is over. */
 export function spawnServer (t: Test, environment: Record<string, string>, program = SERVER): ServiceProcess {
   // A directory without a .env.
-  const child = spawn(process.execPath, [program], { cwd: tmpdir(), env: { PATH: process.env.PATH ?? '', PORT: '0', ...environment }, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [program], {
+    cwd: tmpdir(),
+    env: { PATH: process.env.PATH ?? '', PORT: '0', ...environment },
+    stdio: ['ignore', 'pipe', 'pipe']
+  })
   let stdout = ''
   let stderr = ''
   child.stdout.on('data', (chunk) => { stdout += String(chunk) })

@@ -21,7 +21,11 @@ export interface Service {
  *
  * @param prepare called before it listens, for hooks and routes of the application around it
  */
-export async function startService (t: Test, environment: Record<string, string> = {}, prepare?: (app: FastifyInstance) => void): Promise<Service> {
+export async function startService (
+  t: Test,
+  environment: Record<string, string> = {},
+  prepare?: (app: FastifyInstance) => void
+): Promise<Service> {
   const log: string[] = []
   const stream = new Writable({ write (chunk, _encoding, done) { log.push(String(chunk)); done() } })
   const app = buildStandalone(readConfig({ JWT_SECRET: SECRET, LOG_LEVEL: 'trace', ...environment }), stream)
@@ -33,7 +37,12 @@ export async function startService (t: Test, environment: Record<string, string>
 }
 
 /** A call of the REST API, with `ada`'s token unless told otherwise; objects are sent as JSON. */
-export async function call (service: Service, method: string, path: string, { body, token = makeToken(), headers = {} }: { body?: unknown, token?: string, headers?: Record<string, string> } = {}): Promise<{ status: number, headers: Headers, body: any }> { // eslint-disable-line @typescript-eslint/no-explicit-any
+export async function call (
+  service: Service,
+  method: string,
+  path: string,
+  { body, token = makeToken(), headers = {} }: { body?: unknown, token?: string, headers?: Record<string, string> } = {}
+): Promise<{ status: number, headers: Headers, body: any }> { // eslint-disable-line @typescript-eslint/no-explicit-any
   const isJson = body !== undefined && typeof body !== 'string' && !Buffer.isBuffer(body)
   const response = await fetch(`${service.url}${path}`, {
     method,
@@ -45,5 +54,9 @@ export async function call (service: Service, method: string, path: string, { bo
     ...(body !== undefined && { body: isJson ? JSON.stringify(body) : body as string })
   })
   const text = await response.text()
-  return { status: response.status, headers: response.headers, body: text === '' ? undefined : /json/.test(response.headers.get('content-type') ?? '') ? JSON.parse(text) : text }
+  return {
+    status: response.status,
+    headers: response.headers,
+    body: text === '' ? undefined : /json/.test(response.headers.get('content-type') ?? '') ? JSON.parse(text) : text
+  }
 }

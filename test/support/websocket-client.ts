@@ -70,7 +70,9 @@ export class Client {
     return await Promise.race([
       new Promise<Frame | Buffer>((resolve) => { this.#waiting.push({ wanted, resolve }) }),
       new Promise<never>((_resolve, reject) => {
-        timer = setTimeout(() => { reject(new Error(`waited in vain for ${what}; received: ${received.map(String).join(' ').slice(0, 500)}`)) }, PATIENCE_MS)
+        timer = setTimeout(() => {
+          reject(new Error(`waited in vain for ${what}; received: ${received.map(String).join(' ').slice(0, 500)}`))
+        }, PATIENCE_MS)
       })
     ]).finally(() => { clearTimeout(timer) })
   }
@@ -86,7 +88,10 @@ export interface ConnectOptions extends ClientOptions {
 }
 
 /** Opens a connection, as `ada` unless told otherwise; rejects with the status where the upgrade is refused. */
-export async function connect (service: Service, { token = makeToken(), query = '', protocols = [], ...options }: ConnectOptions = {}): Promise<Client> {
+export async function connect (
+  service: Service,
+  { token = makeToken(), query = '', protocols = [], ...options }: ConnectOptions = {}
+): Promise<Client> {
   const parameters = [token === '' ? '' : `token=${token}`, query].filter((part) => part !== '').join('&')
   const ws = new WebSocket(`${service.url.replace('http', 'ws')}/ws?${parameters}`, protocols, options)
   const client = new Client(ws)
@@ -96,15 +101,25 @@ export async function connect (service: Service, { token = makeToken(), query = 
     ws.once('unexpected-response', (_request, response) => {
       let body = ''
       response.on('data', (chunk) => { body += String(chunk) })
-      response.on('end', () => { reject(Object.assign(new Error(`refused with ${response.statusCode}`), { status: response.statusCode, headers: response.headers, body })) })
+      response.on('end', () => {
+        reject(
+          Object.assign(new Error(`refused with ${response.statusCode}`), { status: response.statusCode, headers: response.headers, body })
+        )
+      })
     })
   })
   return client
 }
 
 /** How an upgrade is refused. */
-export async function refusal (service: Service, options: ConnectOptions = {}): Promise<{ status: number, headers: Record<string, string>, body: any }> { // eslint-disable-line @typescript-eslint/no-explicit-any
-  const error = await connect(service, options).then(() => { throw new Error('was not refused') }, (error: unknown) => error) as { status?: number, headers: Record<string, string>, body: string }
+export async function refusal (
+  service: Service,
+  options: ConnectOptions = {}
+): Promise<{ status: number, headers: Record<string, string>, body: any }> { // eslint-disable-line @typescript-eslint/no-explicit-any
+  const error = await connect(service, options).then(
+    () => { throw new Error('was not refused') },
+    (error: unknown) => error
+  ) as { status?: number, headers: Record<string, string>, body: string }
   if (error.status === undefined) throw new Error('did not come to an answer', { cause: error })
   return { status: error.status, headers: error.headers, body: JSON.parse(error.body) }
 }

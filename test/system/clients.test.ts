@@ -57,7 +57,10 @@ test('the pasted curl reaches a Python client', async (t) => {
   if (python === undefined) return
   const service = await startProcess(t, {})
   const { token, curl } = readGreeting(service)
-  const client = spawnClient(t, python, [fileURLToPath(new URL('test/fixtures/client.py', ROOT)), `${service.url.replace('http', 'ws')}/ws?token=${token}&room=lobby`])
+  const client = spawnClient(t, python, [
+    fileURLToPath(new URL('test/fixtures/client.py', ROOT)),
+    `${service.url.replace('http', 'ws')}/ws?token=${token}&room=lobby`
+  ])
   await until(() => client.text().includes('"joined"'), 'the Python client to join')
   const { stdout } = await run('sh', ['-c', curl])
   t.match(JSON.parse(stdout), { room: 'lobby', offset: 1, audience: 1 })
@@ -68,7 +71,10 @@ test('the pasted curl reaches a Python client', async (t) => {
 test('the pasted curl reaches wscat', async (t) => {
   const service = await startProcess(t, {})
   const { token, curl } = readGreeting(service)
-  const client = spawnClient(t, fileURLToPath(new URL('node_modules/.bin/wscat', ROOT)), ['-c', `${service.url.replace('http', 'ws')}/ws?token=${token}&room=lobby`])
+  const client = spawnClient(t, fileURLToPath(new URL('node_modules/.bin/wscat', ROOT)), [
+    '-c',
+    `${service.url.replace('http', 'ws')}/ws?token=${token}&room=lobby`
+  ])
   await until(() => client.text().includes('"joined"'), 'wscat to join')
   await run('sh', ['-c', curl])
   await until(() => client.text().includes('"text":"hello"'), 'the message')

@@ -75,7 +75,10 @@ test('the dashboard shows what the backend sends', async (t) => {
   const points = async (): Promise<number> => (await page.locator('#latency-chart polyline').getAttribute('points'))?.split(' ').length ?? 0
   const before = await points()
   await page.reload()
-  await page.waitForFunction((before) => (document.querySelector('#latency-chart polyline')?.getAttribute('points')?.split(' ').length ?? 0) >= before, before)
+  await page.waitForFunction(
+    (before) => (document.querySelector('#latency-chart polyline')?.getAttribute('points')?.split(' ').length ?? 0) >= before,
+    before
+  )
   t.ok(await points() >= before, 'a page that is loaded again has what was there before')
   server.child.kill('SIGTERM')
   t.equal(await server.exited, 0)

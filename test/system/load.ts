@@ -40,7 +40,10 @@ export class Journal {
 
 /** Two instances with one Redis between them, a member on each, and what they got. */
 export async function startPair (t: Test, environment: Record<string, string>) {
-  const services = await Promise.all([startService(t, { MESSAGE_RATE: '0', ...environment }), startService(t, { MESSAGE_RATE: '0', ...environment })])
+  const services = await Promise.all([
+    startService(t, { MESSAGE_RATE: '0', ...environment }),
+    startService(t, { MESSAGE_RATE: '0', ...environment })
+  ])
   const clients = await Promise.all(services.map(async (service, i) => {
     const client = await connect(service, { token: makeToken({ sub: `member-${i}` }) })
     await client.join('lobby')
@@ -69,7 +72,10 @@ export class Publisher {
     for (let i = 0; !this.#stopped; i++) {
       const text = `${n}:${i}`
       for (let attempt = 0; ; attempt++) {
-        const { status, body } = await call(services[(n + attempt) % services.length] as Service, 'POST', '/v1/rooms/lobby/messages', { body: { text }, headers: { 'idempotency-key': text } })
+        const { status, body } = await call(services[(n + attempt) % services.length] as Service, 'POST', '/v1/rooms/lobby/messages', {
+          body: { text },
+          headers: { 'idempotency-key': text }
+        })
         const answer = status === 201 ? '201' : `${status} ${(body as { code: string }).code}`
         this.answers.set(answer, (this.answers.get(answer) ?? 0) + 1)
         if (status === 201) break
@@ -90,7 +96,10 @@ export class Publisher {
 export async function checkNothingLost (t: Test, publisher: Publisher, journals: Journal[]): Promise<void> {
   await publisher.stop()
   for (const journal of journals) {
-    await until(() => new Set(journal.texts).size >= publisher.acknowledged.length, `${publisher.acknowledged.length} messages; there are ${journal.texts.length}`)
+    await until(
+      () => new Set(journal.texts).size >= publisher.acknowledged.length,
+      `${publisher.acknowledged.length} messages; there are ${journal.texts.length}`
+    )
     t.strictSame(publisher.acknowledged.filter((text) => !journal.texts.includes(text)), [], 'nothing acknowledged is missing')
     t.equal(new Set(journal.texts).size, journal.texts.length, 'nothing came twice')
     t.equal(journal.broken, undefined, 'one unbroken order')

@@ -71,7 +71,11 @@ if (program !== undefined) {
     }
 
     await Promise.all(['a', 'b', 'c', 'd', 'e', 'f'].map(async (room) => await clients[0]?.join(room)))
-    t.strictSame((await call(services[1], 'GET', '/v1/rooms')).body.rooms.map(({ room }: { room: string }) => room), ['a', 'b', 'c', 'd', 'e', 'f', 'lobby'], 'rooms of all masters')
+    t.strictSame(
+      (await call(services[1], 'GET', '/v1/rooms')).body.rooms.map(({ room }: { room: string }) => room),
+      ['a', 'b', 'c', 'd', 'e', 'f', 'lobby'],
+      'rooms of all masters'
+    )
     for (const room of ['a', 'b', 'c', 'd', 'e', 'f']) {
       await call(services[1], 'POST', `/v1/rooms/${room}/messages`, { body: { text: `hello ${room}` } })
       t.match(await clients[0]?.next((frame) => frame.type === 'message' && frame.room === room), { text: `hello ${room}` })

@@ -38,17 +38,29 @@ if (program !== undefined) {
     t.match(await clients[1]?.join('elsewhere'), { type: 'joined', audience: 1 })
     t.match(await clients[0]?.join('elsewhere'), { type: 'joined', audience: 2 })
     for (const service of services) {
-      t.strictSame((await call(service, 'GET', '/v1/rooms')).body.rooms, [{ room: 'elsewhere', audience: 2 }, { room: 'lobby', audience: 2 }])
+      t.strictSame(
+        (await call(service, 'GET', '/v1/rooms')).body.rooms,
+        [{ room: 'elsewhere', audience: 2 }, { room: 'lobby', audience: 2 }]
+      )
       t.match((await call(service, 'GET', '/v1/rooms/lobby')).body, { audience: 2, offset: 3 })
     }
-    const all = await call(services[0], 'POST', '/v1/broadcast', { body: { text: 'all' }, token: makeToken({ rooms: { '@all': ['publish'] } }) })
+    const all = await call(services[0], 'POST', '/v1/broadcast', {
+      body: { text: 'all' },
+      token: makeToken({ rooms: { '@all': ['publish'] } })
+    })
     t.match(all, { status: 201, body: { audience: 2 } })
-    const own = await call(services[0], 'POST', '/v1/users/member-1/messages', { body: { text: 'you' }, token: makeToken({ rooms: { '@user:*': ['publish'] } }) })
+    const own = await call(services[0], 'POST', '/v1/users/member-1/messages', {
+      body: { text: 'you' },
+      token: makeToken({ rooms: { '@user:*': ['publish'] } })
+    })
     t.match(own, { status: 201, body: { audience: 1 } })
     t.match(await clients[1]?.next(({ room }) => room === '@user'), { text: 'you' })
-    t.equal((await call(services[1], 'POST', '/v1/rooms/lobby/messages', { body: { text: 'a' }, headers: { 'idempotency-key': 'k' } })).headers.get('idempotent-replayed'), null)
-    t.equal((await call(services[0], 'POST', '/v1/rooms/lobby/messages', { body: { text: 'a' }, headers: { 'idempotency-key': 'k' } })).headers.get('idempotent-replayed'), 'true', 'a retry by another instance')
-    t.equal((await call(services[0], 'POST', '/v1/rooms/lobby/messages', { body: { text: 'b' }, headers: { 'idempotency-key': 'k' } })).status, 422)
+    const publish = async (n: 0 | 1, text: string) => {
+      return await call(services[n], 'POST', '/v1/rooms/lobby/messages', { body: { text }, headers: { 'idempotency-key': 'k' } })
+    }
+    t.equal((await publish(1, 'a')).headers.get('idempotent-replayed'), null)
+    t.equal((await publish(0, 'a')).headers.get('idempotent-replayed'), 'true', 'a retry by another instance')
+    t.equal((await publish(0, 'b')).status, 422)
   })
 
   test('an event stream goes on at another instance, with everything once', async (t) => {
@@ -57,7 +69,9 @@ if (program !== undefined) {
     const path = '/v1/events?room=lobby&room=b'
     const first = await openEvents(services[0], path)
     t.match(await first.next(({ frame }) => frame.room === 'lobby'), { frame: { offset: 0, audience: 3 } })
-    const publish = async (n: number, room: string, text: string) => { await call(services[n] as Service, 'POST', `/v1/rooms/${room}/messages`, { body: { text } }) }
+    const publish = async (n: number, room: string, text: string) => {
+      await call(services[n] as Service, 'POST', `/v1/rooms/${room}/messages`, { body: { text } })
+    }
     await publish(1, 'lobby', 'a')
     await publish(0, 'b', 'b')
     await Promise.all([first.text('a'), first.text('b')])
@@ -65,7 +79,10 @@ if (program !== undefined) {
     await until(() => services[0].app.roomcast.hub.connections.size === 1)
     for (const text of ['c', 'd', 'e']) await publish(0, 'lobby', text)
     const second = await openEvents(services[1], path, { headers: { 'last-event-id': first.lastEventId } })
-    t.match([await second.next('joined'), await second.next('joined')].map(({ frame: { room, recovered, missed } }) => [room, recovered, missed]), [['b', true, 0], ['lobby', true, 3]])
+    t.match(
+      [await second.next('joined'), await second.next('joined')].map(({ frame: { room, recovered, missed } }) => [room, recovered, missed]),
+      [['b', true, 0], ['lobby', true, 3]]
+    )
     await publish(0, 'lobby', 'f')
     await second.text('f')
     t.strictSame(second.messages.map(({ text }) => text), ['c', 'd', 'e', 'f'])
@@ -78,7 +95,9 @@ if (program !== undefined) {
     await call(service, 'POST', '/v1/rooms/lobby/messages', { body: { text: 'b' } })
     await redis.kill()
     await untilReady(service, 503)
-    const reader = await openEvents(service, '/v1/rooms/lobby/events?protocol=roomcast.v1', { headers: { 'last-event-id': `${epoch as string}:1` } })
+    const reader = await openEvents(service, '/v1/rooms/lobby/events?protocol=roomcast.v1', {
+      headers: { 'last-event-id': `${epoch as string}:1` }
+    })
     const two = await openEvents(service, '/v1/events?room=lobby&room=b', { headers: { 'last-event-id': `0:0,${epoch as string}:1` } })
     const gone = await openEvents(service, '/v1/rooms/lobby/events')
     t.match(await reader.next('welcome'), { id: undefined, frame: { rooms: [{ room: '@user' }, { room: '@all' }] } })
@@ -87,7 +106,11 @@ if (program !== undefined) {
     await until(() => service.app.roomcast.hub.connections.size === 2)
     await redis.start()
     await untilReady(service, 200)
-    for (const stream of [reader, two]) t.match(await stream.next(({ type, frame }) => type === 'joined' && frame.room === 'lobby'), { frame: { recovered: true, missed: 1, offset: 2 } })
+    for (const stream of [reader, two]) {
+      t.match(await stream.next(({ type, frame }) => type === 'joined' && frame.room === 'lobby'), {
+        frame: { recovered: true, missed: 1, offset: 2 }
+      })
+    }
     t.match(await two.next(({ type, frame }) => type === 'joined' && frame.room === 'b'), { frame: { recovered: false } })
     const { body } = await call(service, 'POST', '/v1/rooms/lobby/messages', { body: { text: 'c' } })
     t.match(body, { audience: 2 })
@@ -108,7 +131,10 @@ if (program !== undefined) {
       [{ REDIS_URL: cluster.url }, /^roomcast: Redis at 127\.0\.0\.1:\d+ cannot be used: .*REDIS_CLUSTER.*\n$/],
       [{ REDIS_CLUSTER: `127.0.0.1:${cluster.port}` }, /^roomcast: Redis at 127\.0\.0\.1:\d+ cannot be used: .*slots.*\n$/],
       [{ REDIS_CLUSTER: '127.0.0.1:1' }, /^roomcast: Redis at 127\.0\.0\.1:1 cannot be used: .*ECONNREFUSED.*\n$/],
-      [{ REDIS_SENTINELS: '127.0.0.1:1', REDIS_SENTINEL_NAME: 'rooms' }, /^roomcast: Redis at 127\.0\.0\.1:1 \(master rooms\) cannot be used: .*\n$/]
+      [
+        { REDIS_SENTINELS: '127.0.0.1:1', REDIS_SENTINEL_NAME: 'rooms' },
+        /^roomcast: Redis at 127\.0\.0\.1:1 \(master rooms\) cannot be used: .*\n$/
+      ]
     ] as const) {
       const service = spawnServer(t, { JWT_SECRET: SECRET, ...environment })
       t.equal(await service.exited, 1)
@@ -151,7 +177,11 @@ if (program !== undefined) {
     await untilReady(services[0], 503)
     await redis.start()
     await untilReady(services[0], 200)
-    t.match(await late.next(({ type, room }) => type === 'joined' && room === '@user'), { offset: 0 }, 'what nobody can ask for is made up for')
+    t.match(
+      await late.next(({ type, room }) => type === 'joined' && room === '@user'),
+      { offset: 0 },
+      'what nobody can ask for is made up for'
+    )
     await publisher.untilAcknowledged(50)
     await checkNothingLost(t, publisher, journals)
     t.strictSame(journals.map(({ resets }) => resets.length), [0, 0])
@@ -175,7 +205,10 @@ if (program !== undefined) {
       t.match(journal.resets, [{ type: 'reset', room: 'lobby', epoch: body.epoch, offset: 0, reason: 'epoch' }])
       t.equal(journal.broken, undefined)
     }
-    t.match((await call(services[0], 'GET', `/v1/rooms/lobby/messages?after=1&epoch=${before.epoch}`)).body, { recovered: false, epoch: body.epoch })
+    t.match((await call(services[0], 'GET', `/v1/rooms/lobby/messages?after=1&epoch=${before.epoch}`)).body, {
+      recovered: false,
+      epoch: body.epoch
+    })
     t.match(await comeBack(services[0], before), { recovered: false, epoch: body.epoch, offset: 1 })
     t.match(await comeBack(services[1], { epoch: body.epoch as string, offset: 0 }), { recovered: true, missed: 1 })
   })
@@ -269,11 +302,15 @@ if (program !== undefined) {
   test('a publish whose answer was lost is one message, by whatever door it comes again', async (t) => {
     const redis = await RedisServer.start(t, program)
     const proxy = await TcpProxy.start(t, redis.port)
-    const services = [await startService(t, { REDIS_URL: `redis://127.0.0.1:${proxy.port}` }), await startService(t, { REDIS_URL: redis.url })] as const
+    const services = [
+      await startService(t, { REDIS_URL: `redis://127.0.0.1:${proxy.port}` }),
+      await startService(t, { REDIS_URL: redis.url })
+    ] as const
     const clients = await Promise.all(services.map(async (service) => await connect(service, { query: 'room=lobby' })))
     for (const client of clients) await client.next('joined')
     let key = ''
-    const post = async (service: Service, data: unknown) => await call(service, 'POST', '/v1/rooms/lobby/messages', { body: { data }, headers: { 'idempotency-key': key } })
+    const post = async (service: Service, data: unknown) =>
+      await call(service, 'POST', '/v1/rooms/lobby/messages', { body: { data }, headers: { 'idempotency-key': key } })
 
     // Where another answer is lost first, with the connection, the publish is not sent at all.
     for (let i = 0, code = ''; code !== 'publish_unknown'; i++) {
@@ -289,7 +326,9 @@ if (program !== undefined) {
     t.equal(retry.headers.get('idempotent-replayed'), 'true', 'it was done: only the answer was lost')
     await untilWorking(services[0])
     for (const client of clients) {
-      t.match(await client.ask({ type: 'publish', room: 'lobby', data: { id: 7 }, key }), { type: 'ack', offset: 1, epoch: retry.body.epoch })
+      t.match(await client.ask({ type: 'publish', room: 'lobby', data: { id: 7 }, key }), {
+        type: 'ack', offset: 1, epoch: retry.body.epoch
+      })
       t.match(await client.ask({ type: 'publish', room: 'lobby', data: { id: 8 }, key }), { type: 'error', code: 'idempotency_conflict' })
     }
     t.match(await post(services[0], { id: 7 }), { status: 201, body: retry.body })
@@ -307,7 +346,12 @@ if (program !== undefined) {
     for (let i = 1; i <= 20; i++) {
       const key = `key-${i}`
       const [first, second, third] = await Promise.all([
-        ...services.map(async (service) => await call(service, 'POST', '/v1/rooms/lobby/messages', { token: makeToken({ sub: 'member-0' }), body: { data: i }, headers: { 'idempotency-key': key } })),
+        ...services.map(
+          async (service) =>
+            await call(service, 'POST', '/v1/rooms/lobby/messages', {
+              token: makeToken({ sub: 'member-0' }), body: { data: i }, headers: { 'idempotency-key': key }
+            })
+        ),
         clients[0]?.ask({ type: 'publish', room: 'lobby', data: i, key })
       ] as const) as [Awaited<ReturnType<typeof call>>, Awaited<ReturnType<typeof call>>, Frame]
       t.strictSame([first.body.offset, second.body.offset, third.offset], [i, i, i])
@@ -333,9 +377,16 @@ if (program !== undefined) {
     for (const [since, missed] of [[2, 2], [4, 0], [0, 4]] as const) {
       const client = await connect(behind, { query: `room=lobby&since=${epoch}:${since}` })
       t.match(await client.next('joined'), { recovered: true, missed, offset: 4 })
-      t.strictSame((await client.drain()).flatMap((frame) => (frame as Frame).type === 'message' ? [(frame as Frame).text] : []), ['1', '2', '3', '4'].slice(since))
+      t.strictSame(
+        (await client.drain()).flatMap((frame) => (frame as Frame).type === 'message' ? [(frame as Frame).text] : []),
+        ['1', '2', '3', '4'].slice(since)
+      )
     }
-    t.strictSame([1, 2, 3, 4].length, (await member.drain()).filter((frame) => (frame as Frame).type === 'message').length, 'and its members with them')
+    t.strictSame(
+      [1, 2, 3, 4].length,
+      (await member.drain()).filter((frame) => (frame as Frame).type === 'message').length,
+      'and its members with them'
+    )
   })
 
   test('a full Redis refuses publishes, and goes on when there is room', async (t) => {
@@ -346,7 +397,11 @@ if (program !== undefined) {
     await redis.command('config', 'set', 'maxmemory', 1)
     t.match(await publish('b'), { status: 503, body: { code: 'unavailable', retryable: true } })
     await publish('b')
-    t.equal(services[0].log.filter((line) => line.includes('"level":50') && line.includes('OOM')).length, 1, 'the log says why, and does not repeat it each time')
+    t.equal(
+      services[0].log.filter((line) => line.includes('"level":50') && line.includes('OOM')).length,
+      1,
+      'the log says why, and does not repeat it each time'
+    )
     await redis.command('config', 'set', 'maxmemory', 0)
     t.match((await publish('c')).body, { epoch: body.epoch, offset: 2 })
     await until(() => journals[1]?.texts.length === 2)
@@ -374,7 +429,11 @@ if (program !== undefined) {
     other.child.kill('SIGKILL')
     await lost.closed
     for (const text of ['a', 'b']) await call(service, 'POST', '/v1/rooms/lobby/messages', { body: { text } })
-    t.match(await comeBack(service, { epoch: epoch as string, offset: offset as number }), { recovered: true, missed: 2 }, 'whoever was there goes on here')
+    t.match(
+      await comeBack(service, { epoch: epoch as string, offset: offset as number }),
+      { recovered: true, missed: 2 },
+      'whoever was there goes on here'
+    )
     const deadline = Date.now() + 60_000
     for (;;) {
       const { rooms } = (await call(service, 'GET', '/v1/rooms')).body as { rooms: { room: string, audience: number }[] }
@@ -389,7 +448,11 @@ if (program !== undefined) {
       if (Date.now() > deadline2) throw new Error('it stays in the registry')
       await sleep(200)
     }
-    t.strictSame((await redis.command('keys', '*') as string[]).filter((key) => /theirs|lost/.test(key) && !/:[ms]$/.test(key)), [], 'nothing is left of it but positions')
+    t.strictSame(
+      (await redis.command('keys', '*') as string[]).filter((key) => /theirs|lost/.test(key) && !/:[ms]$/.test(key)),
+      [],
+      'nothing is left of it but positions'
+    )
     t.strictSame((await here.drain()).filter((frame) => !Buffer.isBuffer(frame) && isAboutLost(frame)), [], 'once')
   })
 
@@ -415,7 +478,10 @@ if (program !== undefined) {
     const [first, second] = [await startService(t, environment), await startService(t, environment)]
     const watcher = await connect(first, { token: makeToken({ sub: 'watcher' }) })
     await watcher.join('lobby')
-    const system = async () => (await watcher.drain()).filter((frame) => !Buffer.isBuffer(frame) && frame.type === 'system').map((frame) => [(frame as Frame).event, (frame as Frame).user])
+    const system = async () =>
+      (await watcher.drain())
+        .filter((frame) => !Buffer.isBuffer(frame) && frame.type === 'system')
+        .map((frame) => [(frame as Frame).event, (frame as Frame).user])
     const [one, two] = [await connect(first), await connect(second)]
     await one.join('lobby')
     t.match(await watcher.next('system'), { event: 'joined', user: 'ada' })
@@ -444,11 +510,17 @@ if (program !== undefined) {
 
   test('the rights in docs/operations.md are all that the service needs', async (t) => {
     const redis = await RedisServer.start(t, program)
-    const [, rule = ''] = /```text\nACL SETUSER roomcast ([^`]*)```/.exec(readFileSync(new URL('../../../docs/operations.md', import.meta.url), 'utf8')) ?? []
+    const [, rule = ''] =
+      /```text\nACL SETUSER roomcast ([^`]*)```/.exec(readFileSync(new URL('../../../docs/operations.md', import.meta.url), 'utf8')) ?? []
     await redis.command('acl', 'setuser', 'roomcast', ...rule.trim().split(/\s+/))
     await redis.command('acl', 'setuser', 'default', 'off')
     const { services, clients, journals } = await startPair(t, { REDIS_URL: redis.url.replace('//', '//roomcast:secret@') })
-    for (const service of services) t.equal((await call(service, 'POST', '/v1/rooms/lobby/messages', { body: { text: 'a' }, headers: { 'idempotency-key': 'k' } })).status, 201)
+    for (const service of services) {
+      t.equal(
+        (await call(service, 'POST', '/v1/rooms/lobby/messages', { body: { text: 'a' }, headers: { 'idempotency-key': 'k' } })).status,
+        201
+      )
+    }
     t.match((await call(services[1], 'GET', '/v1/rooms/lobby/messages')).body, { messages: [{ text: 'a' }] })
     t.match((await call(services[1], 'GET', '/v1/rooms')).body, { rooms: [{ room: 'lobby' }] })
     t.equal((await call(services[1], 'DELETE', '/v1/rooms/lobby/messages', { token: makeToken({ rooms: { '**': ['*'] } }) })).status, 204)

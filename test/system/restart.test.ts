@@ -23,14 +23,23 @@ test(`the service is restarted under ${CLIENTS} clients: all come back, each in 
   const program = findRedis(t)
   if (program === undefined) return
   const redis = await RedisServer.start(t, program)
-  const environment = { JWT_SECRET: SECRET, REDIS_URL: `redis://127.0.0.1:${redis.port}`, PORT: String(await findFreePort()), DRAIN_WINDOW_MS: '1000' }
+  const environment = {
+    JWT_SECRET: SECRET,
+    REDIS_URL: `redis://127.0.0.1:${redis.port}`,
+    PORT: String(await findFreePort()),
+    DRAIN_WINDOW_MS: '1000'
+  }
   let service = await startProcess(t, environment)
   const publish = async (text: string): Promise<void> => {
     const { status } = await call(service as unknown as Service, 'POST', '/v1/rooms/lobby/messages', { body: { text } })
     if (status !== 201) throw new Error(`answered with ${status}`)
   }
   const visitors = Array.from({ length: CLIENTS }, (_, i): Visitor => {
-    const client = connect({ url: service.url, token: () => makeToken({ sub: `visitor-${i}` }), transports: i % 4 === 0 ? ['events'] : ['websocket', 'events'] })
+    const client = connect({
+      url: service.url,
+      token: () => makeToken({ sub: `visitor-${i}` }),
+      transports: i % 4 === 0 ? ['events'] : ['websocket', 'events']
+    })
     const visitor: Visitor = { client, seen: [], resets: 0, waits: [] }
     const room = client.room('lobby')
     room.on('message', ({ text }) => { visitor.seen.push(text ?? '') })
@@ -53,7 +62,9 @@ test(`the service is restarted under ${CLIENTS} clients: all come back, each in 
       service = await startProcess(t, environment)
     }
     await until(() => visitors.every(({ seen }) => seen.length === expected.length), 'everybody to have everything')
-    for (const { seen, resets } of visitors) if (seen.join() !== expected.join() || resets > 0) t.fail(`saw ${seen.join()} and ${resets} resets`)
+    for (const { seen, resets } of visitors) {
+      if (seen.join() !== expected.join() || resets > 0) t.fail(`saw ${seen.join()} and ${resets} resets`)
+    }
     const first = visitors.map(({ waits: [wait = -1] }) => wait)
     const longest = Math.max(...first)
     t.ok(longest <= 30_000 && Math.min(...first) >= 0, `${signal}: everybody waits, up to ${longest} ms`)

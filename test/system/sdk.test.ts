@@ -51,7 +51,10 @@ const seen = async (page: Page): Promise<unknown[]> => await page.evaluate(() =>
 const statusOf = async (page: Page): Promise<Status> => await page.evaluate(() => window.client.status)
 
 async function untilStatus (page: Page, wanted: Partial<Status>): Promise<void> {
-  await page.waitForFunction((wanted) => Object.entries(wanted).every(([key, value]) => window.client.status[key as keyof Status] === value), wanted)
+  await page.waitForFunction(
+    (wanted) => Object.entries(wanted).every(([key, value]) => window.client.status[key as keyof Status] === value),
+    wanted
+  )
 }
 
 async function untilSeen (page: Page, count: number): Promise<void> {
@@ -86,7 +89,12 @@ for (const transport of ['websocket', 'events']) {
     const program = findRedis(t)
     if (browser === undefined || program === undefined) return
     const redis = await RedisServer.start(t, program)
-    const environment = { JWT_SECRET: SECRET, REDIS_URL: `redis://127.0.0.1:${redis.port}`, PORT: String(await findFreePort()), DRAIN_WINDOW_MS: '200' }
+    const environment = {
+      JWT_SECRET: SECRET,
+      REDIS_URL: `redis://127.0.0.1:${redis.port}`,
+      PORT: String(await findFreePort()),
+      DRAIN_WINDOW_MS: '200'
+    }
     let service = await startProcess(t, environment)
     const site = await serveSdk(t)
     const [ada, bob] = await Promise.all([openSdk(browser, site), openSdk(browser, site)])
@@ -111,7 +119,10 @@ for (const transport of ['websocket', 'events']) {
       await untilSeen(ada, 200)
       for (const page of [ada, bob]) {
         t.strictSame(await seen(page), numbers(200))
-        t.strictSame(await page.evaluate(() => window.events.filter((event) => event !== 'joined undefined' && event !== 'joined true')), [])
+        t.strictSame(
+          await page.evaluate(() => window.events.filter((event) => event !== 'joined undefined' && event !== 'joined true')),
+          []
+        )
         await page.evaluate(() => { window.seen = [] })
       }
     }
@@ -140,7 +151,8 @@ for (const product of PRODUCTS) {
       await untilSeen(page, 1)
     })
 
-    await t.test('that drops them, it is an event stream, which is idle as long; and a WebSocket again when the proxy is mended', async (t) => {
+    await t.test('that drops them, it is an event stream, which is idle as long; ' +
+      'and a WebSocket again when the proxy is mended', async (t) => {
       const { instance, proxy } = await start(t, { upgrades: false })
       const [ada, bob] = await Promise.all([openSdk(browser, site), openSdk(browser, site)])
       await Promise.all([enter(ada, proxy.url, 'ada'), enter(bob, proxy.url, 'bob')])
@@ -186,7 +198,10 @@ test('a tab that was offline comes back at once with everything it missed, and w
   network.heal()
   await context.setOffline(false)
   await untilStatus(page, { state: 'connected' })
-  t.ok(await page.evaluate(() => Date.now() < (window.statuses.findLast(({ state }) => state === 'waiting')?.retryAt ?? 0)), 'before its next attempt was due')
+  t.ok(
+    await page.evaluate(() => Date.now() < (window.statuses.findLast(({ state }) => state === 'waiting')?.retryAt ?? 0)),
+    'before its next attempt was due'
+  )
   await untilSeen(page, 2)
   t.strictSame(await seen(page), ['missed', 'made offline'])
 })

@@ -13,7 +13,11 @@ const UPGRADE = ['Upgrade: websocket', 'Connection: Upgrade', 'Sec-WebSocket-Ver
 const SECRET_ENVIRONMENT = { JWT_SECRET: 'a secret of the tests, thirty-two bytes long' }
 
 /** A bare TCP client that keeps what it gets. */
-async function connectRaw (t: { teardown: (end: () => void) => void }, port: number, request: string[]): Promise<Socket & { text: () => string }> {
+async function connectRaw (
+  t: { teardown: (end: () => void) => void },
+  port: number,
+  request: string[]
+): Promise<Socket & { text: () => string }> {
   const socket = connectTcp(port, '127.0.0.1')
   t.teardown(() => { socket.destroy() })
   let text = ''
@@ -35,13 +39,19 @@ async function connectMany (service: Service, count: number): Promise<Client[]> 
 }
 
 test('SIGTERM under 500 sockets: everybody is told and closed with 1001, the request in flight is answered, exit code 0', async (t) => {
-  const service = await startProcess(t, { ...SECRET_ENVIRONMENT, DRAIN_WINDOW_MS: '1000', LOG_LEVEL: 'warn' }) as unknown as Service & Awaited<ReturnType<typeof startProcess>>
+  const service = await startProcess(t, {
+    ...SECRET_ENVIRONMENT, DRAIN_WINDOW_MS: '1000', LOG_LEVEL: 'warn'
+  }) as unknown as Service & Awaited<ReturnType<typeof startProcess>>
   const clients = await connectMany(service, 500)
   await Promise.all(clients.map(async (client) => await client.next('joined')))
   await connectMute(t, service.port)
   const body = JSON.stringify({ text: 'on the way' })
   const inFlight = await connectRaw(t, service.port, [
-    'POST /v1/rooms/lobby/messages HTTP/1.1', 'Host: x', `Authorization: Bearer ${makeToken()}`, 'Content-Type: application/json', `Content-Length: ${body.length}`
+    'POST /v1/rooms/lobby/messages HTTP/1.1',
+    'Host: x',
+    `Authorization: Bearer ${makeToken()}`,
+    'Content-Type: application/json',
+    `Content-Length: ${body.length}`
   ])
 
   const began = Date.now()
@@ -49,7 +59,11 @@ test('SIGTERM under 500 sockets: everybody is told and closed with 1001, the req
   const told = await Promise.all(clients.map(async (client) => await client.next('shutdown')))
   t.equal((await fetch(`${service.url}/health/ready`)).status, 503)
   t.equal((await fetch(`${service.url}/health/live`)).status, 200)
-  t.equal((await call(service, 'POST', '/v1/rooms/lobby/messages', { body: { text: 'still there' } })).status, 201, 'publishing works until the end')
+  t.equal(
+    (await call(service, 'POST', '/v1/rooms/lobby/messages', { body: { text: 'still there' } })).status,
+    201,
+    'publishing works until the end'
+  )
   const late = await refusal(service)
   t.equal(late.status, 503)
   t.ok(late.headers['retry-after'])
@@ -66,7 +80,9 @@ test('SIGTERM under 500 sockets: everybody is told and closed with 1001, the req
 })
 
 test('SIGTERM with event streams open, one of which does not read: they are told and ended, exit code 0', async (t) => {
-  const service = await startProcess(t, { ...SECRET_ENVIRONMENT, DRAIN_WINDOW_MS: '500', LOG_LEVEL: 'warn' }) as unknown as Service & Awaited<ReturnType<typeof startProcess>>
+  const service = await startProcess(t, {
+    ...SECRET_ENVIRONMENT, DRAIN_WINDOW_MS: '500', LOG_LEVEL: 'warn'
+  }) as unknown as Service & Awaited<ReturnType<typeof startProcess>>
   const readers = await Promise.all(Array.from({ length: 50 }, async () => await openEvents(service, '/v1/rooms/lobby/events')))
   await Promise.all(readers.map(async (reader) => { await reader.next('joined') }))
   const mute = readers.pop()
@@ -100,7 +116,9 @@ test('a second signal, and the deadline, end it with 1', async (t) => {
 })
 
 test('during the delay for load balancers, it still takes connections', async (t) => {
-  const service = await startProcess(t, { ...SECRET_ENVIRONMENT, DRAIN_DELAY_MS: '2000', DRAIN_WINDOW_MS: '0' }) as unknown as Service & Awaited<ReturnType<typeof startProcess>>
+  const service = await startProcess(t, {
+    ...SECRET_ENVIRONMENT, DRAIN_DELAY_MS: '2000', DRAIN_WINDOW_MS: '0'
+  }) as unknown as Service & Awaited<ReturnType<typeof startProcess>>
   service.child.kill('SIGTERM')
   while ((await fetch(`${service.url}/health/ready`)).status !== 503);
   const client = await connect(service)
@@ -109,7 +127,8 @@ test('during the delay for load balancers, it still takes connections', async (t
   t.equal(await service.exited, 0)
 })
 
-test('close() alone tells and closes everybody, and resolves with a mute client, a request in flight, a stuck handshake and a late upgrade', async (t) => {
+test('close() alone tells and closes everybody, ' +
+  'and resolves with a mute client, a request in flight, a stuck handshake and a late upgrade', async (t) => {
   let stuck = 0
   const service = await startService(t, {}, (app) => {
     app.addHook('preValidation', async (request) => {
@@ -124,7 +143,11 @@ test('close() alone tells and closes everybody, and resolves with a mute client,
   await until(() => stuck === 1, 'the handshake to be stuck')
   const body = '{"text":"x"}'
   const inFlight = await connectRaw(t, service.port, [
-    'POST /v1/rooms/lobby/messages HTTP/1.1', 'Host: x', `Authorization: Bearer ${makeToken()}`, 'Content-Type: application/json', `Content-Length: ${body.length}`
+    'POST /v1/rooms/lobby/messages HTTP/1.1',
+    'Host: x',
+    `Authorization: Bearer ${makeToken()}`,
+    'Content-Type: application/json',
+    `Content-Length: ${body.length}`
   ])
   await until(() => service.log.some((line) => line.includes('"method":"POST"')), 'the request to arrive')
   const tcp = await connectRaw(t, service.port, []) // Connected, and asks for its upgrade late.
@@ -152,7 +175,10 @@ test('close() resolves at once when nobody is connected, and twice', async (t) =
 
 test('who goes down with the node is not announced as gone', async (t) => {
   const service = await startService(t)
-  const [ada, bob] = [await connect(service, { query: 'room=lobby' }), await connect(service, { query: 'room=lobby', token: makeToken({ sub: 'bob' }) })]
+  const [ada, bob] = [
+    await connect(service, { query: 'room=lobby' }),
+    await connect(service, { query: 'room=lobby', token: makeToken({ sub: 'bob' }) })
+  ]
   await ada.next('joined')
   await ada.next((frame) => frame.type === 'system' && frame.user === 'bob')
   const frames: string[] = []

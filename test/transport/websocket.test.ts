@@ -108,7 +108,11 @@ test('frames that are joined, or cut anywhere, are the same frames', async (t) =
 })
 
 /** A ws connection as far as the transport touches it, over a socket whose kernel takes nothing. */
-function makeSocket (): { transport: WebSocketTransport, socket: Duplex, state: { readyState: number, closed: unknown[][], terminated: boolean, _receiver: Record<string, number> } } {
+function makeSocket (): {
+  transport: WebSocketTransport,
+  socket: Duplex,
+  state: { readyState: number, closed: unknown[][], terminated: boolean, _receiver: Record<string, number> }
+} {
   const socket = new Duplex({ write () {}, read () {} })
   const state = {
     readyState: 1,

@@ -22,7 +22,12 @@ const LOBBY = '/v1/rooms/lobby/events'
 /** What a connection may hold at most: its queue, and the batch or the page that was written when it was nearly full. */
 const BOUND = 1024 * 1024 + 512 * 1024 + 128 * 1024
 
-async function post (service: Service, room: string, body: unknown, token?: string): Promise<{ epoch: string, offset: number, audience: number }> {
+async function post (
+  service: Service,
+  room: string,
+  body: unknown,
+  token?: string
+): Promise<{ epoch: string, offset: number, audience: number }> {
   const answer = await call(service, 'POST', `/v1/rooms/${room}/messages`, { body, ...(token !== undefined && { token }) })
   if (answer.status !== 201) throw new Error(`status ${answer.status}`)
   return answer.body
@@ -50,7 +55,10 @@ function watchResponses (service: Service): ServerResponse[] {
 
 test('the reader of these tests keeps to the standard', (t) => {
   const parser = new EventParser()
-  const events = ['\u{feff}: hello\r', '\ndata:a\rdata: b\n', 'data:  c\n\r\nid: 1\nid: 2\nevent: x\ndata\n\n', 'id\nretry: 12\n\ndata: é\n\ndata: not who', 'le'].flatMap((text) => parser.push(Buffer.from(text)))
+  const events = [
+    '\u{feff}: hello\r', '\ndata:a\rdata: b\n', 'data:  c\n\r\nid: 1\nid: 2\nevent: x\ndata\n\n',
+    'id\nretry: 12\n\ndata: é\n\ndata: not who', 'le'
+  ].flatMap((text) => parser.push(Buffer.from(text)))
   t.strictSame(events, [
     { type: 'message', id: undefined, lastEventId: '', data: 'a\nb\n c' },
     { type: 'x', id: '2', lastEventId: '2', data: '' },
@@ -64,7 +72,12 @@ test('the reader of these tests keeps to the standard', (t) => {
 test('a stream of a room has what a member gets: messages without a name, everything else with one, and positions as ids', async (t) => {
   const service = await startService(t)
   const reader = await openEvents(service, LOBBY)
-  t.match(reader.response.headers, { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache, no-transform', 'x-accel-buffering': 'no', connection: 'close' })
+  t.match(reader.response.headers, {
+    'content-type': 'text/event-stream; charset=utf-8',
+    'cache-control': 'no-cache, no-transform',
+    'x-accel-buffering': 'no',
+    connection: 'close'
+  })
   const { frame: { epoch, ...joined }, id } = await reader.next('joined')
   t.strictSame(joined, { type: 'joined', room: 'lobby', offset: 0, audience: 1 })
   t.equal(id, `${String(epoch)}:0`)
@@ -91,11 +104,14 @@ test('a stream of a room has what a member gets: messages without a name, everyt
 })
 
 test('a stream of several rooms has ids with a position for each, by name, each room once', async (t) => {
-  const service = await startService(t, { ROOMS_FILE: `${t.testdir({ 'rooms.json': JSON.stringify([{ pattern: 'dots', history: false }]) })}/rooms.json` })
+  const service = await startService(t, {
+    ROOMS_FILE: `${t.testdir({ 'rooms.json': JSON.stringify([{ pattern: 'dots', history: false }]) })}/rooms.json`
+  })
   const { epoch: a } = await post(service, 'a', { text: '1' })
   const { epoch: z } = await post(service, 'Z', { text: '1' })
   const reader = await openEvents(service, '/v1/events?room=dots&room=a&room=Z&room=a')
-  t.match([await reader.next('joined'), await reader.next('joined'), await reader.next('joined')].map(({ id, frame: { room, offset } }) => [id, room, offset]), [
+  const joined = [await reader.next('joined'), await reader.next('joined'), await reader.next('joined')]
+  t.match(joined.map(({ id, frame: { room, offset } }) => [id, room, offset]), [
     [`${z}:1,0:0,0:0`, 'Z', 1],
     [`${z}:1,${a}:1,0:0`, 'a', 1],
     [`${z}:1,${a}:1,0:0`, 'dots', undefined]
@@ -140,7 +156,16 @@ test('welcome comes first, for who asks for it', async (t) => {
   const reader = await openEvents(service, `${LOBBY}?protocol=roomcast.v1&origin=a-tab-of-sixteen-`)
   await reader.next('joined')
   const [welcome] = reader.events
-  t.match(welcome, { id: undefined, frame: { type: 'welcome', origin: 'a-tab-of-sixteen-', user: 'ada', heartbeatMs: 25_000, rooms: [{ room: '@user', offset: 0 }, { room: '@all', offset: 0 }] } })
+  t.match(welcome, {
+    id: undefined,
+    frame: {
+      type: 'welcome',
+      origin: 'a-tab-of-sixteen-',
+      user: 'ada',
+      heartbeatMs: 25_000,
+      rooms: [{ room: '@user', offset: 0 }, { room: '@all', offset: 0 }]
+    }
+  })
   t.ok(Number(welcome?.frame.expiresAt) > Date.now())
   const plain = await openEvents(service, LOBBY)
   await plain.next('joined')
@@ -156,20 +181,37 @@ test('a stream is in @user and @all: unasked without a place in the ids, and by 
   const { id } = await unasked.next('joined')
   for (let i = 0; i < 3; i++) await asked.next('joined')
   t.match(await asked.next('welcome'), { frame: { rooms: [] } }, 'it has said it by joined')
-  const all = (await call(service, 'POST', '/v1/broadcast', { body: { text: 'all' }, token: makeToken({ rooms: { '@all': ['publish'] } }) })).body as { epoch: string, audience: number }
+  const all = (
+    await call(service, 'POST', '/v1/broadcast', { body: { text: 'all' }, token: makeToken({ rooms: { '@all': ['publish'] } }) })
+  ).body as { epoch: string, audience: number }
   t.equal(all.audience, 3)
-  const own = (await call(service, 'POST', '/v1/users/ada/messages', { body: { text: 'you' }, token: makeToken({ rooms: { '@user:*': ['publish'] } }) })).body as { epoch: string }
-  for (const reader of [unasked, asked, none]) t.match([await reader.text('all'), await reader.text('you')].map(({ frame }) => frame.room), ['@all', '@user'])
+  const own = (
+    await call(service, 'POST', '/v1/users/ada/messages', {
+      body: { text: 'you' },
+      token: makeToken({ rooms: { '@user:*': ['publish'] } })
+    })
+  ).body as { epoch: string }
+  for (const reader of [unasked, asked, none]) {
+    t.match([await reader.text('all'), await reader.text('you')].map(({ frame }) => frame.room), ['@all', '@user'])
+  }
   t.equal(unasked.lastEventId, id)
   t.equal(none.lastEventId, '')
   t.equal(asked.lastEventId, `${all.epoch}:1,${own.epoch}:1,${String(id)}`, 'in the order of the names')
 
   asked.close()
   await left(service, 2)
-  await call(service, 'POST', '/v1/users/ada/messages', { body: { text: 'you again' }, token: makeToken({ rooms: { '@user:*': ['publish'] } }) })
+  await call(service, 'POST', '/v1/users/ada/messages', {
+    body: { text: 'you again' },
+    token: makeToken({ rooms: { '@user:*': ['publish'] } })
+  })
   const back = await openEvents(service, '/v1/events?room=@user&room=lobby&room=@all', { headers: { 'last-event-id': asked.lastEventId } })
   t.match(await back.text('you again'), { id: `${all.epoch}:1,${own.epoch}:2,${String(id)}` })
-  t.match([await back.next('joined'), await back.next('joined'), await back.next('joined')].map(({ frame }) => [frame.room, frame.recovered, frame.missed]), [['@all', true, 0], ['@user', true, 1], ['lobby', true, 0]])
+  const joined = [await back.next('joined'), await back.next('joined'), await back.next('joined')]
+  t.match(joined.map(({ frame }) => [frame.room, frame.recovered, frame.missed]), [
+    ['@all', true, 0],
+    ['@user', true, 1],
+    ['lobby', true, 0]
+  ])
   const other = await openEvents(service, '/v1/events?room=@user', { token: makeToken({ sub: 'bob' }) })
   t.match(await other.next('joined'), { frame: { room: '@user', offset: 0 } }, "everybody's own")
 
@@ -186,7 +228,11 @@ test('who comes back with an id gets what was missed, once and in order, whereve
   const all = ['1', '2', '3', '4', '5', '6']
   for (let had = 0; had <= 6; had++) {
     const reader = await openEvents(service, LOBBY, { headers: { 'last-event-id': `${epoch}:${had}` } })
-    t.match(await reader.next('joined'), { id: `${epoch}:${had}`, frame: { recovered: true, missed: 6 - had, offset: 6 } }, `the id of joined is not past what is to follow, after ${had}`)
+    t.match(
+      await reader.next('joined'),
+      { id: `${epoch}:${had}`, frame: { recovered: true, missed: 6 - had, offset: 6 } },
+      `the id of joined is not past what is to follow, after ${had}`
+    )
     await post(service, 'another', { text: 'x' })
     await reader.until(() => reader.messages.length === 6 - had)
     t.strictSame(textsOf(reader), all.slice(had))
@@ -237,7 +283,11 @@ test('each room of a stream is resumed by itself', async (t) => {
     again.close()
   }
   const half = await back(`${a}:2,0:0`)
-  t.match([await half.next('joined'), await half.next('joined')].map(({ frame: { room, recovered }, id }) => [room, recovered, id]), [['a', true, `${a}:2,0:0`], ['b', false, `${a}:3,${b}:3`]], 'one is recovered and one is not')
+  t.match(
+    [await half.next('joined'), await half.next('joined')].map(({ frame: { room, recovered }, id }) => [room, recovered, id]),
+    [['a', true, `${a}:2,0:0`], ['b', false, `${a}:3,${b}:3`]],
+    'one is recovered and one is not'
+  )
   t.strictSame([textsOf(half, 'a'), textsOf(half, 'b')], [['a3'], []])
 })
 
@@ -245,7 +295,10 @@ test('an id that does not belong to these rooms recovers nothing; a since that i
   const service = await startService(t)
   const { epoch } = await post(service, 'lobby', { text: '1' })
   await post(service, 'lobby', { text: '2' })
-  for (const id of [`${epoch}:1,${epoch}:1`, 'garbage', ':', '1:x', `${epoch}:-1`, `${epoch}:1.5`, `${epoch}:9999999999999999`, `${epoch}:3`, '42:1', `${epoch}:1,`, '[object Object]', 'é', '0:0', `${'9'.repeat(33)}:1`]) {
+  for (const id of [
+    `${epoch}:1,${epoch}:1`, 'garbage', ':', '1:x', `${epoch}:-1`, `${epoch}:1.5`, `${epoch}:9999999999999999`, `${epoch}:3`, '42:1',
+    `${epoch}:1,`, '[object Object]', 'é', '0:0', `${'9'.repeat(33)}:1`
+  ]) {
     const reader = await openEvents(service, LOBBY, { headers: { 'last-event-id': id } })
     t.match(await reader.next('joined'), { id: `${epoch}:2`, frame: { recovered: false, missed: undefined } }, id)
     await call(service, 'POST', '/v1/broadcast', { body: { text: id }, token: makeToken({ rooms: { '@all': ['publish'] } }) })
@@ -253,7 +306,9 @@ test('an id that does not belong to these rooms recovers nothing; a since that i
     t.strictSame(textsOf(reader), [], `nothing of it, with ${id}`)
     reader.close()
   }
-  for (const since of ['garbage', '', `${epoch}:-1`, `${epoch}:1,`, `${epoch}:1.5`, ',', '%00:1:']) isProblem(t, await refusalOfEvents(service, `${LOBBY}?since=${since}`), 400, 'invalid_request', `since=${since}`)
+  for (const since of ['garbage', '', `${epoch}:-1`, `${epoch}:1,`, `${epoch}:1.5`, ',', '%00:1:']) {
+    isProblem(t, await refusalOfEvents(service, `${LOBBY}?since=${since}`), 400, 'invalid_request', `since=${since}`)
+  }
   isProblem(t, await refusalOfEvents(service, `${LOBBY}?since=1:1&since=1:1`), 400, 'invalid_request', 'two of them')
   const short = await openEvents(service, `/v1/events?room=lobby&room=b&since=${epoch}:1`)
   t.match([await short.next('joined'), await short.next('joined')].map(({ frame }) => frame.recovered), [false, false], 'too few positions')
@@ -281,9 +336,21 @@ test('a token may stand in the URL of a stream, and of nothing else', async (t) 
     [`${LOBBY}?token=${token}`, { token }],
     [`${LOBBY}?token=${makeToken({ exp: 1 })}`, {}]
   ] as const) isProblem(t, await refusalOfEvents(service, path, { token: '', ...options }), 401, 'unauthorized')
-  isProblem(t, await refusalOfEvents(service, LOBBY, { token: '', headers: { cookie: `session=${token}`, origin: 'https://evil.example' } }), 403, 'origin_forbidden')
-  for (const [method, path] of [['GET', '/v1/rooms'], ['GET', '/v1/rooms/lobby'], ['GET', '/v1/rooms/lobby/messages'], ['POST', '/v1/rooms/lobby/messages'], ['DELETE', '/v1/rooms/lobby/messages']] as const) {
-    isProblem(t, await call(service, method, `${path}?token=${token}`, { token: '', ...(method === 'POST' && { body: { text: 'x' } }) }), 401, 'unauthorized', `${method} ${path}`)
+  isProblem(
+    t, await refusalOfEvents(service, LOBBY, { token: '', headers: { cookie: `session=${token}`, origin: 'https://evil.example' } }),
+    403, 'origin_forbidden'
+  )
+  for (const [method, path] of [
+    ['GET', '/v1/rooms'],
+    ['GET', '/v1/rooms/lobby'],
+    ['GET', '/v1/rooms/lobby/messages'],
+    ['POST', '/v1/rooms/lobby/messages'],
+    ['DELETE', '/v1/rooms/lobby/messages']
+  ] as const) {
+    isProblem(
+      t, await call(service, method, `${path}?token=${token}`, { token: '', ...(method === 'POST' && { body: { text: 'x' } }) }),
+      401, 'unauthorized', `${method} ${path}`
+    )
   }
   const { hub } = service.app.roomcast
   await left(service)
@@ -296,8 +363,12 @@ test('what may not be listened to is refused before the stream', async (t) => {
   const path = (rooms: string[]) => `/v1/events?${rooms.map((room) => `room=${room}`).join('&')}`
   isProblem(t, await refusalOfEvents(service, '/v1/rooms/b:1/events', { token }), 403, 'forbidden')
   isProblem(t, await refusalOfEvents(service, path(['a:1', 'b:1']), { token }), 403, 'forbidden', 'one of them is enough')
-  for (const room of ['@lobby', '@user:bob', '@user', 'a%20b', 'a%2Fb', 'x'.repeat(129)]) isProblem(t, await refusalOfEvents(service, `/v1/rooms/${room}/events`), 400, 'invalid_room', room)
-  for (const room of ['@lobby', '@user:ada', '@server', '', 'a%20b', 'a,b', 'x'.repeat(129), '%E2%80%AE']) isProblem(t, await refusalOfEvents(service, path(['a', room])), 400, 'invalid_room', room)
+  for (const room of ['@lobby', '@user:bob', '@user', 'a%20b', 'a%2Fb', 'x'.repeat(129)]) {
+    isProblem(t, await refusalOfEvents(service, `/v1/rooms/${room}/events`), 400, 'invalid_room', room)
+  }
+  for (const room of ['@lobby', '@user:ada', '@server', '', 'a%20b', 'a,b', 'x'.repeat(129), '%E2%80%AE']) {
+    isProblem(t, await refusalOfEvents(service, path(['a', room])), 400, 'invalid_room', room)
+  }
   const many = Array.from({ length: 21 }, (_, i) => `r${i}`)
   isProblem(t, await refusalOfEvents(service, path(many)), 400, 'invalid_request', '21 rooms')
   isProblem(t, await refusalOfEvents(service, path(many.slice(0, 4))), 403, 'room_limit')
@@ -315,11 +386,20 @@ test('what may not be listened to is refused before the stream', async (t) => {
 
 test('only pages of the allowed origins may listen, and those may read it', async (t) => {
   const service = await startService(t, { ALLOWED_ORIGINS: 'https://app.example.com' })
-  for (const origin of ['https://evil.example', 'null', 'https://app.example.com:8443']) isProblem(t, await refusalOfEvents(service, LOBBY, { headers: { origin } }), 403, 'origin_forbidden', origin)
+  for (const origin of ['https://evil.example', 'null', 'https://app.example.com:8443']) {
+    isProblem(t, await refusalOfEvents(service, LOBBY, { headers: { origin } }), 403, 'origin_forbidden', origin)
+  }
   const reader = await openEvents(service, LOBBY, { headers: { origin: 'https://app.example.com' } })
   t.match(reader.response.headers, { 'access-control-allow-origin': 'https://app.example.com', vary: /Origin/ })
   await reader.next('joined')
-  const preflight = await fetch(`${service.url}${LOBBY}`, { method: 'OPTIONS', headers: { origin: 'https://app.example.com', 'access-control-request-method': 'GET', 'access-control-request-headers': 'last-event-id' } })
+  const preflight = await fetch(`${service.url}${LOBBY}`, {
+    method: 'OPTIONS',
+    headers: {
+      origin: 'https://app.example.com',
+      'access-control-request-method': 'GET',
+      'access-control-request-headers': 'last-event-id'
+    }
+  })
   t.match(preflight.headers.get('access-control-allow-headers'), /Last-Event-ID/)
   const open = await startService(t)
   const anywhere = await openEvents(open, LOBBY, { headers: { origin: 'null' } })
@@ -329,7 +409,9 @@ test('only pages of the allowed origins may listen, and those may read it', asyn
 test('HEAD and other methods open no stream', async (t) => {
   const service = await startService(t)
   for (const path of [LOBBY, '/v1/events?room=lobby']) {
-    for (const method of ['HEAD', 'POST', 'PUT']) t.equal((await fetch(`${service.url}${path}`, { method, headers: { authorization: `Bearer ${makeToken()}` } })).status, 404, method)
+    for (const method of ['HEAD', 'POST', 'PUT']) {
+      t.equal((await fetch(`${service.url}${path}`, { method, headers: { authorization: `Bearer ${makeToken()}` } })).status, 404, method)
+    }
   }
   t.equal(service.app.roomcast.hub.connections.size, 0)
 })
@@ -418,7 +500,9 @@ test('more new streams a minute from one address than allowed are told when to c
   const from = (address: string) => ({ headers: { 'x-forwarded-for': address } })
   const first = await openEvents(service, LOBBY, from('192.0.2.1'))
   await openEvents(service, '/v1/events?room=lobby', from('192.0.2.1'))
-  for (const path of [LOBBY, '/v1/events?room=lobby']) isProblem(t, await refusalOfEvents(service, path, from('192.0.2.1')), 429, 'rate_limited', path)
+  for (const path of [LOBBY, '/v1/events?room=lobby']) {
+    isProblem(t, await refusalOfEvents(service, path, from('192.0.2.1')), 429, 'rate_limited', path)
+  }
   isProblem(t, await refusal(service, from('192.0.2.1')), 429, 'rate_limited', 'they count together, and with sockets')
   await (await openEvents(service, LOBBY, from('192.0.2.2'))).next('joined')
   await first.next('joined')
@@ -463,7 +547,12 @@ test('a stream ends with its token: the last event says so', { buffered: true },
   const reader = await openEvents(service, LOBBY)
   const { id } = await reader.next('joined')
   t.equal(await reader.ended, true, 'it is ended, not cut')
-  t.match(reader.events.at(-1), { type: 'close', id: undefined, lastEventId: id, frame: { type: 'close', code: 4001, reason: 'Unauthorized' } })
+  t.match(reader.events.at(-1), {
+    type: 'close',
+    id: undefined,
+    lastEventId: id,
+    frame: { type: 'close', code: 4001, reason: 'Unauthorized' }
+  })
   await left(service)
   t.equal(service.app.roomcast.hub.roomCount, 0)
 })
@@ -503,7 +592,10 @@ test('a reader that does not read is ended in bounded memory, the others get eve
   if (whole) t.equal(recovered, true, 'it took all that had been written, and so is not a page behind')
   if (recovered === true) {
     await back.text('end')
-    t.strictSame(back.messages.map(({ offset }) => offset), Array.from({ length: total + 1 - offsets.length }, (_, i) => offsets.length + i + 1))
+    t.strictSame(
+      back.messages.map(({ offset }) => offset),
+      Array.from({ length: total + 1 - offsets.length }, (_, i) => offsets.length + i + 1)
+    )
   }
   for (const reader of [other, many]) {
     await reader.text('end')
@@ -543,7 +635,9 @@ test('readers that go in whatever way leave nothing behind', async (t) => {
   client.ws.terminate()
   await left(service)
 
-  const readers = await Promise.all(Array.from({ length: 500 }, async (_, i) => await openEvents(service, `/v1/events?room=lobby&room=r${i}`)))
+  const readers = await Promise.all(
+    Array.from({ length: 500 }, async (_, i) => await openEvents(service, `/v1/events?room=lobby&room=r${i}`))
+  )
   await Promise.all(readers.map(async (reader) => { await reader.next(({ frame }) => frame.room !== 'lobby') }))
   t.equal((await post(service, 'lobby', { text: 'x' })).audience, 500)
   for (const reader of readers) reader.reset()
@@ -577,7 +671,9 @@ test('who has gone while it was being let in has no connection', async (t) => {
       await gate
     })
   })
-  const gone = new Promise<void>((resolve) => { service.app.server.once('request', (request) => { request.socket.once('close', resolve) }) })
+  const gone = new Promise<void>((resolve) => {
+    service.app.server.once('request', (request) => { request.socket.once('close', resolve) })
+  })
   const socket = connectTcp(service.port, '127.0.0.1')
   socket.on('error', () => {}).write(request('GET', `${LOBBY}?gate&token=${makeToken()}`))
   await until(() => waiting === 1)
@@ -591,7 +687,9 @@ test('who has gone while it was being let in has no connection', async (t) => {
 
 test('going down, streams are told when to come back, and ended; new ones are refused', async (t) => {
   const service = await startService(t, { DRAIN_WINDOW_MS: '1000' })
-  const readers = await Promise.all([LOBBY, LOBBY, '/v1/events?room=a&room=b', '/v1/events'].map(async (path) => await openEvents(service, path)))
+  const readers = await Promise.all(
+    [LOBBY, LOBBY, '/v1/events?room=a&room=b', '/v1/events'].map(async (path) => await openEvents(service, path))
+  )
   await readers[0]?.next('joined')
   await readers[1]?.next('joined')
   const drained = service.app.roomcast.shutdown.drain()
@@ -677,9 +775,15 @@ test('streams and a socket see the same messages in the same order, whatever is 
     let last = path.includes('other') ? '' : `${String(epoch)}:0`
     for (let visit = 0; ; visit++) {
       const reader = await openEvents(service, path, { headers: { 'last-event-id': last } })
-      if (visit > 0 || last !== '') for (let rooms = path.includes('other') ? 2 : 1; rooms > 0; rooms--) t.match(await reader.next('joined'), { frame: { recovered: true } })
+      if (visit > 0 || last !== '') {
+        for (let rooms = path.includes('other') ? 2 : 1; rooms > 0; rooms--) {
+          t.match(await reader.next('joined'), { frame: { recovered: true } })
+        }
+      }
       const enough = 1 + (seed * 7 + visit * 13) % 40
-      await reader.until(() => reader.events.length > enough || (published >= total && had.length + textsOf(reader).length >= total + total / 4))
+      await reader.until(
+        () => reader.events.length > enough || (published >= total && had.length + textsOf(reader).length >= total + total / 4)
+      )
       reader.close()
       last = reader.lastEventId
       had.push(...reader.messages.filter(({ room }) => room === 'lobby'))
@@ -705,7 +809,9 @@ test('streams and a socket see the same messages in the same order, whatever is 
 
 test('curl -N prints a room', async (t) => {
   const service = await startService(t)
-  const child = spawn('curl', ['-sN', '-H', `Authorization: Bearer ${makeToken()}`, `${service.url}${LOBBY}`], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn('curl', ['-sN', '-H', `Authorization: Bearer ${makeToken()}`, `${service.url}${LOBBY}`], {
+    stdio: ['ignore', 'pipe', 'inherit']
+  })
   t.teardown(() => { child.kill('SIGKILL') })
   let text = ''
   child.stdout.on('data', (chunk) => { text += String(chunk) })
@@ -719,7 +825,9 @@ test('curl -N prints a room', async (t) => {
 
 /** A page of another origin than the service. */
 async function servePage (t: Test): Promise<string> {
-  const server = createServer((_request, response) => { response.setHeader('content-type', 'text/html').end('<!doctype html>') }).listen(0, '127.0.0.1')
+  const server = createServer((_request, response) => {
+    response.setHeader('content-type', 'text/html').end('<!doctype html>')
+  }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   t.teardown(() => { server.close() })
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
@@ -755,7 +863,8 @@ test("a browser's EventSource listens, comes back by itself and has everything o
   const lastEventId = (events[2] as [string, string])[1]
   t.match(lastEventId, /^\d+:0,\d+:1$/)
   t.match(events.map((event) => Array.isArray(event) ? event[0] : event), [
-    { room: 'b' }, { room: 'lobby' }, 'a', { code: 1013 }, { room: 'b', recovered: true, missed: 1 }, 'c', { room: 'lobby', recovered: true, missed: 1 }, 'b', 'd'
+    { room: 'b' }, { room: 'lobby' }, 'a', { code: 1013 },
+    { room: 'b', recovered: true, missed: 1 }, 'c', { room: 'lobby', recovered: true, missed: 1 }, 'b', 'd'
   ])
 
   const states = await page.evaluate(`new Promise((resolve) => {
