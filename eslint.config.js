@@ -53,10 +53,23 @@ export default [
           { regex: allBut([...values, ...types]), message },
           ...(types.length > 0 ? [{ regex: allBut(values), allowTypeImports: true, message: `${message} This import may only be a type.` }] : [])
         ]
-      }]
+      }],
+      // The rule above does not see these.
+      'no-restricted-syntax': [
+        'error',
+        { selector: `ImportExpression[source.value=/${selectable(allBut(values))}/]`, message },
+        { selector: 'ImportExpression[source.type!="Literal"]', message: 'Import a literal, so that the linter can check it.' },
+        { selector: `TSImportType Literal[value=/${selectable(allBut([...values, ...types]))}/]`, message },
+        { selector: 'CallExpression[callee.name="require"]', message: 'Use import.' }
+      ]
     }
   }))
 ]
+
+/** A regular expression as it may stand in a selector, which a slash would end. */
+function selectable (expression) {
+  return expression.replaceAll('/', '\\x2F')
+}
 
 /** Matches every import but those that one of the expressions matches as a whole. */
 function allBut (expressions) {

@@ -6,6 +6,8 @@
 const NODE = 'node:[a-z/_]+'
 /** A file of the same folder. */
 const HERE = '\\./[\\w-]+\\.ts'
+/** From a route to the root of the project. */
+const UP = '(?:\\.\\./){1,3}'
 const literal = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
 
 /** The folders of src/, which never know Fastify or the settings: the folders and the packages that each may import. */
@@ -39,10 +41,11 @@ const inFolders = (up, folders) => folders.map((folder) => `${literal(up)}${fold
 
 export const imports = [
   {
-    files: ['src/*.ts'],
-    ignores: Object.keys(root).map((name) => `src/${name}.ts`),
+    // A new file or folder.
+    files: ['src/**/*.{ts,tsx,mts,cts}'],
+    ignores: [...Object.keys(root).map((name) => `src/${name}.ts`), ...Object.keys(core).map((name) => `src/${name}/**/*.ts`)],
     values: [NODE],
-    message: 'Say in eslint.imports.js what this file may import.'
+    message: 'Add this file or its folder to eslint.imports.js, with the imports that it may have.'
   },
   ...Object.entries(root).map(([name, { values = [], folders = [], packages = [], types = [], beside = [], node = true }]) => ({
     files: [`src/${name}.ts`],
@@ -79,8 +82,17 @@ export const imports = [
   },
   {
     files: ['routes/**/*.ts'],
-    values: [NODE, 'ajv', '(?:\\./|(?:\\.\\./)+)(?!src/|plugins/)[\\w-]+(?:/[\\w-]+)*\\.ts', '(?:\\.\\./)+src/(?:errors|problem)\\.ts', '(?:\\.\\./)+src/protocol/[\\w-]+\\.ts', '(?:\\.\\./)+src/connections/handshake\\.ts'],
-    types: ['fastify', 'ws', 'typebox', '@fastify/type-provider-typebox', `(?:\\.\\./)+src/(?:${Object.keys(core).join('|')})/[\\w-]+\\.ts`],
+    values: [
+      NODE,
+      'ajv',
+      // A file of the same folder or of one below it, and a file beside the folder.
+      '\\./(?:[\\w-]+/)*[\\w-]+\\.ts',
+      '\\.\\./[\\w-]+\\.ts',
+      `${UP}src/(?:errors|problem)\\.ts`,
+      `${UP}src/protocol/[\\w-]+\\.ts`,
+      `${UP}src/connections/handshake\\.ts`
+    ],
+    types: ['fastify', 'ws', 'typebox', '@fastify/type-provider-typebox', `${UP}src/(?:${Object.keys(core).join('|')})/[\\w-]+\\.ts`],
     message: 'A route reaches the core through the decorators of fastify.'
   },
   {
@@ -103,7 +115,7 @@ export const imports = [
   },
   {
     files: ['client/publisher/**/*.ts'],
-    values: [HERE, '\\.\\./(?!client\\.ts|index\\.ts|connector\\.ts)[\\w-]+\\.ts'],
+    values: [HERE, '\\.\\./(?:base64|errors|published|token-source)\\.ts'],
     message: 'A publisher knows no connection.'
   }
 ]

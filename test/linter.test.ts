@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
-import { cp, symlink, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { cp, mkdir, symlink, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { test } from 'tap'
@@ -32,6 +32,10 @@ const FORBIDDEN = [
   ['routes/probe.ts', '../plugins/errors.ts'],
   ['routes/probe.ts', '../src/hub/hub.ts'],
   ['routes/v1/rooms/probe.ts', '../../../src/rooms/rooms.ts'],
+  ['routes/probe.ts', '../client/index.ts'],
+  ['routes/v1/probe.ts', '../../../project/src/hub/hub.ts'],
+  ['src/new-folder/probe.ts', '../rooms/rooms.ts'],
+  ['src/new-folder/probe.ts', 'fastify'],
   ['plugins/probe.ts', '../routes/ws.ts'],
   ['plugins/probe.ts', './errors.ts'],
   ['plugins/probe.ts', '../src/app.ts'],
@@ -40,7 +44,8 @@ const FORBIDDEN = [
   ['client/probe.ts', 'node:fs'],
   ['client/probe.ts', 'ws'],
   ['client/react/probe.ts', '../room.ts'],
-  ['client/publisher/probe.ts', '../client.ts']
+  ['client/publisher/probe.ts', '../client.ts'],
+  ['client/publisher/probe.ts', '../room.ts']
 ] as const
 
 const ALLOWED = [
@@ -51,6 +56,23 @@ const ALLOWED = [
   ['routes/v1/rooms/probe.ts', '../../../src/problem.ts'],
   ['plugins/probe.ts', '../src/rooms/rooms.ts'],
   ['client/probe.ts', '../src/protocol/close-codes.ts']
+] as const
+
+/** Other ways to import: each is refused where the import is forbidden. */
+const FORMS = [
+  (target: string) => `export const probe = async () => await import('${target}')`,
+  (target: string) => `export * from '${target}'`,
+  (target: string) => `import '${target}'`,
+  (target: string) => `export type Probe = typeof import('${target}')`,
+  (target: string) => `import probe = require('${target}')\n\nexport { probe }`
+]
+
+/** Imports that may only be types. */
+const TYPES = [
+  ['src/transport/probe.ts', 'ws'],
+  ['src/log.ts', 'fastify'],
+  ['routes/probe.ts', '../src/hub/hub.ts'],
+  ['client/probe.ts', '../src/protocol/frames.ts']
 ] as const
 
 interface Report {
@@ -65,15 +87,25 @@ test('an import that the layers forbid fails the linter, and one that they allow
     await cp(join(ROOT, name), join(folder, name), { recursive: true, filter: (path) => !/node_modules|client\/dist/.test(path) })
   }
   await symlink(join(ROOT, 'node_modules'), join(folder, 'node_modules'))
-  const probes = new Map<string, { file: string, target: string, isForbidden: boolean }>()
-  const add = async (file: string, target: string, isForbidden: boolean): Promise<void> => {
-    // A file of its own for each import; an existing file at src/ is replaced, because its list is by its name.
+  const probes = new Map<string, { code: string, file: string, isForbidden: boolean }>()
+  const add = async (file: string, code: string, isForbidden: boolean): Promise<void> => {
+    // A file for each import; an existing file at src/ is replaced, because its list is by its name.
     const name = file.replace(/probe\.ts$/, `probe-${probes.size}.ts`)
-    await writeFile(join(folder, name), `import * as other from '${target}'\n\nexport const probe = other\n`)
-    probes.set(join(folder, name), { file, target, isForbidden })
+    await mkdir(dirname(join(folder, name)), { recursive: true })
+    await writeFile(join(folder, name), `${code}\n`)
+    probes.set(join(folder, name), { code, file, isForbidden })
   }
-  for (const [file, target] of FORBIDDEN) await add(file, target, true)
-  for (const [file, target] of ALLOWED) await add(file, target, false)
+  const value = (target: string): string => `import * as other from '${target}'\n\nexport const probe = other`
+  const type = (target: string): string => `import type * as other from '${target}'\n\nexport type Probe = typeof other`
+  for (const [file, target] of FORBIDDEN) await add(file, value(target), true)
+  for (const form of FORMS) await add('src/hub/probe.ts', form('../rooms/rooms.ts'), true)
+  for (const form of FORMS) await add('routes/probe.ts', form('../plugins/errors.ts'), true)
+  for (const [file, target] of ALLOWED) await add(file, value(target), false)
+  await add('src/rooms/probe.ts', "export const probe = async () => await import('../transport/batch.ts')", false)
+  for (const [file, target] of TYPES) {
+    if (!probes.has(join(folder, file))) await add(file, type(target), false)
+    if (file.endsWith('probe.ts')) await add(file, value(target), true)
+  }
 
   const { stdout } = await run(process.execPath, [join(ROOT, 'node_modules/eslint/bin/eslint.js'), '--format', 'json', ...probes.keys()], {
     cwd: folder,
@@ -83,7 +115,7 @@ test('an import that the layers forbid fails the linter, and one that they allow
   t.equal(reports.length, probes.size)
   for (const { filePath, messages } of reports) {
     const probe = probes.get(filePath)
-    const isRefused = messages.some(({ ruleId }) => ruleId === '@typescript-eslint/no-restricted-imports')
-    t.equal(isRefused, probe?.isForbidden, `${probe?.file} ${probe?.isForbidden === true ? 'must not' : 'may'} import ${probe?.target}`)
+    const isRefused = messages.some(({ ruleId }) => /no-restricted-(?:imports|syntax)/.test(ruleId ?? ''))
+    t.equal(isRefused, probe?.isForbidden, `${probe?.file} ${probe?.isForbidden === true ? 'must not have' : 'may have'}: ${probe?.code}`)
   }
 })
