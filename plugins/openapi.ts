@@ -10,8 +10,8 @@ const CONDITIONS = new Set(['if-match', 'if-none-match', 'if-modified-since', 'i
 const CONNECTION_HEADERS = new Set(['connection', 'date', 'transfer-encoding'])
 
 /**
- * OpenAPI of the REST routes: `/docs` to look at, `/openapi.json` for tools. An application of its own answers them,
- * which the first request starts: what it loads and reads would slow down every start of the service.
+ * OpenAPI of the REST routes: `/docs` to look at, `/openapi.json` for tools. A second application answers them. The
+ * first request starts it: loading its packages would slow down every start of the service.
  */
 export default fp(async (app) => {
   const routes: RouteOptions[] = []
@@ -35,7 +35,7 @@ export default fp(async (app) => {
   app.addHook('onClose', async () => { await (await documentation)?.close() })
 }, { name: 'roomcast-openapi' })
 
-/** An application that describes routes, and runs none of them. */
+/** Makes an application that describes routes and serves the pages, but runs no described route. */
 async function describe (routes: RouteOptions[], prefix: string): Promise<FastifyInstance> {
   const [{ default: Fastify }, { default: swagger }, { default: swaggerUi }] = await Promise.all([import('fastify'), import('@fastify/swagger'), import('@fastify/swagger-ui')])
   const app = Fastify()

@@ -22,7 +22,7 @@ export interface Refused {
 // Not Fastify's Ajv: that one coerces types and removes what it does not know.
 const ajv = new Ajv({ ...TRUSTED_SCHEMAS, allErrors: false, coerceTypes: false, removeAdditional: false, strict: true })
 
-/** By the type of a frame, each compiled for the first of them. */
+/** Validators by frame type, each compiled for its first frame. */
 const validators = new Map<string, ValidateFunction>()
 
 function validatorOf (type: string): ValidateFunction | undefined {
