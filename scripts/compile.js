@@ -76,9 +76,10 @@ function isUnchanged (root, path, recorded) {
 function removeStale (root, folders, sources) {
   const known = new Set(sources)
   for (const output of folders.flatMap((folder) => listFiles(root, join('dist', folder)))) {
-    const source = relative('dist', output).replace(/(\.d\.ts|\.js|\.js\.map)$/, '.ts')
+    if (!/\.(d\.ts|js|js\.map)$/.test(output)) continue
+    const source = relative('dist', output).replace(/\.(d\.ts|js|js\.map)$/, '.ts')
     if (known.has(source)) continue
-    rmSync(join(root, output))
+    rmSync(join(root, output), { force: true }) // Another compiler may have removed it.
     // Otherwise tsc would not write the declaration again when the source is back.
     if (output.endsWith('.d.ts')) rmSync(join(root, DECLARATIONS_RECORD), { force: true })
   }
@@ -116,11 +117,14 @@ function replace (root, path, text) {
   renameSync(draft, target)
 }
 
+/** The files of a folder and the folders in it, without those of packages. */
 function listFiles (root, folder) {
   if (!existsSync(join(root, folder))) return []
-  return readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => relative(root, join(entry.parentPath, entry.name)))
+  return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name)
+    if (entry.isDirectory()) return entry.name === 'node_modules' || entry.name === 'dist' ? [] : listFiles(root, path)
+    return entry.isFile() ? [path] : []
+  })
 }
 
 function read (root, path) {

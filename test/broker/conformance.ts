@@ -6,6 +6,7 @@ import { RoomcastError } from '../../src/errors.ts'
 import type { Envelope, MessageEnvelope } from '../../src/protocol/envelope.ts'
 import type { Position } from '../../src/protocol/position.ts'
 import { historyOf } from './history-of.ts'
+import { PATIENCE_MS } from '../support/until.ts'
 
 /** What a broker is made with. */
 export interface BrokerOptions {
@@ -27,8 +28,6 @@ export interface BrokerUnderTest {
 
 export type MakeBroker = (options: BrokerOptions) => Promise<BrokerUnderTest>
 
-/** Waiting for something takes no longer than this, ms. */
-const PATIENCE_MS = 10_000
 const OPTIONS: BrokerOptions = { historyOf: historyOf() }
 const EVERYTHING = { limit: 10_000, maxBytes: 100_000_000 }
 

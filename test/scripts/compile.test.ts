@@ -78,10 +78,19 @@ test('it removes the outputs of a deleted source, and makes tsc write their decl
   write('dist/src/b.d.ts', 'export declare const b = 1;\n')
   write('dist/.tsbuildinfo', '{}')
   write('dist/other/kept.js', '')
+  write('dist/src/asset.css', '')
   for (const path of ['src/b.ts', 'test/c.test.ts']) rmSync(join(folder, path))
   compile()
   for (const path of ['src/b.js', 'src/b.js.map', 'src/b.d.ts', 'test/c.test.js', '.tsbuildinfo']) t.notOk(existsSync(join(folder, 'dist', path)), path)
-  for (const path of ['src/a.js', 'other/kept.js']) t.ok(existsSync(join(folder, 'dist', path)), path)
+  for (const path of ['src/a.js', 'src/asset.css', 'other/kept.js']) t.ok(existsSync(join(folder, 'dist', path)), path)
+  t.end()
+})
+
+test('it leaves out packages and what other programs have built', (t) => {
+  const { folder, write, compile } = makeProject(t)
+  for (const path of ['client/node_modules/some/index.ts', 'client/dist/index.ts']) write(path, 'export {}\n')
+  compile()
+  t.notOk(existsSync(join(folder, 'dist/client')))
   t.end()
 })
 

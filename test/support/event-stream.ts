@@ -3,9 +3,8 @@ import type { Socket } from 'node:net'
 import { makeToken } from './token.ts'
 import type { Frame } from './websocket-client.ts'
 import { assertServerFrame } from './server-frames.ts'
+import { PATIENCE_MS } from './until.ts'
 
-/** Waiting for something takes no longer than this, ms. */
-const PATIENCE_MS = 20_000
 /** The frames that say where their reader is. */
 const PLACED = ['message', 'joined', 'reset']
 

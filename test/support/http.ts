@@ -2,9 +2,7 @@ import { once } from 'node:events'
 import { connect as connectTcp, type Socket } from 'node:net'
 import type { Test } from 'tap'
 import type { Service } from './service.ts'
-
-/** Waiting for a socket takes no longer than this, ms. */
-const PATIENCE_MS = 20_000
+import { PATIENCE_MS } from './until.ts'
 
 /** An HTTP answer as it came over the wire. */
 export interface Answer {

@@ -3,9 +3,8 @@ import calculateSlot from 'cluster-key-slot'
 import type { Test } from 'tap'
 import type { RedisProgram } from './debian.ts'
 import { RedisServer } from './redis-server.ts'
+import { PATIENCE_MS } from './until.ts'
 
-/** The cluster settles within this, ms. */
-const PATIENCE_MS = 30_000
 const SLOTS = 16_384
 
 /** A Redis Cluster of plain processes: masters with a replica each. */

@@ -5,9 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Test } from 'tap'
 import type { RedisProgram } from './debian.ts'
 import { RedisServer } from './redis-server.ts'
+import { PATIENCE_MS } from './until.ts'
 
-/** A failover takes no longer than this, ms. */
-const PATIENCE_MS = 30_000
 const NAME = 'rooms'
 
 /** A master, a replica, and three sentinels that watch them. */

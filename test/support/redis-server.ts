@@ -8,9 +8,7 @@ import { Redis, type RedisOptions } from 'ioredis'
 import type { Scope } from './scope.ts'
 import type { RedisProgram } from './debian.ts'
 import { findFreePort } from './free-port.ts'
-
-/** A server answers, or is gone, within this, ms. */
-const PATIENCE_MS = 20_000
+import { PATIENCE_MS } from './until.ts'
 
 /** Ports are found free before they are taken; so a start may fail. */
 const START_ATTEMPTS = 3

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Test } from 'tap'
 import { call, type Service, startService } from '../support/service.ts'
 import { makeToken } from '../support/token.ts'
-import { until } from '../support/until.ts'
+import { PATIENCE_MS, until } from '../support/until.ts'
 import { type Client, connect, type Frame } from '../support/websocket-client.ts'
 
 /** Frames of a room that a member got, and whether they are in one unbroken order. */
@@ -107,7 +107,7 @@ export async function checkNothingLost (t: Test, publisher: Publisher, journals:
 }
 
 export async function untilReady (service: Service, status: number): Promise<void> {
-  const deadline = Date.now() + 20_000
+  const deadline = Date.now() + PATIENCE_MS
   for (;;) {
     const answer = await call(service, 'GET', '/health/ready')
     if (answer.status === status) return
@@ -118,7 +118,7 @@ export async function untilReady (service: Service, status: number): Promise<voi
 
 /** Resolves when an instance reaches Redis: sooner than it says that it is ready, or not. */
 export async function untilWorking (service: Service): Promise<void> {
-  const deadline = Date.now() + 20_000
+  const deadline = Date.now() + PATIENCE_MS
   while ((await call(service, 'GET', '/v1/rooms/lobby')).status !== 200) {
     if (Date.now() > deadline) throw new Error('Redis stays away')
     await sleep(20)
