@@ -59,7 +59,7 @@ declare module 'fastify' {
   }
 }
 
-/** The parts of Roomcast. They are decorators of its own scope, and do not meet those of the application around it. */
+/** The parts of Roomcast. They are decorators of Roomcast's scope, so that they do not conflict with the application's decorators. */
 export interface Roomcast {
   readonly config: Config
   readonly broker: Broker

@@ -122,7 +122,7 @@ type Settings = Omit<Static<typeof Environment>, Parsed>
 export interface Config extends Settings {
   /** At least one. */
   keys: VerificationKey[]
-  /** The secret was made up for this process, so that a newcomer has a token. */
+  /** Whether the secret was generated for this process, so that a new user has a token. */
   ephemeralSecret: boolean
   defaultGrants: unknown
   /** Normalised; `*` is any. */

@@ -11,7 +11,7 @@ const { version } = createRequire(import.meta.url)('roomcast/package.json') as {
 /** The development token lasts a day. */
 const DEVELOPMENT_TOKEN_SECONDS = 86_400
 /** What it may do: everything, so that all of the documentation can be tried. */
-const DEVELOPMENT_GRANTS = { '**': ['*'], '@all': ['*'], '@user:*': ['*'], '@server': ['*'] }
+const DEVELOPMENT_GRANTS = { '**': ['*'], '@all': ['*'], '@user:*': ['*'] }
 
 try {
   const config = readConfig(undefined, { standalone: true })
@@ -50,7 +50,7 @@ function introduce (app: FastifyInstance, url: string): string {
   const token = sign({ sub: 'dev', exp: Math.floor(Date.now() / 1_000) + DEVELOPMENT_TOKEN_SECONDS, rooms: DEVELOPMENT_GRANTS })
   return `
 
-No JWT_SECRET or JWT_PUBLIC_KEY is set, so a secret was made up; it ends with this process.
+No JWT_SECRET or JWT_PUBLIC_KEY is set, so a temporary secret was generated; it is valid until this process exits.
 Development token (user "dev", one day):
 ${token}
 

@@ -80,7 +80,7 @@ export interface MessageDelivered extends FromInstance {
   position: Position | undefined
 }
 
-/** Messages of a room were lost on the way to this instance. */
+/** Messages of a room were lost between the broker and this instance. */
 export interface GapFound extends FromInstance {
   room: string
   /** The position of the latest delivered message. */
@@ -91,7 +91,7 @@ export interface GapFound extends FromInstance {
 export interface GapClosed extends FromInstance {
   room: string
   /**
-   * `filled`: all missing messages were delivered. `reset`: the members were told that messages are missing. `abandoned`: the
+   * `filled`: all missing messages were delivered. `reset`: the members received a `reset`. `abandoned`: the
    * members left meanwhile.
    */
   outcome: 'filled' | 'reset' | 'abandoned'
@@ -99,7 +99,7 @@ export interface GapClosed extends FromInstance {
   messages: number
 }
 
-/** The members of a room were told about an unrecoverable gap. */
+/** The members of a room received a `reset` because of an unrecoverable gap. */
 export interface RoomReset extends FromInstance {
   room: string
   /** The position after which messages follow. */

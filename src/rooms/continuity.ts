@@ -173,7 +173,7 @@ export class Continuity {
     return page.next === undefined
   }
 
-  /** Goes on in another epoch: from its beginning, if a page holds all of it. */
+  /** Continues in another epoch: from its beginning, if one page holds all its messages. */
   async #beginAgain (room: Room, gap: Gap, { epoch }: Position): Promise<void> {
     const page = await this.#reads.read(room.name, { after: 0, epoch, limit: READ_MESSAGES, maxBytes: READ_BYTES })
     const top = page.position
