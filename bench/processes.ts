@@ -100,7 +100,10 @@ export async function startServer (peer: Peer, { core = CORES.server, redis, roo
   const port = await findFreePort()
   const program = peer.program === undefined ? undefined : findProgram(peer.program)
   const place = { port, folder, secret: SECRET, root, ...(redis !== undefined && { redis }), ...(program !== undefined && { program }) }
-  const command = peer.run?.(place) ?? { command: process.execPath, parameters: [join(BENCH, 'serve.mjs'), `./peers/${peer.file}.mjs`, JSON.stringify(place)] }
+  const command = peer.run?.(place) ?? {
+    command: process.execPath,
+    parameters: [join(BENCH, 'serve.mjs'), `./peers/${peer.file}.mjs`, JSON.stringify(place)]
+  }
   return await startListening(peer, command, { port, core, folder })
 }
 
@@ -109,10 +112,18 @@ export async function startRedis (program: string): Promise<Server> {
   const folder = makeFolder()
   const port = await findFreePort()
   const peer = { name: 'redis', file: '', shapes: [], protocol: { path: '', publish: '' } }
-  return await startListening(peer, { command: program, parameters: ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--dir', folder] }, { port, core: CORES.others, folder })
+  const command = {
+    command: program,
+    parameters: ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--dir', folder]
+  }
+  return await startListening(peer, command, { port, core: CORES.others, folder })
 }
 
-async function startListening (peer: Peer, command: Command, { port, core, folder }: { port: number, core: number, folder: string }): Promise<Server> {
+async function startListening (
+  peer: Peer,
+  command: Command,
+  { port, core, folder }: { port: number, core: number, folder: string }
+): Promise<Server> {
   const begun = performance.now()
   const child = start(command, core)
   child.stdout?.resume()
@@ -165,7 +176,10 @@ async function findFreePort (): Promise<number> {
   for (;;) {
     const port = FIRST_PORT + Math.floor(Math.random() * PORTS)
     const server = createServer().listen(port, '127.0.0.1')
-    const isFree = await Promise.race([once(server, 'listening').then(() => true), once(server, 'error').then(() => false)]).catch(() => false)
+    const isFree = await Promise.race([
+      once(server, 'listening').then(() => true),
+      once(server, 'error').then(() => false)
+    ]).catch(() => false)
     if (!isFree) continue
     server.close()
     await once(server, 'close')
@@ -175,7 +189,10 @@ async function findFreePort (): Promise<number> {
 
 async function answers (port: number): Promise<boolean> {
   const socket = connect(port, '127.0.0.1')
-  const connected = await Promise.race([once(socket, 'connect').then(() => true), once(socket, 'error').then(() => false)]).catch(() => false)
+  const connected = await Promise.race([
+    once(socket, 'connect').then(() => true),
+    once(socket, 'error').then(() => false)
+  ]).catch(() => false)
   socket.destroy()
   return connected
 }

@@ -18,7 +18,10 @@ import { startProcess } from './support/service-process.ts'
 
 // Compiled tests are in dist/test/.
 const ROOT = new URL('../../', import.meta.url)
-const DOCUMENTS = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md', ...readdirSync(new URL('docs/', ROOT)).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`)]
+const DOCUMENTS = [
+  'README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md',
+  ...readdirSync(new URL('docs/', ROOT)).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`)
+]
 /** What curl exits with when `--max-time` is over. */
 const TIMED_OUT = 28
 /** What the documents call the service that `npm start` starts. */
@@ -54,7 +57,9 @@ function readPart (markdown: string, heading: string): string {
 
 /** The cells of all rows of tables, without the lines that make a table of them. */
 function readRows (markdown: string): string[][] {
-  return [...markdown.matchAll(/^\|(.*)\|$/gm)].map(([, row = '']) => row.split('|').map((cell) => cell.trim())).filter(([first]) => first !== '---')
+  return [...markdown.matchAll(/^\|(.*)\|$/gm)]
+    .map(([, row = '']) => row.split('|').map((cell) => cell.trim()))
+    .filter(([first]) => first !== '---')
 }
 
 /** What GitHub makes of a heading in a link. */
@@ -63,12 +68,16 @@ function toAnchor (heading: string): string {
 }
 
 /** The defaults, as they stand in documents: empty for a setting without. */
-const DEFAULTS = Object.entries(ENVIRONMENT as Record<string, { default?: unknown, description?: string }>).map(([name, schema]) => [name, String(schema.default ?? ''), schema.description])
+const DEFAULTS = Object.entries(ENVIRONMENT as Record<string, { default?: unknown, description?: string }>)
+  .map(([name, schema]) => [name, String(schema.default ?? ''), schema.description])
 
 test('.env.example has every setting with its description and its default', async (t) => {
   const settings = [...read('.env.example').matchAll(/^# (.*)\n(#?)([A-Z_]+)=(.*)$/gm)]
   t.strictSame(settings.map(([, description, , name, value]) => [name, value, description]), DEFAULTS)
-  for (const [, , commented, name = ''] of settings) t.equal(commented === '#', !('default' in ENVIRONMENT[name as keyof typeof ENVIRONMENT]), `${name} is commented out if it has no default`)
+  for (const [, , commented, name = ''] of settings) {
+    const hasDefault = 'default' in ENVIRONMENT[name as keyof typeof ENVIRONMENT]
+    t.equal(commented === '#', !hasDefault, `${name} is commented out if it has no default`)
+  }
 })
 
 test('.env.example copied to .env gives the defaults', async (t) => {
@@ -90,7 +99,8 @@ test('docs/configuration.md has every setting with its description and its defau
 })
 
 test('settings that docs/operations.md names are settings', async (t) => {
-  const names = new Set([...withoutFences(read('docs/operations.md')).matchAll(/`([A-Z]+(?:_[A-Z]+)+)(?:=[^`]*)?`/g)].map(([, name = '']) => name))
+  const mentions = withoutFences(read('docs/operations.md')).matchAll(/`([A-Z]+(?:_[A-Z]+)+)(?:=[^`]*)?`/g)
+  const names = new Set([...mentions].map(([, name = '']) => name))
   t.not(names.size, 0)
   for (const name of names) t.ok(name in ENVIRONMENT || name === 'NODE_ENV', name)
 })
@@ -98,7 +108,12 @@ test('settings that docs/operations.md names are settings', async (t) => {
 test('docs/configuration.md names the settings that are refused', async (t) => {
   const names = readPart(read('docs/configuration.md'), '### Not yet').match(/(?<=`)[A-Z_]+(?=`)/g) ?? []
   t.not(names.length, 0)
-  for (const name of names) t.throws(() => readConfig({ JWT_SECRET: SECRET, [name]: 'x' }), new InvalidConfig([`${name} is not supported by this version`]))
+  for (const name of names) {
+    t.throws(
+      () => readConfig({ JWT_SECRET: SECRET, [name]: 'x' }),
+      new InvalidConfig([`${name} is not supported by this version`])
+    )
+  }
 })
 
 test('docs/errors.md explains every error code', async (t) => {
@@ -137,7 +152,11 @@ test('every frame in docs/protocol.md is one', async (t) => {
   const ajv = new Ajv({ strict: false })
   for (const [direction, schemas] of [['client → server', CLIENT_FRAMES], ['server → client', SERVER_FRAMES]] as const) {
     const part = readPart(protocol, `## ${direction.replace(/^./, (first) => first.toUpperCase())}`)
-    t.strictSame(readHeadings(part).map((heading) => heading.replaceAll('`', '')).sort(), Object.keys(schemas).sort(), `${direction}: a heading for each type`)
+    t.strictSame(
+      readHeadings(part).map((heading) => heading.replaceAll('`', '')).sort(),
+      Object.keys(schemas).sort(),
+      `${direction}: a heading for each type`
+    )
     for (const [type, schema] of Object.entries(schemas)) {
       const isFrame = ajv.compile(toStrict(schema) as object)
       const fences = readFences(readPart(part, `### \`${type}\``))
@@ -145,7 +164,9 @@ test('every frame in docs/protocol.md is one', async (t) => {
       for (const { info, text } of fences) {
         t.equal(info, `json ${direction}`)
         // One frame over several lines, or one a line.
-        for (const json of text.startsWith('{\n') ? [text] : text.split('\n')) t.ok(isFrame(JSON.parse(json)), `${json} ${ajv.errorsText(isFrame.errors)}`)
+        for (const json of text.startsWith('{\n') ? [text] : text.split('\n')) {
+          t.ok(isFrame(JSON.parse(json)), `${json} ${ajv.errorsText(isFrame.errors)}`)
+        }
       }
     }
   }
@@ -169,7 +190,10 @@ const EPOCH = '1764000000000123'
 
 /** What comes out differently every time, as the documents have it. */
 function mask (text: string): string {
-  return text.replace(/"epoch": ?"\d+"/g, `"epoch":"${EPOCH}"`).replace(/"time": ?\d+/g, '"time":1764000000000').replace(/^id: .*$/gm, (id) => id.replace(/\d{4,}(?=:)/g, EPOCH))
+  return text
+    .replace(/"epoch": ?"\d+"/g, `"epoch":"${EPOCH}"`)
+    .replace(/"time": ?\d+/g, '"time":1764000000000')
+    .replace(/^id: .*$/gm, (id) => id.replace(/\d{4,}(?=:)/g, EPOCH))
 }
 
 interface Answer {
@@ -205,7 +229,10 @@ async function checkCalls (t: Test, markdown: string, { port }: { port: number }
   const epochs = new Map<string, string>()
   for (const { command, answer } of calls) {
     const [, room = ''] = /\/rooms\/(\w+)\//.exec(command) ?? []
-    const { stdout } = await run('sh', ['-c', command.replaceAll(DOCUMENTED, `127.0.0.1:${port}`).replace(`since=${EPOCH}`, `since=${epochs.get(room) ?? ''}`)], { env: { PATH: process.env.PATH, TOKEN: token } })
+    const script = command
+      .replaceAll(DOCUMENTED, `127.0.0.1:${port}`)
+      .replace(`since=${EPOCH}`, `since=${epochs.get(room) ?? ''}`)
+    const { stdout } = await run('sh', ['-c', script], { env: { PATH: process.env.PATH, TOKEN: token } })
       .catch((error: { code?: unknown, stdout: string }) => {
         if (command.includes('--max-time') && error.code === TIMED_OUT) return error // A stream, which has no other end.
         throw error
@@ -303,9 +330,12 @@ test('docs/http-api.md and OpenAPI have the same routes', async (t) => {
   const service = await startService(t)
   const { paths } = await (await fetch(`${service.url}/openapi.json`)).json() as OpenApi
   for (const [path, methods] of Object.entries(paths)) {
-    for (const [method, { security }] of Object.entries(methods)) t.strictSame(security, path.startsWith('/v1/') ? undefined : [], `${method} ${path} needs a token, or none`)
+    for (const [method, { security }] of Object.entries(methods)) {
+      t.strictSame(security, path.startsWith('/v1/') ? undefined : [], `${method} ${path} needs a token, or none`)
+    }
   }
-  const routes = Object.entries(paths).flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method.toUpperCase()} ${path.replace(/\{(\w+)\}/g, ':$1')}`))
+  const routes = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => `${method.toUpperCase()} ${path.replace(/\{(\w+)\}/g, ':$1')}`))
   const document = read('docs/http-api.md')
   const headings = readHeadings(document).map((heading) => heading.replaceAll('`', '')).filter((heading) => /^[A-Z]+ \//.test(heading))
   t.strictSame(headings.sort(), routes.sort())
@@ -319,7 +349,10 @@ test('links between the documents lead somewhere', async (t) => {
       const target = new URL(link, new URL(document, ROOT))
       const there = existsSync(target)
       t.ok(there, `${document} → ${link}`)
-      if (there && target.hash !== '') t.ok(readHeadings(readFileSync(target, 'utf8')).map(toAnchor).includes(decodeURIComponent(target.hash.slice(1))), `${document} → ${link}`)
+      if (there && target.hash !== '') {
+        const anchors = readHeadings(readFileSync(target, 'utf8')).map(toAnchor)
+        t.ok(anchors.includes(decodeURIComponent(target.hash.slice(1))), `${document} → ${link}`)
+      }
     }
   }
 })
@@ -339,7 +372,11 @@ test('docs/architecture.md lists the imports that the linter allows', async (t) 
   const files = entries.filter((entry) => entry.isFile()).map(({ name }) => name)
   const packages = [...Object.keys(dependencies), 'node:*']
   const rows = readRows(readPart(read('docs/architecture.md'), '## Layers')).filter((row) => row.length === 4 && row[2] !== 'may import')
-  t.strictSame(rows.map(([name = '']) => name.replaceAll('`', '')).sort(), [...folders, ...files].sort(), 'every folder and every file at src/ has a row')
+  t.strictSame(
+    rows.map(([name = '']) => name.replaceAll('`', '')).sort(),
+    [...folders, ...files].sort(),
+    'every folder and every file at src/ has a row'
+  )
 
   for (const [cell = '', , local = '', external = ''] of rows) {
     const name = cell.replaceAll('`', '')
@@ -355,7 +392,8 @@ test('docs/architecture.md lists the imports that the linter allows', async (t) 
       ...['plugins', 'routes'].map((folder) => [folder, `${isFolder ? '../' : ''}../${folder}/some-file.ts`]),
       ...packages.map((dependency) => [dependency, dependency.replace('node:*', 'node:fs')])
     ]
-    const allows = (patterns: string[], specifier: string): boolean => patterns.some((pattern) => new RegExp(`^(?:${pattern})$`).test(specifier))
+    const allows = (patterns: string[], specifier: string): boolean =>
+      patterns.some((pattern) => new RegExp(`^(?:${pattern})$`).test(specifier))
     for (const [target = '', specifier = ''] of specifiers) {
       t.equal(listed.has(`\`${target}\``), allows(rule?.values ?? [], specifier), `${name} → ${target}`)
       t.equal(listed.has(`\`${target}\` (types)`), allows(rule?.types ?? [], specifier), `${name} → ${target}, types`)
@@ -364,19 +402,24 @@ test('docs/architecture.md lists the imports that the linter allows', async (t) 
 })
 
 test('files that the documents name exist', async (t) => {
+  const named = /`((?:src|plugins|routes|test|docs|\.ci)\/[\w./-]+)`/g
   for (const document of DOCUMENTS) {
-    for (const [, path = ''] of withoutFences(read(document)).matchAll(/`((?:src|plugins|routes|test|docs|\.ci)\/[\w./-]+)`/g)) t.ok(existsSync(new URL(path, ROOT)), `${document}: ${path}`)
+    for (const [, path = ''] of withoutFences(read(document)).matchAll(named)) {
+      t.ok(existsSync(new URL(path, ROOT)), `${document}: ${path}`)
+    }
   }
 })
 
 test('the documents do not install packages that have no release yet', (t) => {
   const readmes = ['client/README.md', ...readdirSync(new URL('examples/', ROOT)).map((name) => `examples/${name}/README.md`)]
+  const installs = /\b(?:npm (?:i|install)|npx)\b[^`\n]*(?<![\w./-])(?:roomcast|@roomcast\/client)(?![\w./-]).*/g
   for (const document of [...DOCUMENTS, ...readmes]) {
-    t.strictSame(read(document).match(/\b(?:npm (?:i|install)|npx)\b[^`\n]*(?<![\w./-])(?:roomcast|@roomcast\/client)(?![\w./-]).*/g) ?? [], [], document)
+    t.strictSame(read(document).match(installs) ?? [], [], document)
   }
   t.end()
 })
 
 test('the documents have one word for each thing', async (t) => {
-  for (const document of DOCUMENTS) t.strictSame(read(document).match(/\b(channel|topic|session|peer|participant|subscriber)s?\b/gi) ?? [], [], document)
+  const others = /\b(channel|topic|session|peer|participant|subscriber)s?\b/gi
+  for (const document of DOCUMENTS) t.strictSame(read(document).match(others) ?? [], [], document)
 })

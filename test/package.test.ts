@@ -35,7 +35,9 @@ async function startProject (t: Test): Promise<{ folder: string, files: string[]
 test('the package of the service has what it promises and nothing else, and works where it is installed', async (t) => {
   const { folder, files } = await startProject(t)
   t.strictSame(files.filter((path) => !PUBLISHED.test(path)), [])
-  for (const path of ['dist/src/app.js', 'dist/src/app.d.ts', 'dist/src/server.js', 'docs/protocol.md', 'README.md', 'LICENSE']) t.ok(files.includes(path), path)
+  for (const path of ['dist/src/app.js', 'dist/src/app.d.ts', 'dist/src/server.js', 'docs/protocol.md', 'README.md', 'LICENSE']) {
+    t.ok(files.includes(path), path)
+  }
 
   await t.test('from JavaScript', async (t) => {
     await writeFile(join(folder, 'app.js'), `

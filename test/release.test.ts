@@ -32,7 +32,8 @@ const CHANGELOG = `# Changelog
 
 test('the notes of a release are the section of its version in the changelog', async (t) => {
   const folder = t.testdir({ 'CHANGELOG.md': CHANGELOG })
-  const readNotes = async (version: string): Promise<string> => (await run(join(ROOT, '.ci/release-notes'), [version, join(folder, 'CHANGELOG.md')])).stdout
+  const readNotes = async (version: string): Promise<string> =>
+    (await run(join(ROOT, '.ci/release-notes'), [version, join(folder, 'CHANGELOG.md')])).stdout
   t.equal((await readNotes('1.0.0')).trim(), '### Added\n\n- Rooms.')
   t.equal((await readNotes('0.9.0')).trim(), '- Before.')
   for (const [version, message] of [['1.1.0', 'has no date'], ['1.0.1', 'has no text'], ['2.0.0', 'has no section']] as const) {

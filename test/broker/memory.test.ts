@@ -88,13 +88,20 @@ test('all histories together stay within the bound, and the rooms published to l
   for (let i = 0; i < 4; i++) await publish('b')
   await publish('a') // Now b is the one published to least recently.
   await publish('c')
-  t.strictSame([await offsetsIn(broker, 'a'), await offsetsIn(broker, 'b'), await offsetsIn(broker, 'c')], [[1, 2, 3, 4, 5], [1, 2, 3, 4], [1]], 'full to the last byte')
+  t.strictSame(
+    [await offsetsIn(broker, 'a'), await offsetsIn(broker, 'b'), await offsetsIn(broker, 'c')],
+    [[1, 2, 3, 4, 5], [1, 2, 3, 4], [1]],
+    'full to the last byte'
+  )
   await publish('c')
   t.strictSame(await offsetsIn(broker, 'b'), [2, 3, 4], 'the oldest of b')
   for (let i = 0; i < 3; i++) await publish('c')
   t.strictSame([await offsetsIn(broker, 'a'), await offsetsIn(broker, 'b')], [[1, 2, 3, 4, 5], []], 'all of b before anything of a')
   await publish('d')
-  t.strictSame([await offsetsIn(broker, 'a'), await offsetsIn(broker, 'c'), await offsetsIn(broker, 'd')], [[2, 3, 4, 5], [1, 2, 3, 4, 5], [1]])
+  t.strictSame(
+    [await offsetsIn(broker, 'a'), await offsetsIn(broker, 'c'), await offsetsIn(broker, 'd')],
+    [[2, 3, 4, 5], [1, 2, 3, 4, 5], [1]]
+  )
 
   t.equal((await broker.position('b'))?.offset, 4, 'a room that gave everything keeps its position')
   t.equal((await broker.history('b', { after: 4, ...EVERYTHING })).recovered, true)

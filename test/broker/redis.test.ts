@@ -22,7 +22,11 @@ function settingsOf (url: string): RedisSettings {
 
 /** A text of ada's. */
 function text (room: string, text: string, key?: string) {
-  return { room, fields: Buffer.from(`"from":"ada","text":${JSON.stringify(text)}`), ...(key !== undefined && { idempotency: { id: key, fingerprint: 'same' } }) }
+  return {
+    room,
+    fields: Buffer.from(`"from":"ada","text":${JSON.stringify(text)}`),
+    ...(key !== undefined && { idempotency: { id: key, fingerprint: 'same' } })
+  }
 }
 
 const program = process.env.REDIS_URL === undefined ? findRedis(t) : undefined
@@ -76,10 +80,14 @@ if (process.env.REDIS_URL !== undefined || program !== undefined) {
   for (const [what, spoil] of Object.entries({
     'its meta was deleted': async (client: Redis, key: string) => { await client.del(`${key}:m`) },
     'its meta is something else': async (client: Redis, key: string) => { await client.set(`${key}:m`, 'something else') },
-    'its meta has the wrong type': async (client: Redis, key: string) => { await client.del(`${key}:m`).then(async () => await client.lpush(`${key}:m`, 'a')) },
+    'its meta has the wrong type': async (client: Redis, key: string) => {
+      await client.del(`${key}:m`).then(async () => await client.lpush(`${key}:m`, 'a'))
+    },
     'its stream was deleted': async (client: Redis, key: string) => { await client.del(`${key}:s`) },
     'its stream has the wrong type': async (client: Redis, key: string) => { await client.set(`${key}:s`, 'a') },
-    'its stream is of another epoch': async (client: Redis, key: string) => { await client.xadd(`${key}:s`, '99999999999999999-1', 'm', 'a') }
+    'its stream is of another epoch': async (client: Redis, key: string) => {
+      await client.xadd(`${key}:s`, '99999999999999999-1', 'm', 'a')
+    }
   })) {
     test(`a room goes on under a new epoch when ${what}`, async (t) => {
       const { broker, client, prefix, envelopes } = await start(t)
@@ -154,7 +162,10 @@ if (process.env.REDIS_URL !== undefined || program !== undefined) {
   test('what is not ours on a channel is dropped and counted', async (t) => {
     const { broker, client, prefix, envelopes } = await start(t)
     await broker.subscribe('lobby')
-    const junk = ['', 'hello', '\u0001', '\u0001m', '\u0001m1-1 5', '\u0001m1-1 5\n', '\u0001m1-x 5\n\0\0\0\0\0\0', '\u0002m1-1 5\n\0\0\0\0\0\0', '\u0001n', '\u0001n9\nab', '\u0001x1\n', '\u0001m1-1 5\n\0\0\0\0\0\u0009ab', '\u0001m1-1 5\n\u0009\0\0\0\0\0']
+    const junk = [
+      '', 'hello', '\u0001', '\u0001m', '\u0001m1-1 5', '\u0001m1-1 5\n', '\u0001m1-x 5\n\0\0\0\0\0\0', '\u0002m1-1 5\n\0\0\0\0\0\0',
+      '\u0001n', '\u0001n9\nab', '\u0001x1\n', '\u0001m1-1 5\n\0\0\0\0\0\u0009ab', '\u0001m1-1 5\n\u0009\0\0\0\0\0'
+    ]
     for (const message of junk) await client.publish(`${prefix}{lobby}`, message)
     await broker.publish(text('lobby', 'ours'))
     await until(() => envelopes.length > 0, 'a message')
@@ -180,7 +191,8 @@ if (process.env.REDIS_URL !== undefined || program !== undefined) {
   test('scripts that were flushed are loaded again, and publishes keep their order', async (t) => {
     const { broker, client } = await start(t)
     await broker.publish(text('lobby', 'first'))
-    const publish = async (from: number) => await Promise.all(Array.from({ length: 50 }, async (_, i) => await broker.publish(text('lobby', `${from + i}`))))
+    const publish = async (from: number) =>
+      await Promise.all(Array.from({ length: 50 }, async (_, i) => await broker.publish(text('lobby', `${from + i}`))))
     const flushing = client.script('FLUSH')
     const publishing = [publish(0)]
     await flushing
@@ -218,7 +230,8 @@ if (process.env.REDIS_URL !== undefined || program !== undefined) {
     t.ok(await client.pttl(`${prefix}{lobby}:s`) >= await client.pttl(`${prefix}{lobby}:m`) - 1_000, 'the stream not before the meta')
   })
 
-  test('channels are given up some time after the last member has gone, and rooms that are left and joined again keep theirs', async (t) => {
+  const givenUp = 'channels are given up some time after the last member has gone, and rooms that are left and joined again keep theirs'
+  test(givenUp, async (t) => {
     const { broker, client, prefix } = await start(t)
     const channels = async () => (await client.pubsub('CHANNELS', `${prefix}*`) as string[]).length
     await Promise.all(Array.from({ length: 500 }, async (_, i) => await broker.subscribe(`room-${i}`)))
@@ -226,7 +239,9 @@ if (process.env.REDIS_URL !== undefined || program !== undefined) {
     await Promise.all(Array.from({ length: 500 }, async (_, i) => await broker.unsubscribe(`room-${i}`)))
     t.equal(await channels(), 500, 'not at once')
     await broker.subscribe('room-7')
-    for (const deadline = Date.now() + 20_000; await channels() > 1 && Date.now() < deadline;) await new Promise((resolve) => setTimeout(resolve, 50))
+    for (const deadline = Date.now() + 20_000; await channels() > 1 && Date.now() < deadline;) {
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
     t.strictSame(await client.pubsub('CHANNELS', `${prefix}*`), [`${prefix}{room-7}`])
   })
 

@@ -17,7 +17,8 @@ export const BUGS = {
   'drop-one-in-a-thousand': [{
     file: 'src/hub/room.js',
     find: 'const { fields, bytes, time, exclude } = envelope;',
-    replace: 'const { fields, bytes, time, exclude } = envelope; if ((globalThis.deliveries = (globalThis.deliveries ?? 0) + 1) % 1000 === 0) return;'
+    replace: `const { fields, bytes, time, exclude } = envelope;
+          if ((globalThis.deliveries = (globalThis.deliveries ?? 0) + 1) % 1000 === 0) return;`
   }],
   /** A publish that takes long is answered before it is written, with the position that it will have if all goes well. */
   'answer-before-it-is-written': [{
@@ -38,16 +39,21 @@ export const BUGS = {
     file: 'src/rooms/membership.js',
     find: 'const room = this.#open(roomName);',
     replace: `const { Batch, RoomFrame } = await import('../transport/batch.js');
-        const page = since === undefined ? undefined : await broker.history(roomName, { after: since.offset, epoch: since.epoch, limit: 300, maxBytes: 500_000 });
+        const page = since === undefined
+            ? undefined
+            : await broker.history(roomName, { after: since.offset, epoch: since.epoch, limit: 300, maxBytes: 500_000 });
         const room = this.#open(roomName);`
   }, {
     file: 'src/rooms/membership.js',
     find: 'resume = resumes.begin(room, connection, since);',
-    replace: `resume = {
+    replace: `const batchesOf = ({ messages }) => messages.length === 0
+                    ? []
+                    : [new Batch(messages.map((message) => RoomFrame.ofMessage(room.label, message, since.epoch)))];
+                resume = {
                     read: async () => {},
                     end: () => {},
                     result: () => page.recovered && page.next === undefined && room.position?.epoch === since.epoch
-                        ? { recovered: true, count: page.messages.length, batches: page.messages.length === 0 ? [] : [new Batch(page.messages.map((message) => RoomFrame.ofMessage(room.label, message, since.epoch)))] }
+                        ? { recovered: true, count: page.messages.length, batches: batchesOf(page) }
                         : { recovered: false, count: 0, batches: [] }
                 };`
   }]

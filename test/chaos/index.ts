@@ -22,8 +22,11 @@ const seconds = Number(values.seconds)
 const messages = Number(values.messages)
 const seed = Number(values.seed)
 const setups = { durable: [true], volatile: [false], both: [true, false] }[values.redis]
-if (!(seconds > 0) || !Number.isSafeInteger(messages) || messages < 0 || !Number.isSafeInteger(seed) || setups === undefined || (values.bug !== undefined && !(values.bug in BUGS))) {
-  console.error(`Usage: npm run chaos -- [--seconds 60] [--messages 0] [--seed 7] [--redis durable|volatile|both] [--bug ${Object.keys(BUGS).join('|')}]`)
+const isUsable = seconds > 0 && Number.isSafeInteger(messages) && messages >= 0 && Number.isSafeInteger(seed) &&
+  (values.bug === undefined || values.bug in BUGS)
+if (!isUsable || setups === undefined) {
+  const bugs = Object.keys(BUGS).join('|')
+  console.error(`Usage: npm run chaos -- [--seconds 60] [--messages 0] [--seed 7] [--redis durable|volatile|both] [--bug ${bugs}]`)
   process.exit(2)
 }
 
@@ -33,7 +36,13 @@ for (const durable of setups) {
   const ends: (() => unknown)[] = []
   let result: Result
   try {
-    result = await run({ teardown: (end) => { ends.unshift(end) } }, { seconds: seconds / setups.length, messages: Math.ceil(messages / setups.length), seed, durable, program })
+    result = await run({ teardown: (end) => { ends.unshift(end) } }, {
+      seconds: seconds / setups.length,
+      messages: Math.ceil(messages / setups.length),
+      seed,
+      durable,
+      program
+    })
   } finally {
     for (const end of ends) await end()
   }

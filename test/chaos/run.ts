@@ -32,7 +32,10 @@ const ROOMS = ['@all', '@user:subscriber-0', '@user:subscriber-1', ...Array.from
 const ROOMS_EACH = 3
 /** After the last fault everything is to be as it should within this, ms. */
 const CONVERGENCE_MS = 10_000
-/** All subscribers join, before anything else begins, within this, ms. It only ends a run that hangs: a busy machine needs 20 s and more. */
+/**
+ * All subscribers join, before anything else begins, within this, ms. It only ends a run that hangs: a busy machine needs 20 s and
+ * more.
+ */
 const ARRIVAL_MS = 120_000
 /** `messages` are acknowledged within this, ms. It only ends a run that hangs. */
 const PUBLISHING_MS = 180_000
@@ -171,7 +174,10 @@ async function publishMore (messages: number, publishers: Speaker[]): Promise<vo
   const before = count()
   const deadline = performance.now() + PUBLISHING_MS
   while (count() - before < messages) {
-    if (performance.now() > deadline) throw new Error(`only ${count() - before} of ${messages} messages were acknowledged in ${PUBLISHING_MS / 1_000} s: the machine is too busy, or the service hangs`)
+    if (performance.now() > deadline) {
+      const acknowledged = `${count() - before} of ${messages} messages were acknowledged in ${PUBLISHING_MS / 1_000} s`
+      throw new Error(`only ${acknowledged}: the machine is too busy, or the service hangs`)
+    }
     await sleep(50)
   }
 }

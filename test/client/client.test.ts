@@ -90,11 +90,18 @@ for (const transport of TRANSPORTS) {
       await Promise.all([ada.room('content').join(), bob.room('content').join()])
       t.equal(bob.user, 'bob')
       const room = ada.room('content')
-      const published = await Promise.all([room.publish({ a: [1] }), room.publish('text'), room.publish(null, { event: 'nothing' }), room.publish(new Uint8Array([0, 200, 255]), { event: 'raw' })])
+      const published = await Promise.all([
+        room.publish({ a: [1] }),
+        room.publish('text'),
+        room.publish(null, { event: 'nothing' }),
+        room.publish(new Uint8Array([0, 200, 255]), { event: 'raw' })
+      ])
       t.strictSame(published.map(({ offset }) => offset), [1, 2, 3, 4])
       await post(service, 'content', { text: 'a text' })
       await until(() => seen.length === 5)
-      t.strictSame(messages.map(({ data, text, bytes, event, from, offset }) => ({ data, text, bytes: bytes && [...bytes], event, from, offset })), [
+      const received = messages.map(({ data, text, bytes, event, from, offset }) =>
+        ({ data, text, bytes: bytes && [...bytes], event, from, offset }))
+      t.strictSame(received, [
         { data: { a: [1] }, text: undefined, bytes: undefined, event: undefined, from: 'ada', offset: 1 },
         { data: 'text', text: undefined, bytes: undefined, event: undefined, from: 'ada', offset: 2 },
         { data: null, text: undefined, bytes: undefined, event: 'nothing', from: 'ada', offset: 3 },
@@ -102,8 +109,14 @@ for (const transport of TRANSPORTS) {
         { data: undefined, text: 'a text', bytes: undefined, event: undefined, from: 'ada', offset: 5 }
       ])
       const { messages: kept, recovered, next } = await room.history({ after: 2, limit: 2 })
-      t.match({ kept, recovered, next }, { kept: [{ offset: 3, data: null, epoch: String }, { offset: 4, bytes: new Uint8Array([0, 200, 255]) }], recovered: true, next: 4 })
-      t.equal(await codeOf(room.publish({ a: 1 }, { key: 'k' }).then(async () => await room.publish({ a: 2 }, { key: 'k' }))), 'idempotency_conflict')
+      t.match({ kept, recovered, next }, {
+        kept: [{ offset: 3, data: null, epoch: String }, { offset: 4, bytes: new Uint8Array([0, 200, 255]) }],
+        recovered: true,
+        next: 4
+      })
+      const publishTwice = async (): Promise<unknown> =>
+        await room.publish({ a: 1 }, { key: 'k' }).then(async () => await room.publish({ a: 2 }, { key: 'k' }))
+      t.equal(await codeOf(publishTwice()), 'idempotency_conflict')
     })
 
     await t.test('echo: false leaves out the client itself, and nobody else', async (t) => {
@@ -125,9 +138,17 @@ for (const transport of TRANSPORTS) {
     await t.test('one room that is refused does not keep the others', async (t) => {
       const client = open(t, url, { transports, token: makeToken({ rooms: { good: ['join'], other: ['join', 'publish'] } }) })
       const rooms = ['good', 'bad', 'no such name', 'other'].map((name) => client.room(name))
-      t.strictSame(await Promise.all(rooms.map(async (room) => await codeOf(room.join()))), ['nothing', 'forbidden', 'invalid_room', 'nothing'])
+      t.strictSame(
+        await Promise.all(rooms.map(async (room) => await codeOf(room.join()))),
+        ['nothing', 'forbidden', 'invalid_room', 'nothing']
+      )
       t.strictSame(rooms.map(({ state }) => state), ['joined', 'refused', 'refused', 'joined'])
-      t.strictSame([await codeOf(client.room('good').publish(1)), await codeOf(client.room('other').publish(1)), await codeOf(client.room('bad').publish(1)), await codeOf(client.room('never').publish(1))], ['forbidden', 'nothing', 'forbidden', 'not_joined'])
+      t.strictSame([
+        await codeOf(client.room('good').publish(1)),
+        await codeOf(client.room('other').publish(1)),
+        await codeOf(client.room('bad').publish(1)),
+        await codeOf(client.room('never').publish(1))
+      ], ['forbidden', 'nothing', 'forbidden', 'not_joined'])
       t.equal(await codeOf(client.room('good').history()), 'forbidden')
     })
 
@@ -139,7 +160,10 @@ for (const transport of TRANSPORTS) {
       await Promise.all(names.map(async (name) => await client.room(name).join()))
       for (const n of [1, 2]) {
         await Promise.all(names.map(async (name) => await client.room(name).publish(`${n} in ${name}`)))
-        await until(() => [...seen.values()].every((list) => list.includes(`${n} in ${names.find((name) => seen.get(name) === list)}`)), 'a message in each')
+        await until(
+          () => [...seen.values()].every((list) => list.includes(`${n} in ${names.find((name) => seen.get(name) === list)}`)),
+          'a message in each'
+        )
         if (n === 2) continue
         network.cut()
         network.heal()
@@ -202,7 +226,9 @@ for (const transport of TRANSPORTS) {
       const sorted = offsets.toSorted((a, b) => a - b)
       t.strictSame(offsets, sorted, 'in their order')
       t.equal(new Set(offsets).size, 100)
-      await until(() => seen.filter((one) => typeof one === 'number').length === 100 && seen.filter((one) => String(one).startsWith('direct')).length === 10)
+      await until(() =>
+        seen.filter((one) => typeof one === 'number').length === 100 &&
+        seen.filter((one) => String(one).startsWith('direct')).length === 10)
       t.strictSame(seen.filter((one) => typeof one === 'number'), Array.from({ length: 100 }, (_, i) => i))
       t.notOk(seen.some((one) => String(one).startsWith('reset') || one === 'recovered false'))
       t.ok(seen.includes('recovered true'))
@@ -275,10 +301,15 @@ for (const transport of TRANSPORTS) {
 
     await t.test('a connection whose token ends is renewed, and nothing is lost', async (t) => {
       let asked = 0
-      const client = open(t, url, { transports, token: () => makeToken({ ...(++asked === 1 && { exp: Math.floor(Date.now() / 1_000) + 40 }) }) })
+      const client = open(t, url, {
+        transports,
+        token: () => makeToken({ ...(++asked === 1 && { exp: Math.floor(Date.now() / 1_000) + 40 }) })
+      })
       const seen = listen(client.room('renewed'))
       await client.room('renewed').join()
-      for (const connection of service.app.roomcast.hub.connections) if (connection.expiresAt < Date.now() + 60_000) connection.expiresAt = 0 // As if it were forty seconds later.
+      for (const connection of service.app.roomcast.hub.connections) {
+        if (connection.expiresAt < Date.now() + 60_000) connection.expiresAt = 0 // As if it were forty seconds later.
+      }
       await until(() => client.status.state !== 'connected')
       await post(service, 'renewed', { text: 'meanwhile' })
       await until(() => seen.length === 2)
@@ -291,7 +322,11 @@ for (const transport of TRANSPORTS) {
       const waiting = [codeOf(before.room('a').join()), codeOf(before.room('a').publish(1)), codeOf(before.room('a').history())]
       before.close()
       t.strictSame(await Promise.all(waiting), ['closed', 'closed', 'closed'])
-      t.strictSame([await codeOf(before.room('a').join()), await codeOf(before.room('a').publish(1)), await codeOf(before.room('a').history())], ['closed', 'closed', 'closed'])
+      t.strictSame([
+        await codeOf(before.room('a').join()),
+        await codeOf(before.room('a').publish(1)),
+        await codeOf(before.room('a').history())
+      ], ['closed', 'closed', 'closed'])
       t.strictSame(before.status, { state: 'closed', reason: 'normal', code: 1000 })
       const later = open(t, url, { transports })
       await later.room('a').join()
@@ -387,7 +422,9 @@ test('a connection that is dead without a word is noticed by its missing heartbe
   }))
 })
 
-test('where upgrades do not get through it is an event stream, until they do; and nothing is lost, doubled or out of order on the way', async (t) => {
+const throughProxies = 'where upgrades do not get through it is an event stream, until they do; ' +
+  'and nothing is lost, doubled or out of order on the way'
+test(throughProxies, async (t) => {
   const service = await startService(t, { MESSAGE_RATE: '0' })
   const front = await startFront(t, service.port)
   front.allows = false
@@ -488,7 +525,11 @@ test('a publish without an answer for four minutes is unknown, and more than may
   t.equal(await make('open'), 'queue_full')
   outbox.onDown(1006)
   outbox.flush()
-  t.strictSame(sent.slice(-2).map((frame) => (frame as { key: string }).key), sent.slice(1, 3).map((frame) => (frame as { key: string }).key), 'again with the same keys')
+  t.strictSame(
+    sent.slice(-2).map((frame) => (frame as { key: string }).key),
+    sent.slice(1, 3).map((frame) => (frame as { key: string }).key),
+    'again with the same keys'
+  )
   answers.take({ type: 'error', id: 3, code: 'unavailable', text: '', retryable: true, retryAfterMs: 100 })
   const before = sent.length
   outbox.flush()

@@ -59,20 +59,48 @@ export class Gateway {
       response.writeHead(fault.status, fault.headers).end(fault.body ?? '')
       return
     }
-    const passed = forward({ host: '127.0.0.1', port: this.#port, method: request.method, path: (request.url ?? '').replace(/^\/under\/a\/path/, ''), headers: request.headers, agent: false })
+    const passed = forward({
+      host: '127.0.0.1',
+      port: this.#port,
+      method: request.method,
+      path: (request.url ?? '').replace(/^\/under\/a\/path/, ''),
+      headers: request.headers,
+      agent: false
+    })
     passed.end(body)
     const [answer] = await once(passed, 'response') as [IncomingMessage]
     const bytes = Buffer.concat(await answer.toArray() as Buffer[])
-    if (fault === 'lose') response.destroy()
-    else response.writeHead(answer.statusCode ?? 0, { 'content-type': answer.headers['content-type'], ...(answer.headers['idempotent-replayed'] !== undefined && { 'idempotent-replayed': 'true' }) }).end(bytes)
+    if (fault === 'lose') {
+      response.destroy()
+      return
+    }
+    response.writeHead(answer.statusCode ?? 0, {
+      'content-type': answer.headers['content-type'],
+      ...(answer.headers['idempotent-replayed'] !== undefined && { 'idempotent-replayed': 'true' })
+    }).end(bytes)
   }
 }
 
 /** The service's answer for one of its errors. */
-export function problem (status: number, code: string, { retryable = status >= 500, retryAfterMs }: { retryable?: boolean, retryAfterMs?: number } = {}): { status: number, headers: Record<string, string>, body: string } {
+export function problem (
+  status: number,
+  code: string,
+  { retryable = status >= 500, retryAfterMs }: { retryable?: boolean, retryAfterMs?: number } = {}
+): { status: number, headers: Record<string, string>, body: string } {
   return {
     status,
-    headers: { 'content-type': 'application/problem+json', ...(retryAfterMs !== undefined && { 'retry-after': String(Math.ceil(retryAfterMs / 1_000)) }) },
-    body: JSON.stringify({ type: `urn:roomcast:error:${code}`, title: code, status, detail: `it is ${code}`, code, retryable, retryAfterMs })
+    headers: {
+      'content-type': 'application/problem+json',
+      ...(retryAfterMs !== undefined && { 'retry-after': String(Math.ceil(retryAfterMs / 1_000)) })
+    },
+    body: JSON.stringify({
+      type: `urn:roomcast:error:${code}`,
+      title: code,
+      status,
+      detail: `it is ${code}`,
+      code,
+      retryable,
+      retryAfterMs
+    })
   }
 }

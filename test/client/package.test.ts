@@ -25,7 +25,9 @@ const { archive, files } = await packClient(folder)
 const installed = join(folder, 'node_modules/@roomcast/client')
 await unpack(archive, installed)
 for (const name of await readdir(join(ROOT, 'node_modules'))) {
-  if (!name.startsWith('.') && !name.includes('roomcast')) await symlink(join(ROOT, 'node_modules', name), join(folder, 'node_modules', name))
+  if (!name.startsWith('.') && !name.includes('roomcast')) {
+    await symlink(join(ROOT, 'node_modules', name), join(folder, 'node_modules', name))
+  }
 }
 await writeFile(join(folder, 'package.json'), '{"type":"module"}')
 
@@ -42,8 +44,12 @@ async function bundle (contents: string): Promise<{ code: string, inputs: string
 
 test('the package of the client has its entries in both module systems with their types, and nothing else', (t) => {
   t.strictSame(files.filter((path) => !PUBLISHED.test(path)), [])
-  for (const entry of [...ENTRIES, 'node']) for (const extension of ['js', 'cjs']) t.ok(files.includes(`dist/${entry}.${extension}`), `${entry}.${extension}`)
-  for (const entry of ENTRIES) for (const extension of ['d.ts', 'd.cts']) t.ok(files.includes(`dist/${entry}.${extension}`), `${entry}.${extension}`)
+  for (const entry of [...ENTRIES, 'node']) {
+    for (const extension of ['js', 'cjs']) t.ok(files.includes(`dist/${entry}.${extension}`), `${entry}.${extension}`)
+  }
+  for (const entry of ENTRIES) {
+    for (const extension of ['d.ts', 'd.cts']) t.ok(files.includes(`dist/${entry}.${extension}`), `${entry}.${extension}`)
+  }
   for (const path of ['README.md', 'LICENSE']) t.ok(files.includes(path), path)
   t.equal(read('LICENSE'), readFileSync(join(ROOT, 'LICENSE'), 'utf8'))
   t.end()
@@ -102,7 +108,14 @@ test('a bundle for browsers has nothing but the client', async (t) => {
 })
 
 test('event streams are a chunk of their own', async (t) => {
-  const { outputFiles } = await build({ stdin: { contents: "import { connect } from '@roomcast/client'\nconsole.log(connect)", resolveDir: folder }, bundle: true, splitting: true, format: 'esm', outdir: folder, write: false })
+  const { outputFiles } = await build({
+    stdin: { contents: "import { connect } from '@roomcast/client'\nconsole.log(connect)", resolveDir: folder },
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    outdir: folder,
+    write: false
+  })
   const main = outputFiles.find(({ path }) => path.endsWith('stdin.js'))?.text ?? ''
   t.notMatch(main, /text\/event-stream|readEvents/)
   t.match(main, /import\("\.\/event-stream-link-/)
@@ -119,7 +132,9 @@ const SCRIPT = `
     const publisher = createPublisher({ url, token })
     const [message] = await Promise.all([iterator.next(), publisher.publish('lobby', { data: { n: 1 } }), lobby.history()])
     const refused = await client.room('no such name').join().catch((error) => error instanceof RoomcastError && error.code)
-    const isRefused = await createPublisher({ url, token: 'none' }).publish('lobby', { text: 'hi' }).catch((error) => error instanceof RoomcastError)
+    const isRefused = await createPublisher({ url, token: 'none' })
+      .publish('lobby', { text: 'hi' })
+      .catch((error) => error instanceof RoomcastError)
     client.close()
     const Page = () => [useRoom('lobby').state, useConnection().state, useWebSocket(null).isConnected].join()
     const html = renderToString(createElement(RoomcastProvider, { url, token }, createElement(Page)))
@@ -139,7 +154,9 @@ for (const [file, toImport] of [
   ['client.mjs', (names: string, from: string) => `import ${names} from '${from}'`],
   ['client.cjs', (names: string, from: string) => `const ${names} = require('${from}')`]
 ] as const) {
-  test(`the client, the hooks and the publisher work in ${file.endsWith('.mjs') ? 'an ES module' : 'a CommonJS module'} of Node`, async (t) => {
+  const kind = file.endsWith('.mjs') ? 'an ES module' : 'a CommonJS module'
+
+  test(`the client, the hooks and the publisher work in ${kind} of Node`, async (t) => {
     const service = await startService(t)
     const imports = IMPORTED.map(([names = '', from = '']) => toImport(names, from)).join('\n')
     await writeFile(join(folder, file), SCRIPT.replace('IMPORTS', imports))
@@ -148,7 +165,7 @@ for (const [file, toImport] of [
     t.strictSame(JSON.parse(stdout), { data: { n: 1 }, refused: 'invalid_room', isRefused: true, html: 'idle,connecting,false' })
   })
 
-  test(`in a simulated page, ${file.endsWith('.mjs') ? 'an ES module' : 'a CommonJS module'} of Node connects with the WebSocket of the page`, async (t) => {
+  test(`in a simulated page, ${kind} of Node connects with the WebSocket of the page`, async (t) => {
     await writeFile(join(folder, `page-${file}`), `
       ${toImport('{ connect }', '@roomcast/client')}
       Object.assign(globalThis, {
@@ -220,7 +237,16 @@ for (const [resolution, file, options] of [
     const site = await mkdtemp(join(folder, 'site-'))
     await writeFile(join(site, file), PAGE)
     await writeFile(join(site, 'tsconfig.json'), JSON.stringify({
-      compilerOptions: { target: 'es2022', lib: ['es2022', 'dom', 'dom.asynciterable'], strict: true, exactOptionalPropertyTypes: true, noEmit: true, skipLibCheck: false, types: ['react'], ...options },
+      compilerOptions: {
+        target: 'es2022',
+        lib: ['es2022', 'dom', 'dom.asynciterable'],
+        strict: true,
+        exactOptionalPropertyTypes: true,
+        noEmit: true,
+        skipLibCheck: false,
+        types: ['react'],
+        ...options
+      },
       files: [file]
     }))
     const { stdout } = await run(join(ROOT, 'node_modules/.bin/tsc'), ['-p', site]).catch((error: unknown) => error as { stdout: string })

@@ -11,7 +11,11 @@ import { Gateway, problem } from './gateway.ts'
 const EVERYTHING = makeToken({ sub: 'shop', rooms: { '**': ['*'], '@all': ['*'], '@user:*': ['*'] } })
 
 /** A service, a gateway in front of it, and a publisher that reaches it by that. */
-async function start (t: Test, options: Partial<PublisherOptions> = {}, environment: Record<string, string> = {}): Promise<{ service: Service, gateway: Gateway, publisher: Publisher }> {
+async function start (
+  t: Test,
+  options: Partial<PublisherOptions> = {},
+  environment: Record<string, string> = {}
+): Promise<{ service: Service, gateway: Gateway, publisher: Publisher }> {
   const service = await startService(t, environment)
   const gateway = await Gateway.start(t, service)
   return { service, gateway, publisher: createPublisher({ url: gateway.url, token: EVERYTHING, ...options }) }
@@ -54,7 +58,12 @@ test('bytes reach a member as they are, alone and in a batch', async (t) => {
   await publisher.publish('lobby', { bytes, event: 'a sketch & more' })
   await publisher.publish('lobby', { bytes: new Uint8Array() })
   await publisher.batch([{ room: 'lobby', bytes, event: 'blob' }, { room: 'lobby', bytes: new Uint8Array() }])
-  for (const [expected, event] of [[bytes, 'a sketch & more'], [new Uint8Array(), undefined], [bytes, 'blob'], [new Uint8Array(), undefined]] as const) {
+  for (const [expected, event] of [
+    [bytes, 'a sketch & more'],
+    [new Uint8Array(), undefined],
+    [bytes, 'blob'],
+    [new Uint8Array(), undefined]
+  ] as const) {
     const frame = await client.next('message')
     t.strictSame([frame.binary, frame.event], [expected.length, event])
     t.ok((await client.nextBinary()).equals(expected))
@@ -63,8 +72,12 @@ test('bytes reach a member as they are, alone and in a batch', async (t) => {
 
 test('rooms and users may have any name that a URL can have', async (t) => {
   const { service, publisher } = await start(t)
-  for (const room of ['a|b=c+d~e@f:g', '...', '%2B'.replace('%', '-')]) t.match(await publisher.publish(room, { text: 'x' }), { room, offset: 1 })
-  for (const user of ['a/b', '../../rooms/lobby', '100%', '?#', 'Grüße 世界', ' ']) t.match(await publisher.toUser(user, { text: 'x' }), { room: `@user:${user}` })
+  for (const room of ['a|b=c+d~e@f:g', '...', '%2B'.replace('%', '-')]) {
+    t.match(await publisher.publish(room, { text: 'x' }), { room, offset: 1 })
+  }
+  for (const user of ['a/b', '../../rooms/lobby', '100%', '?#', 'Grüße 世界', ' ']) {
+    t.match(await publisher.toUser(user, { text: 'x' }), { room: `@user:${user}` })
+  }
   for (const name of ['.', '..', '']) {
     t.match(await failure(publisher.publish(name, { text: 'x' })), { code: 'invalid_request' })
     t.match(await failure(publisher.toUser(name, { text: 'x' })), { code: 'invalid_request' })
@@ -98,24 +111,49 @@ test('what is no message is refused before it is sent', async (t) => {
   const { gateway, publisher } = await start(t)
   const circular: unknown[] = []
   circular.push(circular)
-  const contents = [{}, null, 'text', { text: 'x', data: 1 }, { data: 1, bytes: new Uint8Array() }, { text: 7 }, { data: undefined }, { data: () => {} }, { data: 1n }, { data: circular }, { bytes: [1, 2] }, { bytes: new ArrayBuffer(2) }, { text: 'x', event: 7 }]
+  const contents = [
+    {}, null, 'text',
+    { text: 'x', data: 1 }, { data: 1, bytes: new Uint8Array() },
+    { text: 7 },
+    { data: undefined }, { data: () => {} }, { data: 1n }, { data: circular },
+    { bytes: [1, 2] }, { bytes: new ArrayBuffer(2) },
+    { text: 'x', event: 7 }
+  ]
   for (const content of contents) {
     const error = await failure(publisher.publish('lobby', content as never))
     t.ok(error instanceof RoomcastError)
     t.match(error, { code: 'invalid_request', retryable: false })
   }
-  for (const key of ['', 'a'.repeat(256), 'a\nb', ' a', 'a ', 'Grüße', 7 as unknown as string]) t.match(await failure(publisher.publish('lobby', { text: 'x' }, { key })), { code: 'invalid_request' }, `key ${key}`)
+  for (const key of ['', 'a'.repeat(256), 'a\nb', ' a', 'a ', 'Grüße', 7 as unknown as string]) {
+    t.match(await failure(publisher.publish('lobby', { text: 'x' }, { key })), { code: 'invalid_request' }, `key ${key}`)
+  }
   t.match(await failure(publisher.broadcast({ text: 'x' }, { exclude: 7 as never })), { code: 'invalid_request' })
   t.match(await failure(publisher.batch('x' as never)), { code: 'invalid_request' })
-  t.match(await publisher.batch([...contents, { room: 7, text: 'x' }, { room: 'lobby', text: 'x', key: '' }, { room: 'lobby', text: 'x', exclude: 7 }] as never), [...contents, 1, 2, 3].map(() => ({ code: 'invalid_request' })))
+  const items = [
+    ...contents,
+    { room: 7, text: 'x' },
+    { room: 'lobby', text: 'x', key: '' },
+    { room: 'lobby', text: 'x', exclude: 7 }
+  ]
+  t.match(await publisher.batch(items as never), items.map(() => ({ code: 'invalid_request' })))
   t.strictSame(await publisher.batch([]), [])
   t.equal(gateway.seen.length, 0)
 })
 
 test('a publisher is not made of what it cannot use', (t) => {
   const good = { url: 'http://127.0.0.1', token: 'x' }
-  const bad = [{ url: 'not a url' }, { url: 'ws://127.0.0.1' }, { url: 'http://ada:secret@127.0.0.1' }, { url: 'http://127.0.0.1?a=b' }, { token: '' }, { token: 'a b' }, { token: undefined }, { timeoutMs: 0 }, { timeoutMs: NaN }, { giveUpMs: -1 }]
-  for (const options of bad) t.throws(() => createPublisher({ ...good, ...options } as PublisherOptions), { code: 'invalid_request' }, JSON.stringify(options))
+  const bad = [
+    { url: 'not a url' }, { url: 'ws://127.0.0.1' }, { url: 'http://ada:secret@127.0.0.1' }, { url: 'http://127.0.0.1?a=b' },
+    { token: '' }, { token: 'a b' }, { token: undefined },
+    { timeoutMs: 0 }, { timeoutMs: NaN }, { giveUpMs: -1 }
+  ]
+  for (const options of bad) {
+    t.throws(
+      () => createPublisher({ ...good, ...options } as PublisherOptions),
+      { code: 'invalid_request' },
+      JSON.stringify(options)
+    )
+  }
   t.doesNotThrow(() => createPublisher({ ...good, token: 'from-a-file\n' }))
   t.end()
 })
@@ -158,14 +196,24 @@ test('a key of the caller makes a second call the same message', async (t) => {
   const { service, publisher } = await start(t)
   t.match(await publisher.publish('lobby', { data: 7 }, { key: 'order-7' }), { offset: 1, replayed: false })
   t.match(await publisher.publish('lobby', { data: 7 }, { key: 'order-7' }), { offset: 1, replayed: true })
-  t.match(await publisher.batch([{ room: 'lobby', data: 7, key: 'order-7' }, { room: 'lobby', data: 8 }]), [{ offset: 1, replayed: true }, { offset: 2, replayed: false }])
+  t.match(
+    await publisher.batch([{ room: 'lobby', data: 7, key: 'order-7' }, { room: 'lobby', data: 8 }]),
+    [{ offset: 1, replayed: true }, { offset: 2, replayed: false }]
+  )
   t.match(await failure(publisher.publish('lobby', { data: 8 }, { key: 'order-7' })), { code: 'idempotency_conflict', retryable: false })
   t.equal((await history(service, 'lobby')).length, 2)
 })
 
 test('what may succeed later is tried again', async (t) => {
   const { gateway, publisher } = await start(t)
-  for (const answer of [problem(503, 'unavailable'), problem(429, 'rate_limited', { retryable: true }), problem(500, 'internal'), { status: 502 }, { status: 503, body: '<html>' }, problem(504, 'publish_unknown')]) {
+  for (const answer of [
+    problem(503, 'unavailable'),
+    problem(429, 'rate_limited', { retryable: true }),
+    problem(500, 'internal'),
+    { status: 502 },
+    { status: 503, body: '<html>' },
+    problem(504, 'publish_unknown')
+  ]) {
     gateway.seen.length = 0
     gateway.faults.push(answer, answer)
     t.match(await publisher.publish('lobby', { text: 'x' }), { room: 'lobby', replayed: false }, String(answer.status))
@@ -183,7 +231,11 @@ test('an attempt that takes too long is made again', async (t) => {
 test('nothing is sent before the time that the service or a proxy has named', async (t) => {
   const { gateway, publisher } = await start(t, { giveUpMs: 20_000 })
   // Longer than it would be tried at all: were it not honoured, the second attempt would succeed.
-  for (const answer of [problem(503, 'unavailable', { retryAfterMs: 60_000 }), { status: 429, headers: { 'retry-after': '60' } }, { status: 503, headers: { 'retry-after': new Date(Date.now() + 90_000).toUTCString() } }]) {
+  for (const answer of [
+    problem(503, 'unavailable', { retryAfterMs: 60_000 }),
+    { status: 429, headers: { 'retry-after': '60' } },
+    { status: 503, headers: { 'retry-after': new Date(Date.now() + 90_000).toUTCString() } }
+  ]) {
     gateway.faults.push(answer)
     const error = await failure(publisher.publish('lobby', { text: 'x' }))
     const { retryAfterMs } = (error.code === 'unknown' ? error.cause : error) as RoomcastError
@@ -217,7 +269,12 @@ test('what is refused is thrown at once, with its code', async (t) => {
 
 test('what something else than the service answers is said, and redirections are not followed', async (t) => {
   const { service, gateway, publisher } = await start(t)
-  gateway.faults.push({ status: 403, body: '<html>' }, { status: 301, headers: { location: `${service.url}/v1/rooms/lobby/messages` } }, { status: 200, body: '<html>' }, { status: 200, body: '{"code":"fine"}' })
+  gateway.faults.push(
+    { status: 403, body: '<html>' },
+    { status: 301, headers: { location: `${service.url}/v1/rooms/lobby/messages` } },
+    { status: 200, body: '<html>' },
+    { status: 200, body: '{"code":"fine"}' }
+  )
   t.match(await failure(publisher.publish('lobby', { text: 'x' })), { code: 'http_403', retryable: false })
   t.match(await failure(publisher.publish('lobby', { text: 'x' })), { code: 'http_301', message: service.url })
   t.match(await failure(publisher.publish('lobby', { text: 'x' })), { code: 'unknown' })
@@ -230,22 +287,49 @@ test('who gives up says whether it may have been published', async (t) => {
   // Longer than it is tried at all: it is given up at once.
   const retryAfterMs = 60_000
   const headers = { 'retry-after': '60' }
-  for (const answer of [problem(504, 'publish_unknown', { retryAfterMs }), problem(500, 'internal', { retryAfterMs }), { status: 502, headers }, { status: 503, headers }]) {
+  for (const answer of [
+    problem(504, 'publish_unknown', { retryAfterMs }),
+    problem(500, 'internal', { retryAfterMs }),
+    { status: 502, headers },
+    { status: 503, headers }
+  ]) {
     gateway.faults.push(answer, answer)
-    t.match(await failure(publisher.publish('lobby', { text: 'x' })), { code: 'unknown', retryable: false, cause: RoomcastError }, String(answer.status))
-    t.match(await failure(publisher.publish('lobby', { text: 'x' }, { key: 'mine' })), { code: 'unknown', retryable: true }, "with a key of one's own it can be repeated")
+    t.match(
+      await failure(publisher.publish('lobby', { text: 'x' })),
+      { code: 'unknown', retryable: false, cause: RoomcastError },
+      String(answer.status)
+    )
+    t.match(
+      await failure(publisher.publish('lobby', { text: 'x' }, { key: 'mine' })),
+      { code: 'unknown', retryable: true },
+      "with a key of one's own it can be repeated"
+    )
   }
-  for (const [answer, code] of [[problem(503, 'unavailable', { retryAfterMs }), 'unavailable'], [problem(503, 'overloaded', { retryAfterMs }), 'overloaded'], [problem(429, 'rate_limited', { retryable: true, retryAfterMs }), 'rate_limited'], [{ status: 429, headers }, 'http_429']] as const) {
+  for (const [answer, code] of [
+    [problem(503, 'unavailable', { retryAfterMs }), 'unavailable'],
+    [problem(503, 'overloaded', { retryAfterMs }), 'overloaded'],
+    [problem(429, 'rate_limited', { retryable: true, retryAfterMs }), 'rate_limited'],
+    [{ status: 429, headers }, 'http_429']
+  ] as const) {
     gateway.faults.push(answer)
     t.match(await failure(publisher.publish('lobby', { text: 'x' })), { code, retryable: true, retryAfterMs })
   }
   gateway.faults.push('lose', problem(503, 'unavailable', { retryAfterMs }))
-  t.match(await failure(publisher.publish('lobby', { text: 'x' })), { code: 'unknown', cause: { code: 'unavailable' } }, 'one lost answer is enough')
+  t.match(
+    await failure(publisher.publish('lobby', { text: 'x' })),
+    { code: 'unknown', cause: { code: 'unavailable' } },
+    'one lost answer is enough'
+  )
   gateway.faults.push('lose', problem(403, 'forbidden'))
-  t.match(await failure(publisher.publish('lobby', { text: 'x' })), { code: 'unknown', cause: { code: 'forbidden' } }, 'a later refusal says nothing of it')
+  t.match(
+    await failure(publisher.publish('lobby', { text: 'x' })),
+    { code: 'unknown', cause: { code: 'forbidden' } },
+    'a later refusal says nothing of it'
+  )
 
   gateway.otherwise = 'hang'
-  t.match(await failure(createPublisher({ url: gateway.url, token: EVERYTHING, timeoutMs: 100, giveUpMs: 500 }).publish('lobby', { text: 'x' })), { code: 'unknown' }, 'no answer')
+  const hurried = createPublisher({ url: gateway.url, token: EVERYTHING, timeoutMs: 100, giveUpMs: 500 })
+  t.match(await failure(hurried.publish('lobby', { text: 'x' })), { code: 'unknown' }, 'no answer')
 })
 
 test('where nobody listens, certainly nothing was published', async (t) => {
@@ -329,7 +413,8 @@ test('a batch of any size is published in order, and each item has its own resul
   const { service, gateway, publisher } = await start(t)
   const client = await connect(service, { query: 'room=even&room=odd' })
   for (let i = 0; i < 2; i++) await client.next('joined')
-  const items = Array.from({ length: 250 }, (_, i) => ({ room: i === 125 ? 'not a room' : i % 2 === 0 ? 'even' : 'odd', data: i, event: `e${i}` }))
+  const items = Array.from({ length: 250 }, (_, i) =>
+    ({ room: i === 125 ? 'not a room' : i % 2 === 0 ? 'even' : 'odd', data: i, event: `e${i}` }))
   const results = await publisher.batch(items)
   t.equal(results.length, 250)
   const offsets: Record<string, number> = { even: 0, odd: 0 }
@@ -338,30 +423,53 @@ test('a batch of any size is published in order, and each item has its own resul
     if (i === 125) {
       t.ok(result instanceof RoomcastError)
       t.match(result, { code: 'invalid_room', retryable: false })
-    } else if (result instanceof RoomcastError || result.room !== room || result.offset !== ++(offsets[room] as number) || result.replayed) t.fail(`item ${i}: ${JSON.stringify(result)}`)
+    } else if (
+      result instanceof RoomcastError ||
+      result.room !== room ||
+      result.offset !== ++(offsets[room] as number) ||
+      result.replayed
+    ) {
+      t.fail(`item ${i}: ${JSON.stringify(result)}`)
+    }
   }
   t.strictSame(gateway.bodies.map(({ messages }) => messages.length), [100, 100, 50])
   for (const room of ['even', 'odd']) {
-    for (const { data, event } of items.filter((item) => item.room === room)) t.match(await client.next((frame) => frame.type === 'message' && frame.room === room), { data, event })
+    for (const { data, event } of items.filter((item) => item.room === room)) {
+      t.match(await client.next((frame) => frame.type === 'message' && frame.room === room), { data, event })
+    }
   }
 })
 
 test('a batch is split by its size, too', async (t) => {
   const { service, gateway, publisher } = await start(t)
   const items = Array.from({ length: 40 }, (_, i) => ({ room: 'lobby', text: `${i} ${'ü'.repeat(30_000)}` }))
-  t.strictSame((await publisher.batch(items)).map((result) => result instanceof RoomcastError ? result : result.offset), items.map((_, i) => i + 1))
+  t.strictSame(
+    (await publisher.batch(items)).map((result) => result instanceof RoomcastError ? result : result.offset),
+    items.map((_, i) => i + 1)
+  )
   t.equal(gateway.seen.length, 3)
   t.ok(gateway.seen.every(({ headers }) => Number(headers['content-length']) <= 16 * 65_536))
   const direct = createPublisher({ url: service.url, token: EVERYTHING })
-  t.match(await direct.batch([{ room: 'lobby', text: 'x' }, { room: 'lobby', text: 'x'.repeat(5_000_000) }, { room: 'lobby', text: 'y' }]), [{ offset: 41 }, { code: 'message_too_large' }, { offset: 42 }])
+  t.match(
+    await direct.batch([
+      { room: 'lobby', text: 'x' },
+      { room: 'lobby', text: 'x'.repeat(5_000_000) },
+      { room: 'lobby', text: 'y' }
+    ]),
+    [{ offset: 41 }, { code: 'message_too_large' }, { offset: 42 }]
+  )
   t.strictSame((await history(service, 'lobby')).map(({ text }) => String(text).split(' ')[0]).slice(-3), ['39', 'x', 'y'])
 })
 
 test('a batch fits itself to a smaller limit of the service', async (t) => {
   const { service, publisher } = await start(t, {}, { MAX_MESSAGE_BYTES: '100' })
-  const results = await publisher.batch(Array.from({ length: 100 }, (_, i) => ({ room: 'lobby', text: i === 50 ? 'x'.repeat(2_000) : String(i) })))
+  const results = await publisher.batch(Array.from({ length: 100 }, (_, i) =>
+    ({ room: 'lobby', text: i === 50 ? 'x'.repeat(2_000) : String(i) })))
   t.match(results[50], { code: 'message_too_large' })
-  t.strictSame((await history(service, 'lobby')).map(({ text }) => text), Array.from({ length: 100 }, (_, i) => String(i)).filter((text) => text !== '50'))
+  t.strictSame(
+    (await history(service, 'lobby')).map(({ text }) => text),
+    Array.from({ length: 100 }, (_, i) => String(i)).filter((text) => text !== '50')
+  )
 })
 
 test('a batch whose answer was lost is sent again, and is in the room once', async (t) => {
@@ -375,8 +483,19 @@ test('a batch whose answer was lost is sent again, and is in the room once', asy
 test('items of a batch that may succeed later are sent again, alone and with their keys', async (t) => {
   const { service, gateway, publisher } = await start(t)
   const { body: error } = problem(503, 'unavailable')
-  gateway.faults.push({ status: 207, body: `{"results":[{"room":"one","time":1,"audience":0},{"error":${error}},{"error":${problem(403, 'forbidden').body}},{"error":${error}}]}` })
-  const results = await publisher.batch([{ room: 'one', text: 'a' }, { room: 'one', text: 'b', key: 'mine' }, { room: 'two', text: 'c' }, { room: 'one', text: 'd' }])
+  const answers = [
+    '{"room":"one","time":1,"audience":0}',
+    `{"error":${error}}`,
+    `{"error":${problem(403, 'forbidden').body}}`,
+    `{"error":${error}}`
+  ]
+  gateway.faults.push({ status: 207, body: `{"results":[${answers.join()}]}` })
+  const results = await publisher.batch([
+    { room: 'one', text: 'a' },
+    { room: 'one', text: 'b', key: 'mine' },
+    { room: 'two', text: 'c' },
+    { room: 'one', text: 'd' }
+  ])
   t.match(results, [{ room: 'one', time: 1 }, { room: 'one', offset: 1, replayed: false }, { code: 'forbidden' }, { offset: 2 }])
   const [first, second] = gateway.bodies
   t.strictSame(second.messages, [first.messages[1], first.messages[3]])
@@ -389,7 +508,11 @@ test('nothing overtakes an item of a batch that was given up', async (t) => {
   const { body: error } = problem(503, 'unavailable', { retryAfterMs: 60_000 })
   const { body: unknown } = problem(504, 'publish_unknown')
   const items = Array.from({ length: 150 }, (_, i) => ({ room: i % 3 === 0 ? 'gone' : `here-${i}`, data: i }))
-  gateway.faults.push({ status: 207, body: `{"results":[${items.slice(0, 100).map((_, i) => i === 0 ? `{"error":${error}}` : i === 3 ? `{"error":${unknown}}` : '{"room":"x","time":1,"audience":0}').join()}]}` })
+  const answers = items.slice(0, 100).map((_, i) => {
+    if (i === 0) return `{"error":${error}}`
+    return i === 3 ? `{"error":${unknown}}` : '{"room":"x","time":1,"audience":0}'
+  })
+  gateway.faults.push({ status: 207, body: `{"results":[${answers.join()}]}` })
   const results = await publisher.batch(items)
   t.match(results[0], { code: 'unavailable', message: 'it is unavailable' })
   t.match(results[3], { code: 'unknown', cause: { code: 'publish_unknown' } })
@@ -402,7 +525,8 @@ test('a batch ends where nothing answers any more', async (t) => {
   const { gateway, publisher } = await start(t)
   gateway.faults.push('pass')
   gateway.otherwise = problem(504, 'publish_unknown', { retryAfterMs: 60_000 })
-  const results = await publisher.batch(Array.from({ length: 350 }, (_, i) => ({ room: `room-${i}`, data: i, ...(i === 100 && { key: 'mine' }) })))
+  const results = await publisher.batch(Array.from({ length: 350 }, (_, i) =>
+    ({ room: `room-${i}`, data: i, ...(i === 100 && { key: 'mine' }) })))
   t.match([results[0], results[99]], [{ offset: 1 }, { offset: 1 }])
   t.match([results[100], results[199]], [{ code: 'unknown', retryable: true }, { code: 'unknown', retryable: false }])
   t.match([results[200], results[349]], [{ code: 'unavailable' }, { code: 'unavailable' }])
@@ -411,7 +535,10 @@ test('a batch ends where nothing answers any more', async (t) => {
 
 test('a batch of which all is refused says so of each item', async (t) => {
   const { service } = await start(t)
-  t.match(await createPublisher({ url: service.url, token: 'bad' }).batch([{ room: 'a', text: 'x' }, { room: 'b', text: 'x' }]), [{ code: 'unauthorized' }, { code: 'unauthorized' }])
+  t.match(
+    await createPublisher({ url: service.url, token: 'bad' }).batch([{ room: 'a', text: 'x' }, { room: 'b', text: 'x' }]),
+    [{ code: 'unauthorized' }, { code: 'unauthorized' }]
+  )
 })
 
 test('publishes that follow each other use the same connections, whatever is answered', async (t) => {
@@ -436,7 +563,10 @@ test('a signal ends it: before, while it waits for an answer, for a token, and b
   t.equal(gateway.seen.length, 0)
 
   gateway.otherwise = 'hang'
-  for (const begin of [async (signal: AbortSignal) => await publisher.publish('lobby', { text: 'x' }, { signal }), async (signal: AbortSignal) => await publisher.batch([{ room: 'lobby', text: 'x' }], { signal })]) {
+  for (const begin of [
+    async (signal: AbortSignal) => await publisher.publish('lobby', { text: 'x' }, { signal }),
+    async (signal: AbortSignal) => await publisher.batch([{ room: 'lobby', text: 'x' }], { signal })
+  ]) {
     const controller = new AbortController()
     const before = gateway.seen.length
     const failing = failure(begin(controller.signal) as Promise<unknown>)
@@ -448,7 +578,8 @@ test('a signal ends it: before, while it waits for an answer, for a token, and b
   gateway.otherwise = problem(503, 'unavailable', { retryAfterMs: 200_000 })
   const waiting = new AbortController()
   const seen = gateway.seen.length
-  const pausing = failure(createPublisher({ url: gateway.url, token: EVERYTHING, giveUpMs: 240_000 }).publish('lobby', { text: 'x' }, { signal: waiting.signal }))
+  const patient = createPublisher({ url: gateway.url, token: EVERYTHING, giveUpMs: 240_000 })
+  const pausing = failure(patient.publish('lobby', { text: 'x' }, { signal: waiting.signal }))
   await until(() => gateway.seen.length > seen, 'the first attempt')
   await new Promise((resolve) => setImmediate(resolve))
   waiting.abort(reason)
@@ -457,7 +588,9 @@ test('a signal ends it: before, while it waits for an answer, for a token, and b
   const asking = new AbortController()
   const asked = new EventTarget()
   const called = once(asked, 'call')
-  const failing = failure(createPublisher({ url: gateway.url, token: async () => await new Promise<string>(() => { asked.dispatchEvent(new Event('call')) }) }).publish('lobby', { text: 'x' }, { signal: asking.signal }))
+  const token = async (): Promise<string> => await new Promise(() => { asked.dispatchEvent(new Event('call')) })
+  const tokenless = createPublisher({ url: gateway.url, token })
+  const failing = failure(tokenless.publish('lobby', { text: 'x' }, { signal: asking.signal }))
   await called
   asking.abort(reason)
   t.equal(await failing, reason)

@@ -53,8 +53,23 @@ async function bundle (version: string): Promise<string> {
         import * as hooks from './dist/client/react/index.js'
         import * as sdk from './dist/client/index.js'
         const OpenedSocket = window.WebSocket
-        Object.assign(window, { React, hooks, sdk, reactRoot: createRoot(document.getElementById('root')), renders: {}, last: {}, sockets: 0, closes: 0 })
-        window.WebSocket = class extends OpenedSocket { constructor (...args) { super(...args); window.sockets++; this.addEventListener('close', () => { window.closes++ }) } }
+        Object.assign(window, {
+          React,
+          hooks,
+          sdk,
+          reactRoot: createRoot(document.getElementById('root')),
+          renders: {},
+          last: {},
+          sockets: 0,
+          closes: 0
+        })
+        window.WebSocket = class extends OpenedSocket {
+          constructor (...args) {
+            super(...args)
+            window.sockets++
+            this.addEventListener('close', () => { window.closes++ })
+          }
+        }
       `,
       resolveDir: ROOT
     },
@@ -73,8 +88,10 @@ export async function openPage (t: Test, version: string): Promise<Page | undefi
   if (browser === undefined) return undefined
   const script = await bundle(version)
   const server = createServer((request, response) => {
-    if (request.url === '/bundle.js') response.setHeader('content-type', 'text/javascript').end(script)
-    else response.setHeader('content-type', 'text/html').end('<!doctype html><div id="root"></div><script type="module" src="/bundle.js"></script>')
+    const [type, body] = request.url === '/bundle.js'
+      ? ['text/javascript', script]
+      : ['text/html', '<!doctype html><div id="root"></div><script type="module" src="/bundle.js"></script>']
+    response.setHeader('content-type', type).end(body)
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   t.teardown(() => { server.close() })
@@ -91,5 +108,7 @@ export async function untilLast (page: Page, name: string, wanted: object): Prom
   await page.waitForFunction(({ name, wanted }) => {
     const last = (window.last[name] ?? {}) as Record<string, unknown>
     return Object.entries(wanted).every(([key, value]) => JSON.stringify(last[key]) === JSON.stringify(value))
-  }, { name, wanted }).catch(async () => { throw new Error(`${name} has ${JSON.stringify(await page.evaluate((name) => window.last[name], name))}`) })
+  }, { name, wanted }).catch(async () => {
+    throw new Error(`${name} has ${JSON.stringify(await page.evaluate((name) => window.last[name], name))}`)
+  })
 }

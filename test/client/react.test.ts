@@ -42,7 +42,12 @@ async function show (page: Page, members: Record<string, string | null>, options
       const state = window.hooks.useRoom(room, options)
       window.used = state
       window.renders[name] = (window.renders[name] ?? 0) + 1
-      window.last[name] = { messages: state.messages.map(({ data, text }) => data ?? text), state: state.state, recovered: state.recovered, error: state.error?.code }
+      window.last[name] = {
+        messages: state.messages.map(({ data, text }) => data ?? text),
+        state: state.state,
+        recovered: state.recovered,
+        error: state.error?.code
+      }
       return null
     }
     function Connection (): null {
@@ -51,7 +56,12 @@ async function show (page: Page, members: Record<string, string | null>, options
     }
     const children = Object.entries(members).map(([name, room]) => h(w.Member as never, { key: name, name, room, ...options } as never))
     // A new function each time, as most people write it.
-    const provider = h(window.hooks.RoomcastProvider, { url: window.url, token: token ?? (async () => window.token) }, h(Connection, { key: 'connection' }), ...children)
+    const provider = h(
+      window.hooks.RoomcastProvider,
+      { url: window.url, token: token ?? (async () => window.token) },
+      h(Connection, { key: 'connection' }),
+      ...children
+    )
     window.reactRoot.render(h(strict ? StrictMode : Fragment, null, provider))
   }, { members, ...options })
 }
@@ -75,7 +85,9 @@ for (const version of VERSIONS) {
     const page = await openPage(t, version)
     if (page === undefined) return
     const service = await startService(t, { MESSAGE_RATE: '0' })
-    const post = async (room: string, text: string): Promise<void> => { await call(service, 'POST', `/v1/rooms/${room}/messages`, { body: { text } }) }
+    const post = async (room: string, text: string): Promise<void> => {
+      await call(service, 'POST', `/v1/rooms/${room}/messages`, { body: { text } })
+    }
     await introduce(page, service.url)
     t.afterEach(async () => {
       await introduce(page, service.url)
@@ -149,7 +161,8 @@ for (const version of VERSIONS) {
       await untilLast(page, 'a', { state: 'joined' })
       const before = await page.evaluate(() => window.renders.a as number)
       for (let i = 0; i < 10; i++) {
-        await call(service, 'POST', '/v1/messages', { body: { messages: Array.from({ length: 100 }, (_, n) => ({ room: 'burst', data: i * 100 + n })) } })
+        const burst = Array.from({ length: 100 }, (_, n) => ({ room: 'burst', data: i * 100 + n }))
+        await call(service, 'POST', '/v1/messages', { body: { messages: burst } })
       }
       await page.waitForFunction(() => (window.last.a as { messages: unknown[] }).messages.at(-1) === 999)
       const { messages } = await page.evaluate(() => window.last.a) as { messages: unknown[] }
@@ -310,7 +323,9 @@ for (const version of VERSIONS) {
     await t.test('a service that was started again has forgotten what was there, and what there is now is loaded', async (t) => {
       const environment = { JWT_SECRET: SECRET, PORT: String(await findFreePort()) }
       const first = await startProcess(t, environment)
-      const say = async (text: string): Promise<void> => { await call(first as unknown as Service, 'POST', '/v1/rooms/restarted/messages', { body: { text } }) }
+      const say = async (text: string): Promise<void> => {
+        await call(first as unknown as Service, 'POST', '/v1/rooms/restarted/messages', { body: { text } })
+      }
       await introduce(page, first.url)
       await show(page, { a: 'restarted' }, { history: 10 })
       await untilLast(page, 'a', { state: 'joined' })
@@ -398,7 +413,9 @@ for (const version of VERSIONS) {
     if (page === undefined) return
     const service = await startService(t)
     await page.addScriptTag({ content: await bundleDocumented(version) })
-    await page.evaluate(({ url, token }) => { (window as Window & { render?: (url: string, token: string) => void }).render?.(url, token) }, { url: service.url, token: makeToken() })
+    await page.evaluate(({ url, token }) => {
+      (window as Window & { render?: (url: string, token: string) => void }).render?.(url, token)
+    }, { url: service.url, token: makeToken() })
     await page.getByRole('heading', { name: 'lobby: joined' }).waitFor()
     await call(service, 'POST', '/v1/rooms/lobby/messages', { body: { text: 'from a backend' } })
     await page.getByText('ada: from a backend').waitFor()
@@ -449,12 +466,17 @@ async function renderOnServer (t: Test, version: string): Promise<string> {
 for (const version of VERSIONS) {
   test(`on a server with React ${version} nothing connects, and there is something to render`, async (t) => {
     t.strictSame(JSON.parse(await renderOnServer(t, version)), {
-      room: { messages: [], state: 'idle' }, connection: { state: 'connecting' }, client: 'undefined', socket: { messages: [], isConnected: false }
+      room: { messages: [], state: 'idle' },
+      connection: { state: 'connecting' },
+      client: 'undefined',
+      socket: { messages: [], isConnected: false }
     })
   })
 }
 
 test('frameworks are told that the hooks are for browsers', (t) => {
-  for (const file of ['index', 'provider', 'use-connection', 'use-room', 'use-websocket']) t.match(readFileSync(join(ROOT, `dist/client/react/${file}.js`), 'utf8'), /^'use client'/, file)
+  for (const file of ['index', 'provider', 'use-connection', 'use-room', 'use-websocket']) {
+    t.match(readFileSync(join(ROOT, `dist/client/react/${file}.js`), 'utf8'), /^'use client'/, file)
+  }
   t.end()
 })

@@ -7,8 +7,19 @@ const ENTRY = fileURLToPath(new URL('../../client/index.js', import.meta.url))
 
 /** Bytes that a browser loads, gzipped. */
 test('the client is small, and what only some clients need is loaded by those', async (t) => {
-  const { outputFiles, metafile } = await build({ entryPoints: [ENTRY], bundle: true, minify: true, splitting: true, format: 'esm', target: 'es2022', outdir: '/bundle', write: false, metafile: true })
-  const sizes = new Map((outputFiles ?? []).map(({ path, contents }) => [path.replace(/^.*bundle\//, ''), gzipSync(contents, { level: 9 }).length]))
+  const { outputFiles, metafile } = await build({
+    entryPoints: [ENTRY],
+    bundle: true,
+    minify: true,
+    splitting: true,
+    format: 'esm',
+    target: 'es2022',
+    outdir: '/bundle',
+    write: false,
+    metafile: true
+  })
+  const sizes = new Map((outputFiles ?? []).map(({ path, contents }) =>
+    [path.replace(/^.*bundle\//, ''), gzipSync(contents, { level: 9 }).length]))
   let core = 0
   let events = 0
   for (const [path, { inputs }] of Object.entries(metafile?.outputs ?? {})) {

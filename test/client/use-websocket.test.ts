@@ -43,13 +43,20 @@ async function startServer (t: Test, options: ServerOptions = {}): Promise<Plain
 }
 
 /** Shows a component that uses the WebSocket; what the hook returned last is `last.socket`, and `socket`. */
-async function show (page: Page, url: string | null, options: { raw?: boolean, protocols?: string | string[], limit?: number } = {}): Promise<void> {
+async function show (
+  page: Page,
+  url: string | null,
+  options: { raw?: boolean, protocols?: string | string[], limit?: number } = {}
+): Promise<void> {
   await page.evaluate(({ url, options }) => {
     const { createElement: h, StrictMode } = window.React
     const w = window as Window & { User?: (props: { url: string | null, options: object }) => null }
     w.User ??= function User ({ url, options }) {
       // Other options with each render, as most people write them.
-      const socket = window.socket = window.hooks.useWebSocket(url, { ...options, ...('protocols' in options && { protocols: [options.protocols].flat() as string[] }) })
+      const socket = window.socket = window.hooks.useWebSocket(url, {
+        ...options,
+        ...('protocols' in options && { protocols: [options.protocols].flat() as string[] })
+      })
       window.renders.socket = (window.renders.socket ?? 0) + 1
       window.last.socket = { messages: socket.messages, isConnected: socket.isConnected }
       return null
@@ -88,10 +95,17 @@ for (const version of VERSIONS) {
       await show(page, server.url)
       await untilLast(page, 'socket', { isConnected: true })
       t.strictSame(await page.evaluate(() => [
-        window.socket.send({ a: 1 }), window.socket.send(['b']), window.socket.send(null), window.socket.send('not json'), window.socket.send(new Uint8Array([1, 2]))
+        window.socket.send({ a: 1 }),
+        window.socket.send(['b']),
+        window.socket.send(null),
+        window.socket.send('not json'),
+        window.socket.send(new Uint8Array([1, 2]))
       ]), [true, true, true, true, true])
       await until(() => server.received.length === 5, 'all of it')
-      t.strictSame(server.received.map(({ data, isBinary }) => isBinary ? [...data] : String(data)), ['{"a":1}', '["b"]', 'null', 'not json', [1, 2]])
+      t.strictSame(
+        server.received.map(({ data, isBinary }) => isBinary ? [...data] : String(data)),
+        ['{"a":1}', '["b"]', 'null', 'not json', [1, 2]]
+      )
       for (const text of ['{"a":1}', '"text"', 'not json', '2']) server.sockets[0]?.send(text)
       await untilLast(page, 'socket', { messages: [{ a: 1 }, 'text', 'not json', 2] })
     })
@@ -184,7 +198,11 @@ for (const version of VERSIONS) {
         for (const ws of [...server.sockets, ...another.sockets]) ws.terminate()
         await page.waitForFunction((closes) => window.closes > closes, closes)
       }
-      const comesBackAfter = async (ms: number, { attempts }: PlainServer = server, count = (): number => server.attempts): Promise<void> => {
+      const comesBackAfter = async (
+        ms: number,
+        { attempts }: PlainServer = server,
+        count = (): number => server.attempts
+      ): Promise<void> => {
         const opened = await page.evaluate(() => window.sockets)
         await page.clock.runFor(ms - 1)
         t.equal(await page.evaluate(() => window.sockets), opened, `not before ${ms} ms`)

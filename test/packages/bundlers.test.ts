@@ -48,7 +48,11 @@ test('Next.js renders the hooks on its server, receives messages in a route, and
   const service = await startService(t)
   const port = await findFreePort()
   const environment = { PATH: process.env.PATH, NEXT_TELEMETRY_DISABLED: '1', ROOMCAST_URL: service.url, ROOMCAST_TOKEN: makeToken() }
-  const server = spawn(process.execPath, [join(folder, '../../node_modules/next/dist/bin/next'), 'start', '-H', '127.0.0.1', '-p', String(port)], { cwd: folder, env: environment, stdio: ['ignore', 'pipe', 'inherit'] })
+  const server = spawn(
+    process.execPath,
+    [join(folder, '../../node_modules/next/dist/bin/next'), 'start', '-H', '127.0.0.1', '-p', String(port)],
+    { cwd: folder, env: environment, stdio: ['ignore', 'pipe', 'inherit'] }
+  )
   let output = ''
   server.stdout.on('data', (chunk) => { output += String(chunk) })
   const exited = once(server, 'close')

@@ -31,7 +31,9 @@ for (const document of ['README.md', 'docs/client.md']) {
     t.teardown(() => { rmSync(folder, { recursive: true, force: true }) })
     const repository = join(folder, 'roomcast')
     mkdirSync(join(repository, 'src'), { recursive: true })
-    for (const path of ['package.json', 'package-lock.json', 'tsconfig.json', 'src/protocol']) cpSync(join(ROOT, path), join(repository, path), { recursive: true })
+    for (const path of ['package.json', 'package-lock.json', 'tsconfig.json', 'src/protocol']) {
+      cpSync(join(ROOT, path), join(repository, path), { recursive: true })
+    }
     cpSync(join(ROOT, 'client'), join(repository, 'client'), { recursive: true, filter: (path) => path !== join(ROOT, 'client/dist') })
     symlinkSync(join(ROOT, 'node_modules'), join(repository, 'node_modules'))
     const page = join(folder, 'page')

@@ -6,7 +6,8 @@ import { SECRET } from '../support/token.ts'
 
 test('the documentation answers like any static page: with redirects, HEAD, caching and problem documents', async (t) => {
   const { url } = await startService(t)
-  const get = async (path: string, options: RequestInit = {}): Promise<Response> => await fetch(url + path, { redirect: 'manual', ...options })
+  const get = async (path: string, options: RequestInit = {}): Promise<Response> =>
+    await fetch(url + path, { redirect: 'manual', ...options })
   t.match(await (await get('/docs')).text(), 'docs/static/swagger-ui-bundle.js')
   t.match(await (await get('/docs/')).text(), './static/swagger-ui-bundle.js')
   const redirect = await get('/docs/static/index.html')
@@ -14,7 +15,10 @@ test('the documentation answers like any static page: with redirects, HEAD, cach
 
   const page = await get('/docs/static/swagger-ui.css')
   const length = page.headers.get('content-length')
-  t.strictSame([page.status, page.headers.get('content-type'), length], [200, 'text/css; charset=utf-8', String((await page.arrayBuffer()).byteLength)])
+  t.strictSame(
+    [page.status, page.headers.get('content-type'), length],
+    [200, 'text/css; charset=utf-8', String((await page.arrayBuffer()).byteLength)]
+  )
   const head = await get('/docs/static/swagger-ui.css', { method: 'HEAD' })
   t.strictSame([head.status, head.headers.get('content-length'), await head.text()], [200, length, ''])
   const part = await get('/docs/static/swagger-ui.css', { headers: { range: 'bytes=0-9' } })

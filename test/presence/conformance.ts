@@ -28,7 +28,8 @@ export type MakePresence = () => Promise<PresenceUnderTest>
 
 /** Names that a careless pattern, field or object would confuse. */
 const ODD_NAMES = [
-  'ada', 'Ada', 'ada ', ' ada', 'a d a', 'grüße', '名前', '👋🏽', 'é', 'e\u0301', '\u202eabc', '\u00a0', '%', '%s', '%S+', '^(%S+) (.*)$', '%%1', '.', '*', '-1', '0', '1', 'nil', 'null',
+  'ada', 'Ada', 'ada ', ' ada', 'a d a', 'grüße', '名前', '👋🏽', 'é', 'e\u0301', '\u202eabc', '\u00a0',
+  '%', '%s', '%S+', '^(%S+) (.*)$', '%%1', '.', '*', '-1', '0', '1', 'nil', 'null',
   '__proto__', 'constructor', '{room}', '}', ':', '"', '\'', '\\', '\\n', `${'0123456789abcdef'} ada`, 'x'.repeat(255)
 ]
 
@@ -132,8 +133,16 @@ export function conformance (name: string, makePresence: MakePresence): void {
   test(`${name}: user names of any kind stay apart`, async (t) => {
     const { presence, other } = await start(t)
     const room = roomName()
-    for (const [i, user] of ODD_NAMES.entries()) t.equal(await (i % 2 === 0 ? presence : other).enter(room, user), i + 1, `enter ${JSON.stringify(user)}`)
-    for (const [i, user] of ODD_NAMES.entries()) t.equal(await (i % 2 === 0 ? presence : other).leave(room, user), ODD_NAMES.length - i - 1, `leave ${JSON.stringify(user)}`)
+    for (const [i, user] of ODD_NAMES.entries()) {
+      t.equal(await (i % 2 === 0 ? presence : other).enter(room, user), i + 1, `enter ${JSON.stringify(user)}`)
+    }
+    for (const [i, user] of ODD_NAMES.entries()) {
+      t.equal(
+        await (i % 2 === 0 ? presence : other).leave(room, user),
+        ODD_NAMES.length - i - 1,
+        `leave ${JSON.stringify(user)}`
+      )
+    }
   })
 
   test(`${name}: a large room counts every member`, async (t) => {

@@ -6,7 +6,10 @@ import { connectToRedis } from '../support/redis-connection.ts'
 import type { PresenceUnderTest } from './conformance.ts'
 
 /** Makes the presence of two instances and more, each with a separate connection. */
-export async function makeRedisPresence (settings: RedisSettings, prefix: string): Promise<PresenceUnderTest & Required<Pick<PresenceUnderTest, 'another'>>> {
+export async function makeRedisPresence (
+  settings: RedisSettings,
+  prefix: string
+): Promise<PresenceUnderTest & Required<Pick<PresenceUnderTest, 'another'>>> {
   const connections: RedisConnection[] = []
   const make = async () => {
     const redis = await connectToRedis(settings, prefix)

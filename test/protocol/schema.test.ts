@@ -10,7 +10,10 @@ import { startService } from '../support/service.ts'
 function build (types: typeof Type): object {
   const { Boolean, Integer, Literal, Null, Object, Optional, String, Union, Unknown } = types
   const name = String({ minLength: 1, examples: ['ada'] })
-  const parts = Object({ name, also: Optional(name), maybe: Optional({ ...name, description: 'A copy.' }) }, { description: 'Some are required.' })
+  const parts = Object(
+    { name, also: Optional(name), maybe: Optional({ ...name, description: 'A copy.' }) },
+    { description: 'Some are required.' }
+  )
   return Object({
     ...parts.properties,
     list: types.Array(parts, { maxItems: 3 }),
@@ -39,7 +42,8 @@ test('every schema of the service is valid by the meta-schema, which no process 
         if (schema[part] === undefined) continue
         // A body may have one schema for each content type.
         const { content } = schema[part] as { content?: Record<string, { schema: object }> }
-        for (const one of content === undefined ? [schema[part]] : Object.values(content).map(({ schema }) => schema)) check(one, `${part} of ${url}`)
+        const schemas = content === undefined ? [schema[part]] : Object.values(content).map(({ schema }) => schema)
+        for (const one of schemas) check(one, `${part} of ${url}`)
         parts++
       }
     })

@@ -9,8 +9,14 @@ test('a map names the owner of every slot', async (t) => {
     [5_461, 16_383, ['10.0.0.2', 7_001, 'id', []]]
   ], HOST)
   t.equal(map?.owners.length, 16_384)
-  t.strictSame([map?.owners[0], map?.owners[5_460], map?.owners[5_461], map?.owners[16_383]], ['10.0.0.1:7000', '10.0.0.1:7000', '10.0.0.2:7001', '10.0.0.2:7001'])
-  t.strictSame([...map?.masters ?? []], [['10.0.0.1:7000', { host: '10.0.0.1', port: 7_000 }], ['10.0.0.2:7001', { host: '10.0.0.2', port: 7_001 }]])
+  t.strictSame(
+    [map?.owners[0], map?.owners[5_460], map?.owners[5_461], map?.owners[16_383]],
+    ['10.0.0.1:7000', '10.0.0.1:7000', '10.0.0.2:7001', '10.0.0.2:7001']
+  )
+  t.strictSame([...map?.masters ?? []], [
+    ['10.0.0.1:7000', { host: '10.0.0.1', port: 7_000 }],
+    ['10.0.0.2:7001', { host: '10.0.0.2', port: 7_001 }]
+  ])
 })
 
 test('a master without a name has the host of the server that replied', async (t) => {
@@ -18,7 +24,10 @@ test('a master without a name has the host of the server that replied', async (t
 })
 
 test('a reply that leaves slots without an owner, or has another shape, is no map', async (t) => {
-  for (const reply of [[], [[0, 16_382, ['a', 1]]], undefined, null, 'OK', [[0, 16_383]], [[0, 16_383, 'a']], [['0', 16_383, ['a', 1]]], [[0, 16_383, ['a', '1']]], ['x']]) {
+  for (const reply of [
+    [], [[0, 16_382, ['a', 1]]], undefined, null, 'OK',
+    [[0, 16_383]], [[0, 16_383, 'a']], [['0', 16_383, ['a', 1]]], [[0, 16_383, ['a', '1']]], ['x']
+  ]) {
     t.equal(readSlots(reply, HOST), undefined, JSON.stringify(reply))
   }
 })

@@ -4,7 +4,10 @@ import { encodeCommand } from '../../src/redis/encoded-command.ts'
 test('a command is an array of bulk strings', async (t) => {
   t.equal(encodeCommand('get', ['key']).toString(), '*2\r\n$3\r\nget\r\n$3\r\nkey\r\n')
   t.equal(encodeCommand('ping', []).toString(), '*1\r\n$4\r\nping\r\n')
-  t.equal(encodeCommand('set', ['', 1795444589996687, Buffer.alloc(0)]).toString(), '*4\r\n$3\r\nset\r\n$0\r\n\r\n$16\r\n1795444589996687\r\n$0\r\n\r\n')
+  t.equal(
+    encodeCommand('set', ['', 1795444589996687, Buffer.alloc(0)]).toString(),
+    '*4\r\n$3\r\nset\r\n$0\r\n\r\n$16\r\n1795444589996687\r\n$0\r\n\r\n'
+  )
 })
 
 test('lengths are bytes, whatever the text', async (t) => {
@@ -12,14 +15,23 @@ test('lengths are bytes, whatever the text', async (t) => {
     const bytes = Buffer.from(text)
     t.strictSame(
       encodeCommand('set', [text, bytes, 'x']),
-      Buffer.concat([Buffer.from(`*4\r\n$3\r\nset\r\n$${bytes.length}\r\n`), bytes, Buffer.from(`\r\n$${bytes.length}\r\n`), bytes, Buffer.from('\r\n$1\r\nx\r\n')]),
+      Buffer.concat([
+        Buffer.from(`*4\r\n$3\r\nset\r\n$${bytes.length}\r\n`),
+        bytes,
+        Buffer.from(`\r\n$${bytes.length}\r\n`),
+        bytes,
+        Buffer.from('\r\n$1\r\nx\r\n')
+      ]),
       text.slice(0, 20)
     )
   }
 })
 
 test('commands made one after the other do not share memory', async (t) => {
-  const expected = (i: number): string => `*3\r\n$3\r\nset\r\n$${`key-${i}`.length}\r\nkey-${i}\r\n$1000\r\n${'abcdefghij'[i % 10]?.repeat(1_000)}\r\n`
+  const expected = (i: number): string => {
+    const [key, value] = [`key-${i}`, 'abcdefghij'[i % 10]?.repeat(1_000)]
+    return `*3\r\n$3\r\nset\r\n$${key.length}\r\n${key}\r\n$1000\r\n${value}\r\n`
+  }
   const made = Array.from({ length: 300 }, (_, i) => encodeCommand('set', [`key-${i}`, Buffer.alloc(1_000, 'abcdefghij'[i % 10])]))
   const large = encodeCommand('set', ['large', Buffer.alloc(100_000, 'L')])
   t.equal(made.every((bytes, i) => bytes.toString() === expected(i)), true)

@@ -15,13 +15,19 @@ const SOURCES = ['client', 'client/react', 'client/publisher', 'src/protocol']
 export function requireClientBuild (): void {
   const files = SOURCES.flatMap((folder) => readdirSync(join(ROOT, folder)).map((name) => join(ROOT, folder, name)))
   const changedAt = Math.max(...files.filter((file) => /\.(ts|js|json)$/.test(file)).map((file) => statSync(file).mtimeMs))
-  if (!existsSync(BUILT) || statSync(BUILT).mtimeMs < changedAt) throw new Error('client/dist is missing or older than its sources: run `npm run build:client`')
+  if (!existsSync(BUILT) || statSync(BUILT).mtimeMs < changedAt) {
+    throw new Error('client/dist is missing or older than its sources: run `npm run build:client`')
+  }
 }
 
 /** Packs the client into a folder, and returns the path of the archive and the paths of the files in it. */
 export async function packClient (folder: string): Promise<{ archive: string, files: string[] }> {
   requireClientBuild()
-  const { stdout } = await run('npm', ['pack', '--workspace', '@roomcast/client', '--json', '--ignore-scripts', '--pack-destination', folder], { cwd: ROOT })
+  const { stdout } = await run(
+    'npm',
+    ['pack', '--workspace', '@roomcast/client', '--json', '--ignore-scripts', '--pack-destination', folder],
+    { cwd: ROOT }
+  )
   const [{ filename, files }] = JSON.parse(stdout) as [{ filename: string, files: { path: string }[] }]
   return { archive: join(folder, filename), files: files.map(({ path }) => path) }
 }

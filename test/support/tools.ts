@@ -40,11 +40,19 @@ export async function startProject (t: Test): Promise<Project | undefined> {
   const { archive } = await packClient(folder)
   await unpack(archive, join(folder, 'node_modules/@roomcast/client'))
   cpSync(join(ROOT, 'node_modules/ws'), join(folder, 'node_modules/ws'), { recursive: true })
-  return { folder, run: async (path, command, parameters, environment) => await runTool(join(folder, path), command, parameters, environment) }
+  return {
+    folder,
+    run: async (path, command, parameters, environment) => await runTool(join(folder, path), command, parameters, environment)
+  }
 }
 
 /** Runs the command of a tool, and returns its output. Rejects with the output where the command fails. */
-export async function runTool (cwd: string, command: string, parameters: string[], environment: Record<string, string> = {}): Promise<string> {
+export async function runTool (
+  cwd: string,
+  command: string,
+  parameters: string[],
+  environment: Record<string, string> = {}
+): Promise<string> {
   const program = command === 'node' ? process.execPath : join(INSTALLED, '.bin', command)
   const env = { PATH: process.env.PATH, HOME: process.env.HOME, CI: '1', NO_COLOR: '1', NEXT_TELEMETRY_DISABLED: '1', ...environment }
   const { stdout } = await run(program, parameters, { cwd, env }).catch((error: { message: string, stdout: string }) => {

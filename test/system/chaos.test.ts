@@ -8,7 +8,9 @@ const CHAOS = fileURLToPath(new URL('../chaos/index.js', import.meta.url))
 /** Runs the chaos checker; returns its exit code and everything it says. */
 async function chaos (...parameters: string[]): Promise<{ code: number, output: string }> {
   return await new Promise((resolve) => {
-    execFile(process.execPath, [CHAOS, ...parameters], (error, stdout, stderr) => { resolve({ code: error === null ? 0 : Number(error.code), output: stdout + stderr }) })
+    execFile(process.execPath, [CHAOS, ...parameters], (error, stdout, stderr) => {
+      resolve({ code: error === null ? 0 : Number(error.code), output: stdout + stderr })
+    })
   })
 }
 
@@ -23,7 +25,13 @@ if (findRedis(t) !== undefined) {
     ['read-before-subscribing', 'durable', 15, 0, /^violated: .*\border \d+ ×/m]
   ] as const) {
     test(`the chaos checker finds the bug ${bug}`, async (t) => {
-      const { code, output } = await chaos('--seconds', String(seconds), '--messages', String(messages), '--seed', '7', '--redis', redis, '--bug', bug)
+      const { code, output } = await chaos(
+        '--seconds', String(seconds),
+        '--messages', String(messages),
+        '--seed', '7',
+        '--redis', redis,
+        '--bug', bug
+      )
       t.equal(code, 1)
       t.match(output, found)
       t.comment(output)

@@ -26,7 +26,8 @@ interface Runtime {
 function readRuntime (): Runtime {
   const lines = readFileSync(join(ROOT, 'Dockerfile'), 'utf8').replaceAll('\\\n', ' ').split('\n')
   const stage = lines.slice(lines.findLastIndex((line) => line.startsWith('FROM ')))
-  const all = (instruction: string) => stage.filter((line) => line.startsWith(`${instruction} `)).map((line) => line.slice(instruction.length + 1))
+  const all = (instruction: string) =>
+    stage.filter((line) => line.startsWith(`${instruction} `)).map((line) => line.slice(instruction.length + 1))
   const json = (text = '') => JSON.parse(text.slice(text.indexOf('['))) as string[]
   return {
     copies: all('COPY').flatMap((line) => {
@@ -52,13 +53,19 @@ interface LockedPackage {
 function readDependencies (): string[] {
   const { packages } = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as { packages: Record<string, LockedPackage> }
   const isInstalled = ({ dev = false, devOptional = false, link = false }: LockedPackage): boolean => !dev && !devOptional && !link
-  return Object.entries(packages).filter(([path, locked]) => /^node_modules\/(@[^/]+\/)?[^/]+$/.test(path) && isInstalled(locked)).map(([path]) => path)
+  return Object.entries(packages)
+    .filter(([path, locked]) => /^node_modules\/(@[^/]+\/)?[^/]+$/.test(path) && isInstalled(locked))
+    .map(([path]) => path)
 }
 
 /** Puts the image's files into a folder, without the packages that are for development alone. */
 function layOut (folder: string, { copies }: Runtime): void {
   for (const [source, target] of copies) {
-    if (source !== 'node_modules') cpSync(join(ROOT, source), join(folder, target), { recursive: true, filter: (path) => !path.startsWith(join(ROOT, 'dist/test')) })
+    if (source === 'node_modules') continue
+    cpSync(join(ROOT, source), join(folder, target), {
+      recursive: true,
+      filter: (path) => !path.startsWith(join(ROOT, 'dist/test'))
+    })
   }
   for (const path of readDependencies()) {
     mkdirSync(dirname(join(folder, path)), { recursive: true })
@@ -67,7 +74,12 @@ function layOut (folder: string, { copies }: Runtime): void {
 }
 
 /** Runs a command of the image in its folder; kills it when the test is over. */
-function run (t: Test, folder: string, [program, ...parameters]: string[], environment: Record<string, string>): { child: ChildProcess, output: () => string, exited: Promise<number> } {
+function run (
+  t: Test,
+  folder: string,
+  [program, ...parameters]: string[],
+  environment: Record<string, string>
+): { child: ChildProcess, output: () => string, exited: Promise<number> } {
   t.equal(program, 'node')
   const child = spawn(process.execPath, parameters, { cwd: folder, env: environment, stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
@@ -87,7 +99,10 @@ tap.teardown(() => { rmSync(folder, { recursive: true }) })
 layOut(folder, runtime)
 
 test('the image gets the packages of the service and none of the client', (t) => {
-  const { scripts, dependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: { build: string }, dependencies: object }
+  const { scripts, dependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
+    scripts: { build: string }
+    dependencies: object
+  }
   const installed = readDependencies()
   t.strictSame(Object.keys(dependencies).filter((name) => !installed.includes(`node_modules/${name}`)), [])
   t.strictSame(installed.filter((path) => /react|@roomcast/.test(path)), [])

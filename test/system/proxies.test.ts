@@ -15,7 +15,10 @@ async function startInstance (t: Test, environment: Record<string, string> = {})
   return await startProcess(t, { JWT_SECRET: SECRET, TRUST_PROXY: '1', ...environment })
 }
 
-/** An instance between the beginning of its shutdown and the next check of its health. How long a real one is in between depends on the machine. */
+/**
+ * An instance between the beginning of its shutdown and the next check of its health. How long a real one is in between depends on
+ * the machine.
+ */
 async function startRefusing (t: Test): Promise<{ port: number, refused: () => number }> {
   let refused = 0
   const server = createServer((request, response) => { response.writeHead(request.url === '/health/ready' ? 200 : 503).end() })
@@ -54,7 +57,8 @@ for (const product of PRODUCTS) {
       client.send({ type: 'chat', text: 'hi' })
       t.match(await client.next('message'), { text: 'hi' })
       const text = 'x'.repeat(60_000)
-      t.equal((await call(proxy, 'POST', '/v1/messages', { body: { messages: Array.from({ length: 16 }, () => ({ room: 'lobby', text })) } })).status, 201)
+      const messages = Array.from({ length: 16 }, () => ({ room: 'lobby', text }))
+      t.equal((await call(proxy, 'POST', '/v1/messages', { body: { messages } })).status, 201)
       for (let count = 0; count < 16; count++) t.equal((await client.next('message')).text, text)
     })
 
@@ -83,7 +87,10 @@ for (const product of PRODUCTS) {
     })
 
     await t.test('the heartbeat keeps an idle connection open', async (t) => {
-      const [beating, silent] = await Promise.all([startInstance(t, { HEARTBEAT_SECONDS: '1' }), startInstance(t, { HEARTBEAT_SECONDS: '0' })])
+      const [beating, silent] = await Promise.all([
+        startInstance(t, { HEARTBEAT_SECONDS: '1' }),
+        startInstance(t, { HEARTBEAT_SECONDS: '0' })
+      ])
       const [kept, cut] = await Promise.all([
         startProxy(t, product, program, [beating.port, beating.port]),
         startProxy(t, product, program, [silent.port, silent.port])
@@ -97,7 +104,10 @@ for (const product of PRODUCTS) {
     })
 
     await t.test('event streams pass at once, are left when their reader goes, and go on at the other instance', async (t) => {
-      const [staying, leaving] = await Promise.all([startInstance(t, { HEARTBEAT_SECONDS: '1' }), startInstance(t, { HEARTBEAT_SECONDS: '1', DRAIN_WINDOW_MS: '500' })])
+      const [staying, leaving] = await Promise.all([
+        startInstance(t, { HEARTBEAT_SECONDS: '1' }),
+        startInstance(t, { HEARTBEAT_SECONDS: '1', DRAIN_WINDOW_MS: '500' })
+      ])
       const proxy = await startProxy(t, product, program, [leaving.port, leaving.port])
       const reader = await openEvents(proxy, '/v1/rooms/lobby/events')
       const goer = await openEvents(proxy, '/v1/rooms/lobby/events')
@@ -136,7 +146,8 @@ for (const product of PRODUCTS) {
         await client.next('joined')
         return client
       }
-      const audience = async (service: ServiceProcess): Promise<number> => (await call(service as unknown as Service, 'GET', '/v1/rooms/lobby')).body.audience
+      const audience = async (service: ServiceProcess): Promise<number> =>
+        (await call(service as unknown as Service, 'GET', '/v1/rooms/lobby')).body.audience
       const clients = await Promise.all(Array.from({ length: 10 }, enter))
       const leavers = await audience(leaving)
       t.ok(leavers > 0 && leavers < 10, 'they are spread over both')
