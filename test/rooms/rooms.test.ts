@@ -16,7 +16,10 @@ async function codeOf (work: Promise<unknown> | (() => unknown)): Promise<unknow
 
 async function messagesIn ({ app }: Service, room: string): Promise<unknown[]> {
   const { page: { messages } } = await app.rooms.history(room)
-  return messages.map(({ fields, bytes }) => ({ ...JSON.parse(`{${fields.toString()}}`) as object, ...(bytes !== undefined && { bytes: bytes.toString() }) }))
+  return messages.map(({ fields, bytes }) => {
+    const content = JSON.parse(`{${fields.toString()}}`) as object
+    return bytes === undefined ? content : { ...content, bytes: bytes.toString() }
+  })
 }
 
 async function refuses (t: Test, service: Service, content: unknown, text: RegExp): Promise<void> {
@@ -42,7 +45,9 @@ test('a content of another shape is refused, and nothing of it is in the room', 
   await refuses(t, service, { kind: 'text', text: 'hi' }, /has no "kind"; pass \{ text \}/)
   await refuses(t, service, { kind: 'data', data: 1 }, /has no "kind"/)
   for (const content of [undefined, null, 'hi', 7]) await refuses(t, service, content, /must be an object/)
-  for (const content of [{}, { text: undefined }, { text: 'a', data: 1 }, { text: 'a', bytes: new Uint8Array() }, { data: undefined }, []]) await refuses(t, service, content, /exactly one of/)
+  for (const content of [{}, { text: undefined }, { data: undefined }, { text: 'a', data: 1 }, { text: 'a', bytes: new Uint8Array() }, []]) {
+    await refuses(t, service, content, /exactly one of/)
+  }
   await refuses(t, service, { text: 7 }, /"text" must be a string/)
   await refuses(t, service, { bytes: 'aGk=' }, /"bytes" must be a Uint8Array/)
   await refuses(t, service, { text: 'a', event: 7 }, /"event" must be a string/)
@@ -83,7 +88,9 @@ test('keys of one user are not those of another, or of the application', async (
 
 test('a user or grants that no token could have are refused', async (t) => {
   const { rooms } = (await startService(t)).app
-  for (const user of ['', 'a\nb', 'x'.repeat(256), 7, undefined]) t.equal(await codeOf(() => rooms.as({ user: user as string, grants: {} })), 'invalid_request', String(user))
+  for (const user of ['', 'a\nb', 'x'.repeat(256), 7, undefined]) {
+    t.equal(await codeOf(() => rooms.as({ user: user as string, grants: {} })), 'invalid_request', String(user))
+  }
   t.equal(await codeOf(() => rooms.as(null as never)), 'invalid_request')
   const claims = { user: 'bad\nuser', grants: { '**': ['*'] }, expiresAt: 1 }
   t.equal(await codeOf(() => rooms.as(claims)), 'invalid_request', 'also beside the claims of a token')
@@ -96,7 +103,8 @@ test('arguments that no schema has seen are refused with a RoomcastError', async
   const { rooms } = (await startService(t)).app
   const never = (value: unknown): never => value as never
   for (const name of [7, undefined, null, {}, { user: 'server' }, '', '@nobody']) {
-    for (const work of [rooms.publish(never(name), { text: 'x' }), rooms.history(never(name)), rooms.forget(never(name)), rooms.describe(never(name))]) {
+    const works = [rooms.publish(never(name), { text: 'x' }), rooms.history(never(name)), rooms.forget(never(name)), rooms.describe(never(name))]
+    for (const work of works) {
       t.equal(await codeOf(work), 'invalid_room', String(name))
     }
   }

@@ -7,7 +7,14 @@ import { type Test, test } from 'tap'
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
 
 /** A small project with the script and the compiler of this one. */
-function makeProject (t: Test): { folder: string, write: (path: string, text: string) => void, read: (path: string) => string, compile: (...parameters: string[]) => { status: number | null, output: string } } {
+interface Project {
+  folder: string
+  write: (path: string, text: string) => void
+  read: (path: string) => string
+  compile: (...parameters: string[]) => { status: number | null, output: string }
+}
+
+function makeProject (t: Test): Project {
   const folder = t.testdir({ 'package.json': '{"type":"module"}' })
   const write = (path: string, text: string): void => {
     mkdirSync(dirname(join(folder, path)), { recursive: true })
@@ -24,7 +31,8 @@ function makeProject (t: Test): { folder: string, write: (path: string, text: st
     write,
     read: (path) => readFileSync(join(folder, path), 'utf8'),
     compile: (...parameters) => {
-      const { status, stdout, stderr } = spawnSync(process.execPath, [join(folder, 'scripts/compile.js'), ...parameters], { encoding: 'utf8' })
+      const program = join(folder, 'scripts/compile.js')
+      const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...parameters], { encoding: 'utf8' })
       return { status, output: stdout + stderr }
     }
   }
@@ -35,7 +43,8 @@ test('it compiles what tsc compiles, says so, and compiles nothing when nothing 
   t.match(compile().output, /^Compiling 3 of 3 files to dist\//)
   t.strictSame(compile(), { status: 0, output: '' })
   write('tsc.json', JSON.stringify({ extends: './tsconfig.json', compilerOptions: { outDir: 'tsc' }, include: ['src', 'test'] }))
-  t.equal(spawnSync(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', join(folder, 'tsc.json')], { encoding: 'utf8' }).stdout, '')
+  const tsc = join(ROOT, 'node_modules/typescript/bin/tsc')
+  t.equal(spawnSync(process.execPath, [tsc, '-p', join(folder, 'tsc.json')], { encoding: 'utf8' }).stdout, '')
   for (const path of ['src/a.js', 'src/b.js', 'test/c.test.js', 'src/a.js.map']) t.equal(read(`dist/${path}`), read(`tsc/${path}`), path)
   t.end()
 })
@@ -81,7 +90,9 @@ test('it removes the outputs of a deleted source, and makes tsc write their decl
   write('dist/src/asset.css', '')
   for (const path of ['src/b.ts', 'test/c.test.ts']) rmSync(join(folder, path))
   compile()
-  for (const path of ['src/b.js', 'src/b.js.map', 'src/b.d.ts', 'test/c.test.js', '.tsbuildinfo']) t.notOk(existsSync(join(folder, 'dist', path)), path)
+  for (const path of ['src/b.js', 'src/b.js.map', 'src/b.d.ts', 'test/c.test.js', '.tsbuildinfo']) {
+    t.notOk(existsSync(join(folder, 'dist', path)), path)
+  }
   for (const path of ['src/a.js', 'src/asset.css', 'other/kept.js']) t.ok(existsSync(join(folder, 'dist', path)), path)
   t.end()
 })

@@ -1,4 +1,4 @@
-/** The limit of every wait, ms. It only ends a test that hangs, so that it says where: on a busy machine, the start of two processes takes 20 s. */
+/** The limit of every wait, ms. It ends a test that hangs; on a busy machine, the start of two processes takes 20 s. */
 export const PATIENCE_MS = 60_000
 
 /** Resolves when a condition holds; looks again whenever the event loop has turned. */
