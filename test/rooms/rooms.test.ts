@@ -45,7 +45,8 @@ test('a content of another shape is refused, and nothing of it is in the room', 
   await refuses(t, service, { kind: 'text', text: 'hi' }, /has no "kind"; pass \{ text \}/)
   await refuses(t, service, { kind: 'data', data: 1 }, /has no "kind"/)
   for (const content of [undefined, null, 'hi', 7]) await refuses(t, service, content, /must be an object/)
-  for (const content of [{}, { text: undefined }, { data: undefined }, { text: 'a', data: 1 }, { text: 'a', bytes: new Uint8Array() }, []]) {
+  const bytes = new Uint8Array()
+  for (const content of [{}, { text: undefined }, { data: undefined }, { text: 'a', data: 1 }, { text: 'a', bytes }, []]) {
     await refuses(t, service, content, /exactly one of/)
   }
   await refuses(t, service, { text: 7 }, /"text" must be a string/)
@@ -103,7 +104,8 @@ test('arguments that no schema has seen are refused with a RoomcastError', async
   const { rooms } = (await startService(t)).app
   const never = (value: unknown): never => value as never
   for (const name of [7, undefined, null, {}, { user: 'server' }, '', '@nobody']) {
-    const works = [rooms.publish(never(name), { text: 'x' }), rooms.history(never(name)), rooms.forget(never(name)), rooms.describe(never(name))]
+    const room = never(name)
+    const works = [rooms.publish(room, { text: 'x' }), rooms.history(room), rooms.forget(room), rooms.describe(room)]
     for (const work of works) {
       t.equal(await codeOf(work), 'invalid_room', String(name))
     }
