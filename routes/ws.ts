@@ -57,6 +57,8 @@ const route: FastifyPluginAsync = async (app) => {
       throw new RoomcastError('upgrade_required', 'This is a WebSocket endpoint')
     }
     const { socket } = request.raw
+    // A hook of the application may have taken its time. A closed socket would be counted forever: it does not close again.
+    if (socket.destroyed) throw new RoomcastError('timeout', 'The client has disconnected')
     pendingUpgrades.add(socket)
     limits.check(request, socket)
   }

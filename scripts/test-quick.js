@@ -12,9 +12,11 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 /** Test files and folders that take longer than a few seconds, start many processes, or drive other programs. All others run. */
 const SLOW = [
-  'bench.test.ts', 'broker/redis.test.ts', 'client/client.test.ts', 'client/publisher.test.ts', 'client/react.test.ts',
-  'client/use-websocket.test.ts', 'commands/churn.test.ts', 'commands/gone.test.ts', 'commands/malformed.test.ts', 'commands/slow.test.ts',
-  'docs.test.ts', 'package.test.ts', 'publishing-docs.test.ts', 'routes/v1/events.test.ts', 'routes/ws.test.ts', 'scripts/compile.test.ts', 'system'
+  'bench.test.ts', 'broker/redis.test.ts', 'client/client.test.ts', 'client/package.test.ts', 'client/publisher.test.ts',
+  'client/react.test.ts', 'client/use-websocket.test.ts', 'commands/churn.test.ts', 'commands/gone.test.ts',
+  'commands/malformed.test.ts', 'commands/slow.test.ts', 'docs.test.ts', 'linter.test.ts', 'package.test.ts', 'packages',
+  'plugins/redis.test.ts', 'presence/redis.test.ts', 'publishing-docs.test.ts', 'redis/servers.test.ts', 'routes/v1/events.test.ts',
+  'routes/ws.test.ts', 'scripts/compile.test.ts', 'system'
 ]
 
 /**
@@ -30,7 +32,7 @@ export function listQuickTests (root = ROOT, slow = SLOW) {
   if (missing.length > 0) throw new Error(`test/${missing.join(', test/')} does not exist: correct SLOW in scripts/test-quick.js`)
   return readdirSync(join(root, 'test'), { recursive: true })
     .map((path) => path.split(sep).join('/'))
-    .filter((path) => path.endsWith('.test.ts') && !slow.some((other) => path === other || path.startsWith(`${other}/`)))
+    .filter((path) => path.endsWith('.test.ts') && !path.includes('node_modules/') && !slow.some((other) => path === other || path.startsWith(`${other}/`)))
     .map((path) => `dist/test/${path.replace(/ts$/, 'js')}`)
     .sort()
 }

@@ -281,11 +281,11 @@ export class Room {
     this.#batch = undefined
     this.#written = gathered.position
     this.#host.backlog.subtract(gathered.bytes)
+    this.#members.closeFreeSlots() // Before the event: a listener may close a connection.
     if (gathered.messages > 0 && events.messageDelivered.wanted) {
       const { messages, bytes, position } = gathered
       const { instance } = this.#host
       events.messageDelivered.publish({ instance, room: this.name, messages, bytes, members: this.size, position })
     }
-    this.#members.closeFreeSlots()
   }
 }

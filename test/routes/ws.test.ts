@@ -216,6 +216,26 @@ test('a hook of the application that never answers gets the client a 503, and th
   t.ok(await answersPing(await connect(service)), 'the next one is served')
 })
 
+test('a client that disconnects while an earlier hook of the application runs is not counted', async (t) => {
+  let release: (() => void) | undefined
+  let isClosed: Promise<unknown> | undefined
+  const service = await startService(t, { MAX_CONNECTIONS_PER_ADDRESS: '1' }, (app) => {
+    app.addHook('onRequest', async (request) => {
+      if (!request.url.includes('slow')) return
+      isClosed = once(request.raw.socket, 'close')
+      await new Promise<void>((resolve) => { release = resolve })
+    })
+  })
+  const ws = new WebSocket(`ws://127.0.0.1:${service.port}/ws?slow&token=${makeToken()}`)
+  ws.on('error', () => {})
+  await until(() => release !== undefined)
+  ws.terminate()
+  await isClosed
+  release?.()
+  t.ok(await answersPing(await connect(service)), 'the address has no connection')
+  t.equal(service.app.roomcast.pendingUpgrades.size, 0)
+})
+
 test('a client that goes away while a hook of the application makes it wait leaves nothing', async (t) => {
   let release = () => {}
   const service = await startService(t, {}, (app) => {
