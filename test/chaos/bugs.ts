@@ -37,12 +37,12 @@ export const BUGS = {
   /** Who comes back is given what history held before the room was subscribed. */
   'read-before-subscribing': [{
     file: 'src/rooms/membership.js',
-    find: 'const room = this.#open(roomName);',
+    find: 'const { room, release } = this.#open(roomName);',
     replace: `const { Batch, RoomFrame } = await import('../transport/batch.js');
         const page = since === undefined
             ? undefined
             : await broker.history(roomName, { after: since.offset, epoch: since.epoch, limit: 300, maxBytes: 500_000 });
-        const room = this.#open(roomName);`
+        const { room, release } = this.#open(roomName);`
   }, {
     file: 'src/rooms/membership.js',
     find: 'resume = resumes.begin(room, connection, since);',
