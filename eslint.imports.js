@@ -30,7 +30,7 @@ const root = {
   errors: { node: false },
   log: { types: ['fastify'] },
   problem: { values: ['errors.ts', 'log.ts'], folders: ['protocol'], types: ['fastify'] },
-  config: { folders: ['protocol', 'auth', 'redis', 'rooms'], packages: ['ajv'], types: ['typebox'] },
+  config: { folders: ['protocol', 'auth', 'redis', 'rooms'], packages: ['ajv', 'dotenv'], types: ['typebox'] },
   app: { values: ['config.ts', 'errors.ts', 'log.ts', 'problem.ts'], folders: Object.keys(core), packages: ['fastify-plugin'], types: ['fastify'], beside: ['plugins', 'routes'] },
   standalone: { values: ['app.ts', 'config.ts', 'errors.ts', 'log.ts', 'problem.ts'], folders: ['connections'], packages: ['fastify'] },
   server: { values: ['config.ts', 'standalone.ts'], packages: ['close-with-grace'], types: ['fastify'] },

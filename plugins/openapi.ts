@@ -1,12 +1,9 @@
 import { createRequire } from 'node:module'
-import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
 
-// By the name of the package: its files are in plugins/ and in dist/plugins/.
-const { description, version } = createRequire(import.meta.url)('roomcast/package.json') as { description: string, version: string }
-
 /** The routes of `@fastify/swagger-ui` below `/docs`. */
-const PAGES = ['', '/', '/json', '/yaml', '/static/index.html', '/static/swagger-initializer.js', '/static/*']
+const PAGES = ['/', '/json', '/yaml', '/static/index.html', '/static/swagger-initializer.js', '/static/*']
 /** Headers of a request that decide about the answer. */
 const CONDITIONS = new Set(['if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since', 'if-range', 'range', 'cache-control'])
 /** Headers of an answer that belong to its connection. */
@@ -32,14 +29,18 @@ export default fp(async (app) => {
     for (const [name, value] of Object.entries(headers)) if (value !== undefined && !CONNECTION_HEADERS.has(name)) reply.header(name, value)
     return await reply.code(statusCode).send(rawPayload.length === 0 ? undefined : rawPayload)
   }
-  for (const page of PAGES) app.get(`/docs${page}`, { logLevel: 'warn' }, answer)
-  app.get('/openapi.json', answer)
+  await app.register(async (pages) => {
+    for (const page of PAGES) pages.get(page, { logLevel: 'warn', schema: { hide: true } }, answer)
+  }, { prefix: '/docs' })
+  app.get('/openapi.json', { schema: { hide: true } }, answer)
   app.addHook('onRoute', (route) => { routes.push(route) })
-  app.addHook('onClose', async () => { await (await documentation)?.close() })
+  app.addHook('onClose', async () => { await (await documentation?.catch(() => undefined))?.close() })
 }, { name: 'roomcast-openapi' })
 
 /** Makes an application that describes routes and serves the pages, but runs no described route. */
 async function describe (routes: RouteOptions[], prefix: string): Promise<FastifyInstance> {
+  // By the name of the package: its files are in plugins/ and in dist/plugins/.
+  const { description, version } = createRequire(import.meta.url)('roomcast/package.json') as { description: string, version: string }
   const { default: Fastify } = await import('fastify')
   const { default: swagger } = await import('@fastify/swagger')
   const { default: swaggerUi } = await import('@fastify/swagger-ui')
@@ -72,8 +73,10 @@ async function describe (routes: RouteOptions[], prefix: string): Promise<Fastif
     await scope.register(swaggerUi, { routePrefix: '/docs' })
     scope.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
   }, { prefix })
+  // It only describes them: a path with `..` may lead here.
+  const refuse: RouteHandlerMethod = (_request, reply) => { reply.callNotFound() }
   for (const { method, url, schema } of routes) {
-    if (method !== 'HEAD') app.route({ method, url, ...(schema !== undefined && { schema }), handler: async () => {} })
+    if (method !== 'HEAD') app.route({ method, url, ...(schema !== undefined && { schema }), handler: refuse })
   }
   await app.ready()
   return app

@@ -139,8 +139,9 @@ if (import.meta.url === pathToFileURL(process.argv[1]).href) {
   try {
     compile(ROOT, { folders: process.argv.includes('--service') ? SERVICE : ALL, say: console.log })
   } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error
-    console.error(`\n${error.message}\nFix the syntax and run the command again.`)
+    const isUninstalled = error.code === 'ENOENT' && String(error.path).includes('node_modules')
+    if (!isUninstalled && !(error instanceof SyntaxError)) throw error
+    console.error(isUninstalled ? 'The dependencies are not installed. Run npm ci.' : `\n${error.message}\nFix the syntax and run the command again.`)
     process.exit(1)
   }
 }

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
-import { parseEnv } from 'node:util'
 import { Ajv, type ValidateFunction } from 'ajv'
+import dotenv from 'dotenv'
 import type { Static, TSchema } from 'typebox'
 import { Grants } from './auth/grants.ts'
 import { readKeys, type VerificationKey } from './auth/keys.ts'
@@ -236,16 +236,11 @@ function compileEnvironment (): ValidateFunction<Static<typeof Environment>> {
 
 /** `process.env` over `.env`. */
 function readProcessEnvironment (): Record<string, string | undefined> {
-  return { ...readEnvFile(), ...process.env }
-}
-
-function readEnvFile (): Record<string, string | undefined> {
-  try {
-    return parseEnv(readFileSync('.env', 'utf8'))
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {} // It is optional.
-    throw error
-  }
+  const file: Record<string, string> = {}
+  const { error } = dotenv.config({ quiet: true, processEnv: file })
+  const isMissing = error !== undefined && 'code' in error && String(error.code) === 'ENOENT'
+  if (error !== undefined && !isMissing) throw new InvalidConfig([`.env cannot be read: ${error.message}`])
+  return { ...file, ...process.env }
 }
 
 function readTrustProxy (value: string): Config['trustProxy'] {

@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto'
-import { mkdtempSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'tap'
@@ -118,6 +118,11 @@ test('what stands in the environment comes before what stands in .env', (t) => {
   t.match(readConfig(), { PORT: 5000, MESSAGE_RATE: 7, HISTORY_SIZE: 1_000, ephemeralSecret: false })
   writeFileSync(join(folder, '.env'), 'JWT_SECRET=short\nNODE_ENV=production\n')
   t.throws(() => readConfig(), /JWT_SECRET must have at least 32 bytes in production/, 'NODE_ENV too')
+  writeFileSync(join(folder, '.env'), `\uFEFFMESSAGE_RATE=8\nno setting\nexport MESSAGE_BURST=9\nJWT_SECRET='${SECRET}' # a comment\n`)
+  t.match(readConfig(), { MESSAGE_RATE: 8, MESSAGE_BURST: 9, keys: [{ key: SECRET }] }, 'a byte order mark, and a line without a setting')
+  rmSync(join(folder, '.env'))
+  mkdirSync(join(folder, '.env'))
+  t.throws(() => readConfig(), { name: 'InvalidConfig', message: /\.env cannot be read/ })
   t.end()
 })
 

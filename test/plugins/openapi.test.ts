@@ -1,6 +1,8 @@
+import swagger from '@fastify/swagger'
 import Fastify from 'fastify'
 import { test } from 'tap'
 import roomcast, { readConfig } from '../../src/app.ts'
+import { isProblem, request, speak } from '../support/http.ts'
 import { startService } from '../support/service.ts'
 import { SECRET } from '../support/token.ts'
 
@@ -41,4 +43,34 @@ test('under a prefix the documentation describes the routes under that prefix', 
   t.equal((await app.inject('/realtime/docs/static/index.html')).headers.location, '/realtime/docs/')
   t.ok('/realtime/v1/rooms/{room}/messages' in (await app.inject('/realtime/openapi.json')).json<{ paths: object }>().paths)
   t.equal((await app.inject('/docs')).statusCode, 404)
+})
+
+test('a path that leads out of the documentation is not found, and reaches no described route', async (t) => {
+  const service = await startService(t)
+  for (const path of ['/docs/static/../../v1/rooms/lobby/messages', '/docs/static/%2e%2e/%2e%2e/health/live']) {
+    const { answers: [answer] } = await speak(t, service, request('GET', path, ['Connection: close']))
+    isProblem(t, answer, 404, 'not_found', path)
+  }
+})
+
+test('an application that ignores trailing slashes starts, and its own OpenAPI document leaves the documentation out', async (t) => {
+  const app = Fastify({ routerOptions: { ignoreTrailingSlash: true } })
+  t.teardown(async () => { await app.close() })
+  await app.register(swagger, { openapi: { info: { title: 'Host', version: '1' } } })
+  await app.register(roomcast, { prefix: '/realtime', config: readConfig({ JWT_SECRET: SECRET }) })
+  app.get('/own', async () => ({}))
+  await app.ready()
+  for (const path of ['/realtime/docs', '/realtime/docs/']) t.equal((await app.inject(path)).statusCode, 200, path)
+  const paths = Object.keys(app.swagger().paths ?? {})
+  t.ok(paths.includes('/own'))
+  t.strictSame(paths.filter((path) => /docs|openapi/.test(path)), [])
+})
+
+test('the application closes while the documentation is being made', async (t) => {
+  const app = Fastify()
+  await app.register(roomcast, { config: readConfig({ JWT_SECRET: SECRET }) })
+  await app.ready()
+  void app.inject('/docs')
+  await app.close()
+  t.pass('it is closed')
 })
