@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { connect as connectSocket } from 'node:net'
 import { test } from 'tap'
 import { WebSocket } from 'ws'
 import { type Service, startService } from '../support/service.ts'
@@ -222,14 +223,14 @@ test('a client that disconnects while an earlier hook of the application runs is
   const service = await startService(t, { MAX_CONNECTIONS_PER_ADDRESS: '1' }, (app) => {
     app.addHook('onRequest', async (request) => {
       if (!request.url.includes('slow')) return
-      isClosed = once(request.raw.socket, 'close')
+      isClosed = new Promise((resolve) => { request.raw.socket.once('close', resolve) })
       await new Promise<void>((resolve) => { release = resolve })
     })
   })
-  const ws = new WebSocket(`ws://127.0.0.1:${service.port}/ws?slow&token=${makeToken()}`)
-  ws.on('error', () => {})
+  const client = connectSocket(service.port, '127.0.0.1').on('error', () => {})
+  client.write(request('GET', `/ws?slow&token=${makeToken()}`, HANDSHAKE))
   await until(() => release !== undefined)
-  ws.terminate()
+  client.resetAndDestroy() // Node sees this end although it does not read from the socket.
   await isClosed
   release?.()
   t.ok(await answersPing(await connect(service)), 'the address has no connection')
