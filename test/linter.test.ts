@@ -9,7 +9,7 @@ import { test } from 'tap'
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const run = promisify(execFile)
 
-/** Imports that break the layers: the importing file, and what it imports. */
+/** Imports that break the layers: the importing file and its import. */
 const FORBIDDEN = [
   ['src/protocol/probe.ts', '../errors.ts'],
   ['src/events/probe.ts', '../protocol/position.ts'],

@@ -3,5 +3,5 @@ import { runInNewContext } from 'node:vm'
 
 setFlagsFromString('--expose-gc')
 
-/** Collects garbage now, so that what is left is in use. */
+/** Collects garbage now, so that only used memory is left. */
 export const collectGarbage = runInNewContext('gc') as () => void

@@ -12,12 +12,12 @@ export interface Service {
   /** `http://127.0.0.1:…` */
   url: string
   port: number
-  /** What it has logged, line by line. */
+  /** Its log, line by line. */
   log: string[]
 }
 
 /**
- * Starts a service with settings from an environment of its own; closes it when the test is over.
+ * Starts a service with the given settings and no others; closes it when the test is over.
  *
  * @param prepare called before it listens, for hooks and routes of the application around it
  */

@@ -1,6 +1,6 @@
 import { createHmac, sign as signWithKey, type KeyObject } from 'node:crypto'
 
-/** What every service under test signs with, unless it is told otherwise. */
+/** The secret of every service under test, unless a test sets another one. */
 export const SECRET = 'a secret of the tests, thirty-two bytes long'
 
 /** A token: HS256 with `SECRET` for `ada`, good for an hour, unless claims, header or key say otherwise. `undefined` leaves a claim out. */

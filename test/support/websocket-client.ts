@@ -8,7 +8,7 @@ import { PATIENCE_MS } from './until.ts'
 /** Frames as they come over the wire. */
 export type Frame = Record<string, unknown> & { type: string }
 
-/** A WebSocket client that keeps what it gets until it is asked for. */
+/** A WebSocket client that keeps received frames until a test takes them. */
 export class Client {
   readonly ws: WebSocket
   /** Resolves with how it ended. */
@@ -34,7 +34,7 @@ export class Client {
     this.ws.send(typeof frame === 'string' || Buffer.isBuffer(frame) ? frame : JSON.stringify(frame))
   }
 
-  /** The next frame of a type (or that a function wants), whatever comes before it; it is taken out of what was received. */
+  /** Takes the next frame of a type, or the next one that a function accepts; earlier frames stay. */
   async next (wanted: string | ((frame: Frame) => boolean)): Promise<Frame> {
     const matches = typeof wanted === 'string' ? (frame: Frame) => frame.type === wanted : wanted
     return await this.#take((item) => !Buffer.isBuffer(item) && matches(item), String(wanted)) as Frame
@@ -56,7 +56,7 @@ export class Client {
     return await this.ask({ type: 'join', room })
   }
 
-  /** Everything received and not yet taken, once the server has answered a ping: nothing more is on its way. */
+  /** Takes all received frames once the server has answered a ping: every earlier frame has arrived by then. */
   async drain (): Promise<(Frame | Buffer)[]> {
     await this.ask({ type: 'ping' })
     return this.#received.splice(0)
@@ -78,7 +78,7 @@ export class Client {
   }
 }
 
-/** What a client connects with. */
+/** The options of a client's connection. */
 export interface ConnectOptions extends ClientOptions {
   /** `''` for none. */
   token?: string
@@ -124,7 +124,7 @@ export async function refusal (
   return { status: error.status, headers: error.headers, body: JSON.parse(error.body) }
 }
 
-/** Resolves when a client's socket is gone. */
+/** Resolves when a client's socket is closed. */
 export async function close (client: Client): Promise<void> {
   client.ws.close()
   if (client.ws.readyState !== WebSocket.CLOSED) await once(client.ws, 'close')
