@@ -127,8 +127,7 @@ const roomcast: FastifyPluginAsync<RoomcastOptions> = async (app, options) => {
 }
 
 function normalisePrefix (prefix: string): string {
-  const path = prefix.replace(/^\/+|\/+$/g, '')
-  return path === '' ? '' : `/${path}`
+  return prefix.split('/').map((segment) => segment === '' ? '' : `/${segment}`).join('')
 }
 
 export default fp(roomcast, { name: 'roomcast', fastify: '5.x' })

@@ -101,8 +101,9 @@ function sizeOf ({ content }: Posted): number {
 
 function decodeBase64 (text: string): Buffer {
   const bytes = Buffer.from(text, 'base64')
-  // Buffer.from skips characters that are not base64.
-  if (bytes.toString('base64').replace(/=+$/, '') !== text.replace(/=+$/, '')) {
+  const padded = bytes.toString('base64')
+  // Buffer.from skips characters that are not base64. The padding may be left out.
+  if (text !== padded && text !== padded.replace(/={1,2}$/, '')) {
     throw new RoomcastError('invalid_request', 'base64 is not valid (RFC 4648, section 4)')
   }
   return bytes

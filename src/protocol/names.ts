@@ -82,5 +82,6 @@ export function roomLabel (room: string): string {
 }
 
 function isLabel (text: unknown, maxCharacters: number): text is string {
-  return typeof text === 'string' && text !== '' && [...text].length <= maxCharacters && PRINTABLE.test(text)
+  if (typeof text !== 'string' || text === '' || text.length > 2 * maxCharacters) return false
+  return [...text].length <= maxCharacters && PRINTABLE.test(text)
 }
