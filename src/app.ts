@@ -9,6 +9,7 @@ import cors from '../plugins/cors.ts'
 import errors from '../plugins/errors.ts'
 import eventStreams from '../plugins/event-streams.ts'
 import historyReads from '../plugins/history-reads.ts'
+import httpConnections from '../plugins/http-connections.ts'
 import hub from '../plugins/hub.ts'
 import jwt from '../plugins/jwt.ts'
 import limits from '../plugins/limits.ts'
@@ -28,6 +29,7 @@ import v1 from '../routes/v1/index.ts'
 import ws from '../routes/ws.ts'
 import type { Broker } from './broker/broker.ts'
 import { type Config, InvalidConfig, readConfig } from './config.ts'
+import type { HttpConnections } from './connections/http-connections.ts'
 import type { PendingUpgrades } from './connections/pending-upgrades.ts'
 import type { Shutdown } from './hub/drain.ts'
 import type { Hub } from './hub/hub.ts'
@@ -66,6 +68,8 @@ export interface Roomcast {
   readonly hub: Hub
   readonly continuity: Continuity
   readonly shutdown: Shutdown
+  /** The HTTP connections of the application's server. */
+  readonly httpConnections: HttpConnections
   /** Sockets between their request for an upgrade and its end. */
   readonly pendingUpgrades: PendingUpgrades
 }
@@ -100,6 +104,7 @@ const roomcast: FastifyPluginAsync<RoomcastOptions> = async (app, options) => {
     await scope.register(continuity)
     await scope.register(memberships)
     await scope.register(rooms)
+    await scope.register(httpConnections)
     await scope.register(pendingUpgrades)
     await scope.register(shutdown)
     await scope.register(limits)
