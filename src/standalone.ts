@@ -61,13 +61,15 @@ export function buildStandalone (config: Config, log?: Writable): FastifyInstanc
   })
   // RFC 9110, section 10.1.1: an expectation may be ignored.
   app.server.on('checkExpectation', (request, response) => { app.server.emit('request', request, response) })
-  app.addHook('onRequest', ({ raw }, reply, done) => {
+  app.addHook('onRequest', (request, reply, done) => {
+    const { raw } = request
     app.roomcast.httpConnections.add(raw, reply.raw) // Requests to unknown paths as well.
     // RFC 9112, section 3.2
     if (raw.headers.host === undefined && raw.httpVersion === '1.1') {
       throw new RoomcastError('invalid_request', 'A request needs a Host header')
     }
-    done()
+    if (request.is404) handleNotFound(request, reply) // Before the body: the client may never finish it.
+    else done()
   })
   app.setErrorHandler(handleError)
   app.setNotFoundHandler(handleNotFound)

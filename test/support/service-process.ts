@@ -47,7 +47,7 @@ export async function startProcess (t: Test, environment: Record<string, string>
 /** The same with another program that says where it listens. */
 export async function spawnProgram (t: Test, program: string, environment: Record<string, string>): Promise<ServiceProcess> {
   const service = spawnServer(t, environment, program)
-  const address = /listens on (http:\/\/\S+:(\d+))/
+  const address = /listens on (https?:\/\/\S+:(\d+))/
   let gone = false
   void service.exited.then(() => { gone = true })
   await until(() => gone || address.test(service.stdout()), 'the service to listen')
