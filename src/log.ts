@@ -3,7 +3,7 @@ import type { FastifyRequest } from 'fastify'
 /** The value of a `token` parameter, in whatever case and however its name is escaped. */
 const TOKEN = /([?&](?:t|%74)(?:o|%6f)(?:k|%6b)(?:e|%65)(?:n|%6e)=)[^&#]*/gi
 
-/** Characters of JWTs (RFC 7515, section 7.1): a run of them, so that each is read once, however often a token seems to begin. */
+/** A run of the characters of JWTs (RFC 7515, section 7.1): each is read once, however often a token seems to begin. */
 const RUN = /[\w.-]+/g
 /** The beginnings of a JWT's header and payload, which are JSON objects in base64url. */
 const HEADER = 'eyJ'

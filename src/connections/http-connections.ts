@@ -8,9 +8,9 @@ import type { Duplex } from 'node:stream'
 const LINGER_MS = 3_000
 
 /**
- * The HTTP connections of a server. Its `close()` waits for all of them, for as long as clients like: those that have sent
- * nothing or half a header, and those whose body never ends. A graceful shutdown ends the idle ones at once, and at its deadline
- * destroys the requests that are still under way. Over HTTP/2 there are only requests: sessions end by themselves.
+ * The HTTP connections of a server. Its `close()` waits for every connection, for as long as the client likes: also if the client
+ * has sent nothing or half a header, or never ends a body. A graceful shutdown ends the idle connections at once, and destroys
+ * the requests that are still under way at its deadline. Over HTTP/2 only requests are known: Fastify closes the sessions.
  */
 export class HttpConnections {
   /** TCP connections whose TLS handshake is not finished, by their addresses and ports. */
@@ -95,7 +95,7 @@ function endSoon (socket: Duplex): void {
   socket.end(() => { socket.destroy() })
 }
 
-/** Destroys a request, with its connection or its stream, if its body does not end by itself. */
+/** Destroys a request, with its connection or its stream, unless its body ends in time. */
 function destroyLater (request: IncomingMessage | Http2ServerRequest): void {
   const timer = setTimeout(() => {
     if ('stream' in request) request.stream.close()

@@ -76,7 +76,9 @@ test('close() ends the idle connections of an application, whatever they have se
   const beginnings = ['', 'G', 'GET / HTTP/1.1\r\nHost: x\r\n', request('GET', '/')]
   const clients = await Promise.all(beginnings.map(async (bytes) => await open(t, port, bytes)))
   await until(() => clients.at(-1)?.text().includes('404') === true, 'the answer')
+  const arrived = once(app.server, 'request')
   const slow = await open(t, port, post('/realtime/v1/rooms/lobby/messages'))
+  await arrived
   const closing = app.close()
   await Promise.all(clients.map(async ({ closed }) => await closed))
   t.equal(slow.socket.destroyed, false, 'at once, and before the deadline')
@@ -86,7 +88,9 @@ test('close() ends the idle connections of an application, whatever they have se
 
 test("close() destroys a slow request to Roomcast at its deadline, and waits for the application's own", async (t) => {
   const { app, port } = await startHost(t)
+  const arrived = once(app.server, 'request')
   const slow = await open(t, port, post('/realtime/v1/rooms/lobby/messages'))
+  await arrived
   const own = await open(t, port, request('GET', '/slow'))
   await until(() => app.server.listenerCount('go') === 1, 'the request of the application')
   let isClosed = false
