@@ -125,6 +125,11 @@ export class RedisServers {
     }
   }
 
+  /** Resolves when what was published to a subscribed channel before the call is received, lost or late. */
+  async caughtUp (channel: string): Promise<void> {
+    await this.#masters.ownerOf(this.#masters.slotOf(channel))?.subscriber.caughtUp()
+  }
+
   unsubscribe (channel: string): void {
     for (const [, { subscriber }] of this.#masters) subscriber.remove(channel)
   }
