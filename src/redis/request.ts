@@ -10,7 +10,7 @@ export type Argument = string | Buffer | number
  *
  * - `always`: to carry it out twice has the same effect as once.
  * - `same run`: the server remembers that it carried the command out; a server with another run ID does not.
- * - `never`: each time has an effect of its own. `PUBLISH` is the example.
+ * - `never`: each time has another effect, such as the one of `PUBLISH`.
  */
 export type Repeatable = 'always' | 'same run' | 'never'
 

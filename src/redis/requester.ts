@@ -106,7 +106,7 @@ export class Requester {
   takeAll (): Request[] {
     const requests = [...this.#unsettled]
     this.#unsettled.clear()
-    // All of them are written to a usable connection, and their replies are not waited for.
+    // A usable connection has sent them all, and no reply is awaited any more.
     if (this.#usable) for (const request of requests) request.uncertain = true
     return requests
   }

@@ -125,7 +125,7 @@ export class RedisServers {
     }
   }
 
-  /** Resolves when what was published to a subscribed channel before the call is received, lost or late. */
+  /** Resolves when the earlier messages of a subscribed channel are received, lost or late. */
   async caughtUp (channel: string): Promise<void> {
     await this.#masters.ownerOf(this.#masters.slotOf(channel))?.subscriber.caughtUp()
   }

@@ -7,7 +7,7 @@ import { Watchdog } from './watchdog.ts'
 const CHUNK = 500
 /** Time until failed subscriptions are retried, ms. */
 const RETRY_MS = 100
-/** Time for the messages that are on their way to arrive, ms. */
+/** Time for the messages that the server has sent to arrive, ms. */
 const CATCH_UP_MS = 1_000
 
 export interface SubscriberOptions {
@@ -40,7 +40,7 @@ export class Subscriber {
   readonly #sharded: boolean
   /** Number of messages received. */
   received = 0
-  /** Resolves when the messages that are on their way are received; shared by the calls of one turn of the event loop. */
+  /** Resolves when all messages sent before are received; shared by the calls of one turn of the event loop. */
   #caughtUp: Promise<void> | undefined
   #retry: NodeJS.Timeout | undefined
   #usable = false

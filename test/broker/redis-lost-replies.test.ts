@@ -12,7 +12,7 @@ import { ConnectedBroker } from './redis-broker.ts'
 /** Replies that each test loses. */
 const LOST = 4
 
-/** A broker whose replies a proxy can lose, and another one that hears what is published. */
+/** A broker whose replies a proxy can lose, and another one that hears the messages. */
 async function start (t: Test, program: RedisProgram) {
   const redis = await RedisServer.start(t, program)
   const proxy = await TcpProxy.start(t, redis.port)
