@@ -136,6 +136,12 @@ export interface Broker {
   /** Subscribes to the envelopes of a room; resolves, once that is confirmed, with the position read afterwards. */
   subscribe (room: string): Promise<Position | undefined>
 
+  /**
+   * Resolves when the listener has got the envelopes of a subscribed room that were published before the call. It also
+   * resolves if they are lost or late. In rooms with history, compare positions instead.
+   */
+  caughtUp (room: string): Promise<void>
+
   /** Ends the subscription of a room. */
   unsubscribe (room: string): Promise<void>
 

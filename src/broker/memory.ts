@@ -95,6 +95,8 @@ export class MemoryBroker implements Broker {
     return await position
   }
 
+  async caughtUp (): Promise<void> {} // Publishes deliver at once.
+
   async unsubscribe (room: string): Promise<void> {
     this.#subscribed.delete(room)
     const state = this.#rooms.get(room)

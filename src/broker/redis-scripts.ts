@@ -133,7 +133,7 @@ redis.call(ARGV[5], ARGV[4], '\\1m' .. id .. ' ' .. content)
 local answer = table.concat({ epoch, offset, int(now), audience_of(KEYS[4]) }, ' ')
 redis.call('SET', KEYS[3], ARGV[6] .. ' ' .. answer, 'PX', ARGV[7])
 return 'P ' .. answer
-`)
+`, 'always')
 
 /**
  * Sends a message to a room without history.
@@ -150,7 +150,7 @@ local answer = '- - ' .. now .. ' ' .. audience_of(KEYS[2])
 redis.call('SET', KEYS[1], ARGV[5] .. ' ' .. answer, 'PX', ARGV[6])
 redis.call(ARGV[4], ARGV[3], '\\1m- ' .. now .. '\\n' .. ARGV[2])
 return 'P ' .. answer
-`)
+`, 'same run')
 
 /**
  * Reads the position of a room.
@@ -171,7 +171,7 @@ for _, key in ipairs(KEYS) do
   if left >= 0 and left < ARGV[3] / 2 then redis.call('PEXPIRE', key, ARGV[3]) end
 end
 return epoch .. ' ' .. int(offset)
-`)
+`, 'always')
 
 /**
  * Reads a part of a room's history.
@@ -219,7 +219,7 @@ while low <= high do
   end
 end
 return page
-`)
+`, 'always')
 
 /**
  * Removes a room's messages. The stream remembers the position.
@@ -230,4 +230,4 @@ export const FORGET = script(`
 local trimmed = redis.pcall('XTRIM', KEYS[1], 'MAXLEN', '=', 0)
 if type(trimmed) == 'table' then redis.call('DEL', KEYS[1]) end
 return 1
-`)
+`, 'always')

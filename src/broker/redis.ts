@@ -118,6 +118,10 @@ export class RedisBroker implements Broker {
     return last?.epoch === position?.epoch && (last?.offset ?? 0) > (position?.offset ?? 0) ? last : position
   }
 
+  async caughtUp (room: string): Promise<void> {
+    await this.#servers.caughtUp(this.#keys.channel(room))
+  }
+
   async unsubscribe (room: string): Promise<void> {
     this.#subscriptions.remove(this.#keys.channel(room))
   }

@@ -26,7 +26,7 @@ local new = redis.call('ZADD', KEYS[1], now, ARGV[2])
 local gone = redis.call('ZRANGE', KEYS[1], '-inf', string.format('%.0f', now - ARGV[3]), 'BYSCORE')
 local clears = #gone > 0 and redis.call('SET', KEYS[2], ARGV[2], 'NX', 'PX', ARGV[4]) and 1 or 0
 return { new, clears, gone }
-`)
+`, 'always')
 
 /** State that each instance keeps in Redis. */
 export interface InstanceState {

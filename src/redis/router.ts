@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Masters } from './masters.ts'
-import { type Argument, codeOf, COMMAND_TIMEOUT_MS, type Request, RequestFailed } from './request.ts'
+import { type Argument, codeOf, COMMAND_TIMEOUT_MS, type Repeatable, type Request, RequestFailed } from './request.ts'
 import type { Requester } from './requester.ts'
 import type { Master } from './master.ts'
 
@@ -20,6 +20,7 @@ export interface Call {
   runIdAt: number
   /** Whether the reply holds bytes instead of text. */
   binary: boolean
+  repeatable: Repeatable
 }
 
 /**
@@ -44,7 +45,7 @@ export class Router {
   }
 
   /** Sends a command; rejects with `RequestFailed`. */
-  send ({ key, command, args, runIdAt, binary }: Call): Promise<unknown> {
+  send ({ key, command, args, runIdAt, binary, repeatable }: Call): Promise<unknown> {
     return new Promise((resolve, reject) => {
       let bytes = 0
       for (const arg of args) if (typeof arg !== 'number') bytes += arg.length
@@ -61,6 +62,8 @@ export class Router {
         runIdAt,
         slot,
         binary,
+        repeatable,
+        sentTo: '',
         bytes,
         uncertain: false,
         deadline: now + COMMAND_TIMEOUT_MS,

@@ -124,6 +124,11 @@ export class Rooms {
     return published
   }
 
+  /** Resolves when the messages that were published to a room before the call have arrived here, see `Broker.caughtUp`. */
+  async caughtUp (name: string): Promise<void> {
+    await this.#options.broker.caughtUp(resolveName(this.#caller, name))
+  }
+
   /** Reads a page of a room's history. */
   async history (name: string, { connection, limit, ...query }: HistoryOptions = {}): Promise<{ room: string, page: HistoryPage }> {
     const { reads } = this.#options

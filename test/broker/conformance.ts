@@ -663,6 +663,19 @@ export function conformance (name: string, makeBroker: MakeBroker): void {
     await broker.unsubscribe(room)
   })
 
+  test(`${name}: whoever has caught up has everything that was published to the room before`, async (t) => {
+    for (const size of [0, 100]) {
+      const { broker, other, heard } = await start(t, { historyOf: historyOf(size) })
+      const room = roomName()
+      await broker.subscribe(room)
+      for (let i = 1; i <= 20; i++) {
+        await (i % 2 === 0 ? broker : other).publish(text(room, `${i}`))
+        await broker.caughtUp(room)
+        t.equal(heard.messages(room).length, i)
+      }
+    }
+  })
+
   test(`${name}: without history order and idempotency hold all the same`, async (t) => {
     const { broker, other, heard } = await start(t, { historyOf: historyOf(0) })
     const room = roomName()
