@@ -79,7 +79,8 @@ export class Client<Rooms extends object = Record<string, unknown>> {
       maxPending,
       this.#answers,
       (frame, bytes) => { this.#connector.send(frame, bytes) },
-      (room) => this.#isOpen && this.#rooms.get(room)?.state === 'joined'
+      (room) => this.#isOpen && this.#rooms.get(room)?.state === 'joined',
+      (published) => { this.#rooms.get(published.room)?.onPassed(published) }
     )
     this.#port = this.#makePort()
     this.#connector = new Connector({

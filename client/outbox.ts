@@ -47,6 +47,7 @@ export class Outbox {
   readonly #answers: Answers
   readonly #send: Link['send']
   readonly #isJoined: (room: string) => boolean
+  readonly #onPassed: (published: Published) => void
   readonly #pending = new Set<Pending>()
   /** The rooms that wait for a retry, so that no later publish overtakes it; `''` stands for all rooms. */
   readonly #held = new Map<string, ReturnType<typeof setTimeout>>()
@@ -54,11 +55,19 @@ export class Outbox {
   #window = WINDOW
   #underWay = 0
 
-  constructor (max: number, answers: Answers, send: Link['send'], isJoined: (room: string) => boolean) {
+  /** @param onPassed called for each message that is in its room and is not echoed */
+  constructor (
+    max: number,
+    answers: Answers,
+    send: Link['send'],
+    isJoined: (room: string) => boolean,
+    onPassed: (published: Published) => void
+  ) {
     this.#max = max
     this.#answers = answers
     this.#send = send
     this.#isJoined = isJoined
+    this.#onPassed = onPassed
   }
 
   /** Queues a publish. Rejects with `queue_full` when too many are pending. */
@@ -115,7 +124,9 @@ export class Outbox {
 
   #onAck (pending: Pending, ack: ServerFrames['ack']): void {
     this.#remove(pending)
-    pending.resolve({ room: ack.room, ...toPosition(ack) })
+    const published = { room: ack.room, ...toPosition(ack) }
+    if (pending.frame.echo === false) this.#onPassed(published)
+    pending.resolve(published)
     if (this.#window < WINDOW) this.#window++
     this.flush()
   }

@@ -6,6 +6,7 @@ import { iterate } from './iterate.ts'
 import type { SentFrame } from './link.ts'
 import { type HistoryOptions, type HistoryPage, type Message, toMessage } from './message.ts'
 import { type Position, toPosition } from './position.ts'
+import { Progress } from './progress.ts'
 import type { Published, PublishOptions } from './published.ts'
 import type { Joined, RoomEvents, RoomState } from './room-events.ts'
 
@@ -35,7 +36,7 @@ export class Room<Data = unknown> {
   readonly #emitter = new Emitter<RoomEvents<Data>>()
   #state: RoomState = 'idle'
   #error: RoomcastError | undefined
-  #position: Position | undefined
+  readonly #progress = new Progress()
   /** The next join is a resume. */
   #isResume = false
   /** Present while the room is joined. */
@@ -61,9 +62,9 @@ export class Room<Data = unknown> {
     return this.#error
   }
 
-  /** The position of the latest message; undefined before the first join, and in rooms without history. */
+  /** The position to resume from, see `Progress`; undefined before the first join, and in rooms without history. */
   get position (): Position | undefined {
-    return this.#position
+    return this.#progress.position
   }
 
   /** Whether the client joins the room on every connection. */
@@ -81,7 +82,7 @@ export class Room<Data = unknown> {
     if (this.#joined !== undefined) return this.#joined
     const answer = new Promise<Joined>((resolve, reject) => { this.#waiting.push({ resolve, reject }) })
     if (this.#state !== 'joining') {
-      this.#position = since
+      this.#progress.restart(since)
       this.#isResume = since !== undefined
       this.rejoin()
       this.#setState('joining')
@@ -135,7 +136,12 @@ export class Room<Data = unknown> {
     answers.forget(this.#joinId)
     this.#joinId = answers.nextId()
     answers.expect(this.#joinId, (answer) => { this.#onAnswer(answer) })
-    send({ type: 'join', room: this.name, since: this.#position, id: this.#joinId })
+    send({ type: 'join', room: this.name, since: this.position, id: this.#joinId })
+  }
+
+  /** @internal An own message that is not echoed is in the room. */
+  onPassed (position: Partial<Position>): void {
+    this.#progress.pass(position)
   }
 
   /** @internal The link has ended. */
@@ -177,8 +183,8 @@ export class Room<Data = unknown> {
     const { room, audience, recovered = false, missed = 0 } = frame
     const position = toPosition(frame)
     const isResume = this.#isResume
-    const isWhole = isResume && recovered
-    if (!isWhole) this.#position = position
+    if (isResume && recovered) this.#progress.resume(position, missed)
+    else this.#progress.restart(position)
     this.#isResume = true
     this.#error = undefined
     const joined = { room, ...position, audience, ...(isResume && { recovered, ...(recovered && { missed }) }) }
@@ -196,19 +202,14 @@ export class Room<Data = unknown> {
   }
 
   #onMessage (frame: ServerFrames['message'], bytes: Uint8Array | undefined): void {
-    const { offset } = frame
-    const position = this.#position
-    if (offset !== undefined && position !== undefined) {
-      if (offset <= position.offset) return
-      this.#position = { ...position, offset }
-    }
-    this.#emitter.emit('message', toMessage(frame, position?.epoch, bytes))
+    if (this.#progress.take(frame.offset)) this.#emitter.emit('message', toMessage(frame, this.position?.epoch, bytes))
   }
 
   #onReset (frame: ServerFrames['reset']): void {
     const { room, reason } = frame
-    this.#position = toPosition(frame)
-    this.#emitter.emit('reset', { room, ...this.#position, reason })
+    const position = toPosition(frame)
+    this.#progress.restart(position)
+    this.#emitter.emit('reset', { room, ...position, reason })
   }
 
   #refuse (error: RoomcastError): void {
@@ -221,7 +222,8 @@ export class Room<Data = unknown> {
   /** Sets the state last, because a listener may join again. */
   #forget (state: RoomState): void {
     clearTimeout(this.#retry)
-    this.#position = this.#joined = undefined
+    this.#progress.restart(undefined)
+    this.#joined = undefined
     this.#isResume = false
     this.#setState(state)
   }

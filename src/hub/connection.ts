@@ -2,6 +2,7 @@ import { ERRORS, type RoomcastError } from '../errors.ts'
 import type { CloseReason } from '../protocol/close-codes.ts'
 import { encodeFrame } from '../protocol/codec.ts'
 import type { FrameId, ServerFrame } from '../protocol/frames.ts'
+import type { Position } from '../protocol/position.ts'
 import type { Batch } from '../transport/batch.ts'
 import type { Transport } from '../transport/transport.ts'
 import type { Membership } from './members.ts'
@@ -81,6 +82,11 @@ export class Connection {
   /** Writes frames about a room, in its order. Like every write, it closes a slow consumer instead. */
   write (batch: Batch): void {
     if (this.#takesMore()) this.#transport.write(batch)
+  }
+
+  /** Moves the client's position in a room past messages that exclude the connection. */
+  skipTo (room: string, position: Position): void {
+    if (this.#takesMore()) this.#transport.skipTo(room, position)
   }
 
   /** Resolves when the send queue has room for a page of history, or the transport has ended. */

@@ -35,5 +35,7 @@ export class Exceptions {
     }
     const rest = batch.frames.filter((_, index) => !byOrigin?.has(index) && !byUser?.has(index))
     if (rest.length > 0) connection.write(new Batch(rest))
+    const last = batch.frames.findLast(({ position }) => position !== undefined)
+    if (last?.position !== undefined && !rest.includes(last)) connection.skipTo(last.room, last.position)
   }
 }

@@ -98,8 +98,7 @@ export class Memberships {
         ? await Promise.all([count, resume.read()])
         : [typeof count === 'number' ? count : await count]
       const candidate: Candidate = { connection, room, actions, elsewhere, resume, answer }
-      if (room.waiting) await this.#admitInTurn(candidate)
-      else this.#admit(candidate)
+      while (!(room.waiting ? await this.#admitInTurn(candidate) : this.#admit(candidate))) await resume?.read()
     } finally {
       resume?.end()
       release()
@@ -147,27 +146,28 @@ export class Memberships {
     return { room, release }
   }
 
-  /** Admits a member behind everything that waits for its turn in the room. */
-  async #admitInTurn (candidate: Candidate): Promise<void> {
-    await new Promise<void>((resolve) => {
-      candidate.room.run(() => {
-        resolve()
-        this.#admit(candidate)
-      })
+  /** Admits a member behind everything that waits for its turn in the room; returns false if its resume has to read more. */
+  async #admitInTurn (candidate: Candidate): Promise<boolean> {
+    return await new Promise<boolean>((resolve) => {
+      candidate.room.run(() => { resolve(this.#admit(candidate)) })
     })
   }
 
-  #admit ({ connection, room, actions, elsewhere, resume, answer }: Candidate): void {
-    if (connection.ended) return
+  #admit ({ connection, room, actions, elsewhere, resume, answer }: Candidate): boolean {
+    if (connection.ended) return true
+    const missed = resume?.result()
+    if (resume !== undefined && missed === undefined) return false
     this.#add(connection, room, actions)
     const joined: Joined = { room: room.label, position: room.position, audience: room.size + elsewhere }
-    if (resume === undefined) {
+    if (missed === undefined) {
       answer(joined)
-      return
+      return true
     }
-    const { recovered, count, batches } = resume.result()
+    const { recovered, count, batches } = missed
     answer({ ...joined, recovered, ...(recovered && { missed: count }) })
     for (const batch of batches) connection.write(batch)
+    if (recovered && joined.position !== undefined) connection.skipTo(room.label, joined.position)
+    return true
   }
 
   #add (connection: Connection, room: Room, actions: number): void {

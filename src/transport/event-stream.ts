@@ -62,6 +62,15 @@ export class EventStreamTransport implements Transport {
     if (last !== undefined) this.place(last.room, last.position)
   }
 
+  /** Writes an id alone: it moves the id that an `EventSource` reconnects with, and no listener sees it (HTML, section 9.2.6). */
+  skipTo (room: string, position: Position): void {
+    if (!this.open || !this.#positions.has(room)) return
+    const before = this.#id
+    this.place(room, position)
+    const id = this.#id
+    if (id !== before) this.#response.write(`${id}\n`)
+  }
+
   send (type: string, json: string): void {
     if (!this.open) return
     const id = type === 'joined' || type === 'reset' ? this.#id : ''

@@ -1,4 +1,5 @@
 import type { CloseReason } from '../protocol/close-codes.ts'
+import type { Position } from '../protocol/position.ts'
 import type { Batch } from './batch.ts'
 
 /** Carries frames to one client. */
@@ -14,6 +15,8 @@ export interface Transport {
   readonly answers: boolean
   /** Writes frames about a room; after the end it does nothing. */
   write (batch: Batch): void
+  /** Moves the client's position in a room past messages that exclude the connection. */
+  skipTo (room: string, position: Position): void
   /** Writes one frame, as its JSON; after the end it does nothing. */
   send (type: string, json: string): void
   /** Writes a ping or a comment, which keeps the connection alive. */

@@ -42,6 +42,9 @@ export class WebSocketTransport implements Transport {
     if (this.#ws.readyState === 1) this.#socket.write(batch.websocket)
   }
 
+  /** Does nothing: no frame carries a position alone. */
+  skipTo (): void {}
+
   send (_type: string, json: string): void {
     if (this.#ws.readyState === 1) this.#socket.write(textFrame(json))
   }

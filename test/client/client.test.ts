@@ -514,7 +514,7 @@ test('a publish without an answer for four minutes is unknown, and more than may
   const sent: unknown[] = []
   let keys = 0
   const answers = new Answers()
-  const outbox = new Outbox(3, answers, (frame) => { sent.push(frame) }, (room) => room === 'open')
+  const outbox = new Outbox(3, answers, (frame) => { sent.push(frame) }, (room) => room === 'open', () => {})
   const make = async (room: string, data: unknown = 1): Promise<string> => await codeOf(outbox.publish({ room, data, key: `k${keys++}` }))
   const [away, unanswered] = [make('closed'), make('open')]
   t.equal(sent.length, 1, 'nothing goes to a room that is not joined')

@@ -182,6 +182,88 @@ test('what was not for the connection is not among what it missed', async (t) =>
   t.strictSame(textsOf(await other.drain()), ['1', '2', '3'])
 })
 
+/** Publishes messages of one text each, which exclude an origin or none. */
+async function publishAll (service: Service, texts: string[], exclude?: string): Promise<void> {
+  const { broker } = service.app.roomcast
+  for (const text of texts) await broker.publish({ room: 'lobby', fields: Buffer.from(`"from":"ada","text":"${text}"`), exclude })
+}
+
+test('only messages for the connection count as missed, however many exclude it', async (t) => {
+  const service = await startService(t, { ...SETTINGS, HISTORY_SIZE: '20000', MAX_QUEUE_BYTES: '60000' })
+  const origin = 'the-tab-of-the-sender'
+  const client = await connect(service, { query: `room=lobby&origin=${origin}` })
+  const { epoch, offset } = await client.next('joined')
+  for (let i = 0; i < 350; i++) client.send({ type: 'publish', room: 'lobby', data: 'x'.repeat(200), echo: false, id: i })
+  await client.next(({ type, id }) => type === 'ack' && id === 349)
+  client.ws.close()
+  const resume = async () => {
+    const same = await connect(service, { query: `origin=${origin}` })
+    const result = await comeBack(same, { epoch, offset })
+    same.ws.close()
+    return result
+  }
+  t.match(await resume(), { joined: { recovered: true, missed: 0, offset: 350 }, texts: [] })
+  await publishAll(service, words(2))
+  await publishAll(service, words(900), origin)
+  await publishAll(service, words(1, 3))
+  await publishAll(service, words(400), origin)
+  const { joined, texts } = await resume()
+  t.match(joined, { recovered: true, missed: 3, offset: 1_653 })
+  t.strictSame(texts, words(3))
+  const other = await comeBack(await connect(service), { epoch, offset })
+  t.match(other, { joined: { recovered: false }, texts: [] }, 'a client that would have got them has missed them')
+
+  await publishAll(service, Array.from({ length: 10 }, () => 'y'.repeat(2_700)))
+  t.match(await resume(), { joined: { recovered: true, missed: 13 } }, 'almost a page for it')
+  await publishAll(service, ['y'.repeat(2_700)])
+  t.match(await resume(), { joined: { recovered: false }, texts: [] }, 'more than half of MAX_QUEUE_BYTES for it')
+})
+
+test('a page of messages for the connection is recovered between messages that exclude it, and one more is not', async (t) => {
+  const service = await startService(t, { ...SETTINGS, HISTORY_SIZE: '20000' })
+  const origin = 'the-tab-of-the-sender'
+  const { epoch } = await post(service, ['first'])
+  for (let i = 0; i < 300; i++) {
+    await publishAll(service, ['mine'], origin)
+    await publishAll(service, [`${i + 1}`])
+  }
+  await publishAll(service, words(310), origin)
+  const client = await connect(service, { query: `origin=${origin}` })
+  const { joined, texts } = await comeBack(client, { epoch, offset: 1 })
+  t.match(joined, { recovered: true, missed: 300, offset: 911 })
+  t.strictSame(texts, words(300))
+  await publishAll(service, ['301'])
+  t.match((await comeBack(client, { epoch, offset: 1 })).joined, { recovered: false })
+})
+
+test('a resume reads a bounded number of pages', async (t) => {
+  const service = await startService(t, { ...SETTINGS, HISTORY_SIZE: '20000' })
+  const origin = 'the-tab-of-the-sender'
+  const { epoch, offset } = await post(service, ['first'])
+  const count = duringReads(service, {})
+  const client = await connect(service, { query: `origin=${origin}` })
+  await publishAll(service, words(12_000), origin)
+  t.match((await comeBack(client, { epoch, offset })).joined, { recovered: true, missed: 0 })
+  t.equal(count.reads, 40)
+  await publishAll(service, ['mine'], origin)
+  t.match((await comeBack(client, { epoch, offset })).joined, { recovered: false })
+  t.equal(count.reads, 80)
+})
+
+test('a flood that excludes the connection while history is read is no loss, and ends no later than the pages', async (t) => {
+  const service = await startService(t, { ...SETTINGS, HISTORY_SIZE: '40000' })
+  const origin = 'the-tab-of-the-sender'
+  const { epoch } = await post(service, words(3))
+  let floods = 2
+  duringReads(service, { after: async () => { if (floods-- > 0) await publishAll(service, [...words(400), ...words(400)], origin) } })
+  const client = await connect(service, { query: `origin=${origin}` })
+  const first = await comeBack(client, { epoch, offset: 1 })
+  t.match(first.joined, { recovered: true, missed: 2, offset: 1_603 })
+  t.strictSame(first.texts, ['2', '3'])
+  floods = Infinity
+  t.match((await comeBack(client, { epoch, offset: 1_600 })).joined, { recovered: false })
+})
+
 test('binary messages come back as they were', async (t) => {
   const service = await startService(t, SETTINGS)
   const { epoch, offset } = await post(service, ['1'])

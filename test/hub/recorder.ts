@@ -60,6 +60,8 @@ export class RecordingTransport implements Transport {
     this.#take(batch.websocket)
   }
 
+  skipTo (): void {}
+
   send (_type: string, json: string): void {
     this.#take(textFrame(json))
   }

@@ -37,14 +37,14 @@ async function start (t: Test) {
   const comeBack = async (offset: number, epoch = (room.delivered as Position).epoch): Promise<Missed> => {
     const release = room.hold()
     const resume = resumes.begin(room, join(hub.open('another')).membership.connection, { epoch, offset })
-    await resume.read()
-    return await new Promise((resolve) => {
-      room.run(() => {
-        resolve(resume.result())
-        resume.end()
-        release()
-      })
-    })
+    let missed: Missed | undefined
+    while (missed === undefined) {
+      await resume.read()
+      missed = await new Promise((resolve) => { room.run(() => { resolve(resume.result()) }) })
+    }
+    resume.end()
+    release()
+    return missed
   }
   return { broker, continuity, hub, network, held, room, member, publish, comeBack, words: () => member.transport.words }
 }

@@ -527,6 +527,38 @@ test('a stream does not get what leaves out its origin', async (t) => {
   t.strictSame(textsOf(back), ['theirs'], 'nor when it comes back')
 })
 
+test('an id moves past messages that exclude the stream, so that they are no loss when history has forgotten them', async (t) => {
+  const service = await startService(t, { HISTORY_SIZE: '10' })
+  const origin = 'the-tab-with-the-form'
+  const exclude = async (room: string, count: number) => {
+    const messages = Array.from({ length: count }, () => ({ room, text: 'mine', exclude: origin }))
+    await call(service, 'POST', '/v1/messages', { body: { messages } })
+  }
+  const paths = [`${LOBBY}?origin=${origin}`, `/v1/events?room=lobby&room=b&origin=${origin}`]
+  const readers = await Promise.all(paths.map(async (path) => await openEvents(service, path)))
+  const { epoch } = await post(service, 'lobby', { text: 'theirs' })
+  const [one, two] = readers as [EventReader, EventReader]
+  await Promise.all(readers.map(async (reader) => await reader.text('theirs')))
+  await exclude('lobby', 20)
+  await exclude('b', 3)
+  await one.until(() => one.lastEventId === `${epoch}:21`)
+  await two.until(() => /^\d+:3,\d+:21$/.test(two.lastEventId))
+  t.strictSame(readers.map((reader) => textsOf(reader)), [['theirs'], ['theirs']])
+  for (const [i, reader] of readers.entries()) {
+    reader.close()
+    const back = await openEvents(service, String(paths[i]), { headers: { 'last-event-id': reader.lastEventId } })
+    await back.until(() => back.events.length === i + 1)
+    t.ok(back.events.every(({ frame }) => frame.recovered === true && frame.missed === 0))
+    back.close()
+  }
+
+  await post(service, 'lobby', { text: 'missed' })
+  await exclude('lobby', 2)
+  const again = await openEvents(service, `${LOBBY}?origin=${origin}`, { headers: { 'last-event-id': one.lastEventId } })
+  t.match(await again.text('missed'), { id: `${epoch}:22` })
+  await again.until(() => again.lastEventId === `${epoch}:24`, 'also past the end of the missed messages')
+})
+
 test('an idle stream has comments for a heartbeat, and its reader need not answer', { buffered: true }, async (t) => {
   const service = await startService(t, { HEARTBEAT_SECONDS: '1' })
   const reader = await openEvents(service, LOBBY)
@@ -832,6 +864,31 @@ async function servePage (t: Test): Promise<string> {
   t.teardown(() => { server.close() })
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 }
+
+test("a browser's EventSource comes back with an id that came alone", async (t) => {
+  const executablePath = findChromium(t)
+  if (executablePath === undefined) return
+  const ids: unknown[] = []
+  const service = await startService(t, {}, (app) => {
+    app.addHook('onRequest', async ({ headers, url }) => { if (url.startsWith(LOBBY)) ids.push(headers['last-event-id']) })
+  })
+  const browser = await chromium.launch({ executablePath, args: CHROMIUM_ARGUMENTS })
+  t.teardown(async () => { await browser.close() })
+  const page = await browser.newPage()
+  await page.goto(await servePage(t))
+  await page.evaluate(`
+    window.joins = 0
+    const source = new EventSource('${service.url}${LOBBY}?origin=the-tab-with-the-form&token=${makeToken()}')
+    source.addEventListener('joined', () => { joins++ })
+    source.onmessage = () => { joins = -10 }
+  `)
+  await page.waitForFunction('joins === 1')
+  const { epoch } = await post(service, 'lobby', { text: 'mine', exclude: 'the-tab-with-the-form' })
+  const [connection] = service.app.roomcast.hub.connections
+  connection?.close('overloaded')
+  await page.waitForFunction('joins === 2')
+  t.strictSame(ids, [undefined, `${epoch}:1`])
+})
 
 test("a browser's EventSource listens, comes back by itself and has everything once", async (t) => {
   const executablePath = findChromium(t)
