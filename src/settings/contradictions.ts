@@ -32,7 +32,7 @@ interface ContradictionOptions {
 export function findContradictions (settings: DependentSettings, { changed, hasRedis }: ContradictionOptions): string[] {
   const warnings: string[] = []
   const warn = (condition: boolean, warning: string): void => { if (condition) warnings.push(warning) }
-  const { MAX_MESSAGE_BYTES, MAX_CONNECTIONS, MESSAGE_RATE, MESSAGE_BURST, HISTORY_SIZE, HISTORY_TTL_SECONDS } = settings
+  const { MAX_MESSAGE_BYTES, MAX_CONNECTIONS, MESSAGE_RATE, MESSAGE_BURST } = settings
   const isBelow = (limit: number, other: number): boolean => limit > 0 && other > 0 && limit < other
 
   const { JWT_SECRET: secret, JWT_SECRET_PREVIOUS: previous } = settings
@@ -41,8 +41,10 @@ export function findContradictions (settings: DependentSettings, { changed, hasR
   warn(!hasRedis && changed.has('REDIS_PREFIX'), 'REDIS_PREFIX has no effect without Redis: set REDIS_URL as well')
   warn(hasRedis && changed.has('MAX_HISTORY_BYTES'), 'MAX_HISTORY_BYTES has no effect with Redis: set maxmemory of Redis instead')
   if (settings.ROOMS_FILE === undefined) {
-    warn(HISTORY_SIZE === 0 && changed.has('HISTORY_TTL_SECONDS'), 'HISTORY_TTL_SECONDS has no effect: HISTORY_SIZE=0 turns history off')
-    warn(HISTORY_TTL_SECONDS === 0 && changed.has('HISTORY_SIZE'), 'HISTORY_SIZE has no effect: HISTORY_TTL_SECONDS=0 turns history off')
+    const isOff = (name: 'HISTORY_SIZE' | 'HISTORY_TTL_SECONDS', other: 'HISTORY_SIZE' | 'HISTORY_TTL_SECONDS'): boolean =>
+      settings[other] === 0 && settings[name] > 0 && changed.has(name)
+    warn(isOff('HISTORY_TTL_SECONDS', 'HISTORY_SIZE'), 'HISTORY_TTL_SECONDS has no effect: HISTORY_SIZE=0 turns history off')
+    warn(isOff('HISTORY_SIZE', 'HISTORY_TTL_SECONDS'), 'HISTORY_SIZE has no effect: HISTORY_TTL_SECONDS=0 turns history off')
   }
   for (const name of ['MAX_QUEUE_BYTES', 'MAX_HISTORY_BYTES'] as const) {
     warn(isBelow(settings[name], MAX_MESSAGE_BYTES), `${name} is below MAX_MESSAGE_BYTES: one message may exceed it; raise it`)

@@ -129,7 +129,10 @@ if (program !== undefined) {
       [{ REDIS_URL: `redis://:wrong@127.0.0.1:${locked.port}` }, /^roomcast: Redis at 127\.0\.0\.1:\d+ \(REDIS_URL\) cannot be used: .*WRONGPASS.*\n$/],
       [{ REDIS_URL: locked.url }, /^roomcast: Redis at 127\.0\.0\.1:\d+ \(REDIS_URL\) cannot be used: .*NOAUTH.*\n$/],
       [{ REDIS_URL: cluster.url }, /^roomcast: Redis at 127\.0\.0\.1:\d+ \(REDIS_URL\) cannot be used: .*REDIS_CLUSTER.*\n$/],
-      [{ REDIS_CLUSTER: `127.0.0.1:${cluster.port}` }, /^roomcast: Redis at 127\.0\.0\.1:\d+ \(REDIS_CLUSTER\) cannot be used: .*slots.*\n$/],
+      [
+        { REDIS_CLUSTER: `127.0.0.1:${cluster.port}` },
+        /^roomcast: Redis at 127\.0\.0\.1:\d+ \(REDIS_CLUSTER\) cannot be used: .*slots.*\n$/
+      ],
       [{ REDIS_CLUSTER: '127.0.0.1:1' }, /^roomcast: Redis at 127\.0\.0\.1:1 \(REDIS_CLUSTER\) cannot be used: .*ECONNREFUSED.*\n$/],
       [
         { REDIS_SENTINELS: '127.0.0.1:1', REDIS_SENTINEL_NAME: 'rooms' },
