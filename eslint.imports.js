@@ -10,10 +10,11 @@ const HERE = '\\./[\\w-]+\\.ts'
 const UP = '(?:\\.\\./){1,3}'
 const literal = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
 
-/** The folders of src/, which never know Fastify or the settings: the folders and the packages that each may import. */
+/** The folders of src/, which never know Fastify or, except settings, the settings: the folders and the packages that each may import. */
 const core = {
   protocol: { folders: [], packages: ['ajv'], types: ['typebox'], node: false },
   events: { folders: [], types: ['../protocol/position.ts'] },
+  settings: { folders: ['protocol'], packages: ['ajv', 'dotenv'], types: ['typebox'] },
   auth: { folders: ['protocol'] },
   transport: { folders: ['protocol'], types: ['ws'] },
   redis: { folders: ['protocol'], packages: ['ioredis', 'cluster-key-slot'] },
@@ -30,7 +31,7 @@ const root = {
   errors: { node: false },
   log: { types: ['fastify'] },
   problem: { values: ['errors.ts', 'log.ts'], folders: ['protocol'], types: ['fastify'] },
-  config: { folders: ['protocol', 'auth', 'redis', 'rooms'], packages: ['ajv', 'dotenv'], types: ['typebox'] },
+  config: { folders: ['protocol', 'settings', 'auth', 'redis', 'rooms'], types: ['typebox'] },
   app: { values: ['config.ts', 'errors.ts', 'log.ts', 'problem.ts'], folders: Object.keys(core), packages: ['fastify-plugin'], types: ['fastify'], beside: ['plugins', 'routes'] },
   standalone: { values: ['app.ts', 'config.ts', 'errors.ts', 'log.ts', 'problem.ts'], folders: ['connections'], packages: ['fastify'] },
   server: { values: ['config.ts', 'standalone.ts'], packages: ['close-with-grace'], types: ['fastify'] },

@@ -81,7 +81,7 @@ export interface RoomcastOptions {
   config?: Config
   /** `/health/live` and `/health/ready`; on unless false. */
   health?: boolean
-  /** `/docs` and `/openapi.json`; on unless false. */
+  /** `/docs` and `/openapi.json`; as the setting `DOCS` says if not given. */
   docs?: boolean
 }
 
@@ -90,7 +90,7 @@ export interface RoomcastOptions {
  * `@fastify/websocket` if it has none; everything else stays in a scope of its own, under `prefix`.
  */
 const roomcast: FastifyPluginAsync<RoomcastOptions> = async (app, options) => {
-  const { prefix = '', config: settings = readConfig(), health: hasHealth = true, docs = true } = options
+  const { prefix = '', config: settings = readConfig(), health: hasHealth = true, docs = settings.DOCS } = options
   if (settings.keys.length === 0) throw new InvalidConfig(['JWT_SECRET or JWT_PUBLIC_KEY is required'])
   await app.register(websocketServer)
   await app.register(async (scope) => {
