@@ -88,9 +88,12 @@ test('an upgrade in a pipeline is answered in its turn, and the service still cl
 })
 
 test('only pages of the allowed origins may connect', async (t) => {
-  const service = await startService(t, { ALLOWED_ORIGINS: 'https://app.example.com, http://localhost:5173' })
+  const service = await startService(t, {
+    ALLOWED_ORIGINS: 'https://app.example.com, http://localhost:5173, chrome-extension://abcdefghijklmnop, https://*.example.org'
+  })
   for (const origin of [
-    'https://app.example.com', 'https://APP.Example.COM', 'HTTPS://app.example.com', 'https://app.example.com:443', 'http://localhost:5173'
+    'https://app.example.com', 'https://APP.Example.COM', 'HTTPS://app.example.com', 'https://app.example.com:443', 'http://localhost:5173',
+    'chrome-extension://abcdefghijklmnop', 'https://app.example.org'
   ]) {
     const client = await connect(service, { headers: { origin } })
     t.ok(await answersPing(client), origin)
@@ -100,7 +103,7 @@ test('only pages of the allowed origins may connect', async (t) => {
     'https://evil.example.com', 'null', 'https://app.example.com:8443', 'http://app.example.com', 'https://app.example.com.evil.example',
     'https://evilapp.example.com', 'https://app.example.comx', 'https://example.com', 'http://localhost', 'http://localhost:51730', '*', '',
     'app.example.com', 'https://app.example.com@evil.example', 'https://app.example.com%00', 'file://',
-    'https://app.example.com https://evil.example'
+    'https://app.example.com https://evil.example', 'https://example.org', 'https://evil-example.org', 'chrome-extension://a'
   ]
   for (const origin of others) {
     const { answers: [answer], closed } = await speak(

@@ -385,13 +385,15 @@ test('what may not be listened to is refused before the stream', async (t) => {
 })
 
 test('only pages of the allowed origins may listen, and those may read it', async (t) => {
-  const service = await startService(t, { ALLOWED_ORIGINS: 'https://app.example.com' })
-  for (const origin of ['https://evil.example', 'null', 'https://app.example.com:8443']) {
+  const service = await startService(t, { ALLOWED_ORIGINS: 'https://app.example.com, capacitor://localhost, https://*.example.org' })
+  for (const origin of ['https://evil.example', 'null', 'https://app.example.com:8443', 'http://localhost', 'https://example.org']) {
     isProblem(t, await refusalOfEvents(service, LOBBY, { headers: { origin } }), 403, 'origin_forbidden', origin)
   }
-  const reader = await openEvents(service, LOBBY, { headers: { origin: 'https://app.example.com' } })
-  t.match(reader.response.headers, { 'access-control-allow-origin': 'https://app.example.com', vary: /Origin/ })
-  await reader.next('joined')
+  for (const origin of ['https://app.example.com', 'capacitor://localhost', 'https://a.b.example.org']) {
+    const reader = await openEvents(service, LOBBY, { headers: { origin } })
+    t.match(reader.response.headers, { 'access-control-allow-origin': origin, vary: /Origin/ })
+    await reader.next('joined')
+  }
   const preflight = await fetch(`${service.url}${LOBBY}`, {
     method: 'OPTIONS',
     headers: {
