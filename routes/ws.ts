@@ -68,7 +68,7 @@ const route: FastifyPluginAsync = async (app) => {
     pendingUpgrades.done(socket)
     try {
       if (identity instanceof RoomcastError) throw identity
-      limits.recheck(identity.user)
+      limits.recheck({ user: identity.user, origin: handshake.origin })
     } catch (error) {
       if (!(error instanceof RoomcastError)) throw error
       webSockets.refuse(ws, error)

@@ -174,7 +174,7 @@ test('upgrades that are admitted at once do not make a node more than full', asy
   t.equal(service.app.roomcast.hub.connections.size, 1)
 })
 
-test('one connection too many of a user is closed for good, and only that one', async (t) => {
+test('one connection too many of a user is closed, and only that one', async (t) => {
   const service = await startService(t, { MAX_CONNECTIONS_PER_USER: '2' })
   const [one, two] = [await connect(service), await connect(service)]
   const three = await connect(service, { query: 'room=lobby' })
@@ -186,6 +186,24 @@ test('one connection too many of a user is closed for good, and only that one', 
   await until(() => service.app.roomcast.hub.connectionsOf('ada') === 1)
   t.ok(await answersPing(await connect(service)), 'there is room again')
   t.equal(service.app.roomcast.hub.room('lobby'), undefined)
+})
+
+test('at the limit of a user, a new connection of the same client replaces the old one at once, alive or dead', async (t) => {
+  const service = await startService(t, { MAX_CONNECTIONS_PER_USER: '2' })
+  const tab = 'query-origin-of-a-tab'
+  const others = await connect(service, { query: 'room=lobby' })
+  const first = await connect(service, { query: `origin=${tab}&room=lobby` })
+  await first.next('joined')
+  first.ws.pause() // As after a change of network: it reads nothing and answers nothing.
+  const second = await connect(service, { query: `origin=${tab}&room=lobby` })
+  t.ok(await answersPing(second))
+  await until(() => service.app.roomcast.hub.connections.size === 2, 'the dead connection is destroyed')
+  first.ws.resume()
+  t.equal((await first.closed).code, 4503)
+  t.equal((await (await connect(service, { query: 'origin=origin-of-another-tab' })).closed).code, 4509)
+  t.equal((await (await connect(service)).closed).code, 4509)
+  const foreign = await connect(service, { token: makeToken({ sub: 'bea' }), query: `origin=${tab}` })
+  t.ok(await answersPing(foreign) && await answersPing(second) && await answersPing(others), 'no other connection is replaced')
 })
 
 test('one connection too many from an address is refused; refused upgrades do not count', async (t) => {

@@ -479,6 +479,24 @@ test('a user has no more streams and sockets than they may', async (t) => {
   await (await openEvents(service, LOBBY)).next('joined')
 })
 
+test('at the limit of a user, a stream replaces an older connection of the same client, and a WebSocket replaces a stream', async (t) => {
+  const service = await startService(t, { MAX_CONNECTIONS_PER_USER: '1' })
+  const path = `${LOBBY}?origin=origin-of-a-tab-1`
+  const socket = await connect(service, { query: 'origin=origin-of-a-tab-1' })
+  const first = await openEvents(service, path)
+  await first.next('joined')
+  t.equal((await socket.closed).code, 4503)
+  const second = await openEvents(service, path)
+  await second.next('joined')
+  t.match(await first.next('close'), { frame: { code: 4503 } })
+  isProblem(t, await refusalOfEvents(service, `${LOBBY}?origin=origin-of-a-tab-2`), 429, 'connection_limit')
+  isProblem(t, await refusalOfEvents(service, LOBBY), 429, 'connection_limit')
+  const last = await connect(service, { query: 'origin=origin-of-a-tab-1' })
+  t.match(await second.next('close'), { frame: { code: 4503 } })
+  t.match(await last.ask({ type: 'ping' }), { type: 'pong' })
+  await left(service, 1)
+})
+
 test('an address has no more streams and sockets than it may', async (t) => {
   const service = await startService(t, { MAX_CONNECTIONS_PER_ADDRESS: '2', TRUST_PROXY: 'true' })
   const from = (address: string) => ({ headers: { 'x-forwarded-for': address } })
