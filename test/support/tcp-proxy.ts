@@ -8,6 +8,8 @@ interface Pair {
   server: Socket
   /** What Redis publishes is not let through, but the rest of what it sends. */
   filter: PublishedFilter | undefined
+  /** The server does not see that the client closes it. */
+  isAbandoned: boolean
 }
 
 /** Stands between a client and a server, and makes the network between them bad. */
@@ -61,6 +63,15 @@ export class TcpProxy {
     }
   }
 
+  /** Lets nothing through on the open connections, and everything on new ones: the client has changed networks. */
+  abandon (): void {
+    for (const pair of this.#pairs) {
+      pair.isAbandoned = true
+      pair.client.pause()
+      pair.server.pause()
+    }
+  }
+
   /** Has the connections that are open answer, and deliver nothing that is published: what comes of Redis' pub/sub is dropped. */
   deafen (): void {
     for (const pair of this.#pairs) pair.filter = new PublishedFilter()
@@ -97,7 +108,7 @@ export class TcpProxy {
       return
     }
     const server = connect(this.#target, '127.0.0.1')
-    const pair = { client, server, filter: undefined as PublishedFilter | undefined }
+    const pair = { client, server, filter: undefined as PublishedFilter | undefined, isAbandoned: false }
     this.#pairs.add(pair)
     const end = (): void => {
       this.#pairs.delete(pair)
@@ -111,7 +122,7 @@ export class TcpProxy {
       if (this.#swallowing) end()
       else towardsClient.write(pair.filter?.apply(data) ?? data, this.#delayMs)
     })
-    client.on('close', end)
+    client.on('close', () => { if (!pair.isAbandoned) end() })
     server.on('error', () => {})
     server.on('close', end)
     if (this.#holding) {
