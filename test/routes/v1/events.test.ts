@@ -412,7 +412,7 @@ test('HEAD and other methods open no stream', async (t) => {
   const service = await startService(t)
   for (const path of [LOBBY, '/v1/events?room=lobby']) {
     for (const method of ['HEAD', 'POST', 'PUT']) {
-      t.equal((await fetch(`${service.url}${path}`, { method, headers: { authorization: `Bearer ${makeToken()}` } })).status, 404, method)
+      t.equal((await fetch(`${service.url}${path}`, { method, headers: { authorization: `Bearer ${makeToken()}` } })).status, 405, method)
     }
   }
   t.equal(service.app.roomcast.hub.connections.size, 0)
@@ -840,7 +840,7 @@ test('curl -N prints a room', async (t) => {
   await until(() => text.endsWith('"text":"hi"}\n\n'), 'the message')
   t.ok(text.includes(`\n\nid: ${epoch}:1\ndata: {"type":"message"`))
   const { stdout } = await run('curl', ['-s', '--head', '-H', `Authorization: Bearer ${makeToken()}`, `${service.url}${LOBBY}`])
-  t.match(stdout, /^HTTP\/1\.1 404/)
+  t.match(stdout, /^HTTP\/1\.1 405/)
 })
 
 /** A page of another origin than the service. */
