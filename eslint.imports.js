@@ -106,7 +106,8 @@ export const imports = [
   },
   {
     files: ['client/node.ts'],
-    values: [HERE, 'ws', '\\.\\./src/protocol/close-codes\\.ts'],
+    values: [HERE, 'ws'],
+    types: ['node:http'],
     message: 'client/node.ts adds the WebSocket of ws.'
   },
   {

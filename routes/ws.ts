@@ -66,7 +66,7 @@ const route: FastifyPluginAsync = async (app) => {
     webSockets.adopt(ws, app.websocketServer, socket)
     try {
       if (identity instanceof RoomcastError) throw identity
-      limits.recheck(identity.user)
+      limits.recheck({ user: identity.user, origin: handshake.origin })
     } catch (error) {
       if (!(error instanceof RoomcastError)) throw error
       webSockets.refuse(ws, error)

@@ -25,6 +25,7 @@ import websocketServer from '../plugins/websocket-server.ts'
 import webSockets from '../plugins/websockets.ts'
 import health from '../routes/health.ts'
 import notFound from '../routes/not-found.ts'
+import otherMethods from '../routes/other-methods.ts'
 import v1 from '../routes/v1/index.ts'
 import ws from '../routes/ws.ts'
 import type { Broker } from './broker/broker.ts'
@@ -121,8 +122,7 @@ const roomcast: FastifyPluginAsync<RoomcastOptions> = async (app, options) => {
     await scope.register(async (plain) => {
       await plain.register(noUpgrades)
       if (docs) await plain.register(openapi)
-      if (hasHealth) await plain.register(health)
-      await plain.register(v1)
+      await plain.register(otherMethods, { routes: hasHealth ? [health, v1] : [v1] })
       if (scope.prefix !== '') await plain.register(notFound)
     })
   }, {

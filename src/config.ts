@@ -61,7 +61,11 @@ export const ENVIRONMENT = {
     minimum: 1,
     maximum: 10 * 366 * 86_400
   }),
-  ALLOWED_ORIGINS: list('Origins that browsers may come from (also CORS), such as https://app.example.com, separated by commas; * is any.', '*'),
+  ALLOWED_ORIGINS: list(
+    'Origins of pages and apps that may connect and call (also CORS), such as https://app.example.com, https://*.example.com or ' +
+    'capacitor://localhost, separated by commas; * is any.',
+    '*'
+  ),
 
   REDIS_URL: text(
     'Redis (redis:// or rediss://), which connects the instances; without any Redis, an instance is alone and ' +

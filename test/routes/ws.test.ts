@@ -88,9 +88,12 @@ test('an upgrade in a pipeline is answered in its turn, and the service still cl
 })
 
 test('only pages of the allowed origins may connect', async (t) => {
-  const service = await startService(t, { ALLOWED_ORIGINS: 'https://app.example.com, http://localhost:5173' })
+  const service = await startService(t, {
+    ALLOWED_ORIGINS: 'https://app.example.com, http://localhost:5173, chrome-extension://abcdefghijklmnop, https://*.example.org'
+  })
   for (const origin of [
-    'https://app.example.com', 'https://APP.Example.COM', 'HTTPS://app.example.com', 'https://app.example.com:443', 'http://localhost:5173'
+    'https://app.example.com', 'https://APP.Example.COM', 'HTTPS://app.example.com', 'https://app.example.com:443', 'http://localhost:5173',
+    'chrome-extension://abcdefghijklmnop', 'https://app.example.org'
   ]) {
     const client = await connect(service, { headers: { origin } })
     t.ok(await answersPing(client), origin)
@@ -100,7 +103,7 @@ test('only pages of the allowed origins may connect', async (t) => {
     'https://evil.example.com', 'null', 'https://app.example.com:8443', 'http://app.example.com', 'https://app.example.com.evil.example',
     'https://evilapp.example.com', 'https://app.example.comx', 'https://example.com', 'http://localhost', 'http://localhost:51730', '*', '',
     'app.example.com', 'https://app.example.com@evil.example', 'https://app.example.com%00', 'file://',
-    'https://app.example.com https://evil.example'
+    'https://app.example.com https://evil.example', 'https://example.org', 'https://evil-example.org', 'chrome-extension://a'
   ]
   for (const origin of others) {
     const { answers: [answer], closed } = await speak(
@@ -171,7 +174,7 @@ test('upgrades that are admitted at once do not make a node more than full', asy
   t.equal(service.app.roomcast.hub.connections.size, 1)
 })
 
-test('one connection too many of a user is closed for good, and only that one', async (t) => {
+test('one connection too many of a user is closed, and only that one', async (t) => {
   const service = await startService(t, { MAX_CONNECTIONS_PER_USER: '2' })
   const [one, two] = [await connect(service), await connect(service)]
   const three = await connect(service, { query: 'room=lobby' })
@@ -183,6 +186,24 @@ test('one connection too many of a user is closed for good, and only that one', 
   await until(() => service.app.roomcast.hub.connectionsOf('ada') === 1)
   t.ok(await answersPing(await connect(service)), 'there is room again')
   t.equal(service.app.roomcast.hub.room('lobby'), undefined)
+})
+
+test('at the limit of a user, a new connection of the same client replaces the old one at once, alive or dead', async (t) => {
+  const service = await startService(t, { MAX_CONNECTIONS_PER_USER: '2' })
+  const tab = 'query-origin-of-a-tab'
+  const others = await connect(service, { query: 'room=lobby' })
+  const first = await connect(service, { query: `origin=${tab}&room=lobby` })
+  await first.next('joined')
+  first.ws.pause() // As after a change of network: it reads nothing and answers nothing.
+  const second = await connect(service, { query: `origin=${tab}&room=lobby` })
+  t.ok(await answersPing(second))
+  await until(() => service.app.roomcast.hub.connections.size === 2, 'the dead connection is destroyed')
+  first.ws.resume()
+  t.equal((await first.closed).code, 4503)
+  t.equal((await (await connect(service, { query: 'origin=origin-of-another-tab' })).closed).code, 4509)
+  t.equal((await (await connect(service)).closed).code, 4509)
+  const foreign = await connect(service, { token: makeToken({ sub: 'bea' }), query: `origin=${tab}` })
+  t.ok(await answersPing(foreign) && await answersPing(second) && await answersPing(others), 'no other connection is replaced')
 })
 
 test('one connection too many from an address is refused; refused upgrades do not count', async (t) => {

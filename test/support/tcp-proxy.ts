@@ -10,6 +10,8 @@ interface Pair {
   filter: PublishedFilter | undefined
   /** Whether the client has subscribed a channel of Redis. */
   subscribes: boolean
+  /** The server does not see that the client closes it. */
+  isAbandoned: boolean
 }
 
 /** A command of Redis that subscribes channels. */
@@ -67,6 +69,15 @@ export class TcpProxy {
     }
   }
 
+  /** Lets nothing through on the open connections, and everything on new ones: the client has changed networks. */
+  abandon (): void {
+    for (const pair of this.#pairs) {
+      pair.isAbandoned = true
+      pair.client.pause()
+      pair.server.pause()
+    }
+  }
+
   /** Has the connections that are open answer, and deliver nothing that is published: what comes of Redis' pub/sub is dropped. */
   deafen (): void {
     for (const pair of this.#pairs) pair.filter = new PublishedFilter()
@@ -109,7 +120,7 @@ export class TcpProxy {
       return
     }
     const server = connect(this.#target, '127.0.0.1')
-    const pair: Pair = { client, server, filter: undefined, subscribes: false }
+    const pair: Pair = { client, server, filter: undefined, subscribes: false, isAbandoned: false }
     this.#pairs.add(pair)
     const end = (): void => {
       this.#pairs.delete(pair)
@@ -126,7 +137,7 @@ export class TcpProxy {
       if (this.#swallowing) end()
       else towardsClient.write(pair.filter?.apply(data) ?? data, Math.max(this.#delayMs, pair.subscribes ? this.#subscriptionDelayMs : 0))
     })
-    client.on('close', end)
+    client.on('close', () => { if (!pair.isAbandoned) end() })
     server.on('error', () => {})
     server.on('close', end)
     if (this.#holding) {
