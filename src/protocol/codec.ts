@@ -1,6 +1,7 @@
 import { Ajv, type ValidateFunction } from 'ajv'
-import { isDeeperThan, MAX_JSON_DEPTH } from './depth.ts'
+import { MAX_JSON_DEPTH } from './depth.ts'
 import { CLIENT_FRAMES, type ClientFrame, type FrameId, type ServerFrame } from './frames.ts'
+import { findJsonFault, parseJson } from './json.ts'
 import { ROOM_RULE } from './names.ts'
 import { TRUSTED_SCHEMAS } from './schema.ts'
 
@@ -37,13 +38,14 @@ function validatorOf (type: string): ValidateFunction | undefined {
 export function decodeFrame (json: string): Decoded {
   let value: unknown
   try {
-    value = JSON.parse(json)
+    value = parseJson(json)
   } catch {
     return refuse('invalid_json', 'Invalid JSON', undefined)
   }
   if (typeof value !== 'object' || value === null) return refuse('invalid_frame', 'A frame is a JSON object', undefined)
   // One level for the frame around the published value.
-  if (isDeeperThan(value, MAX_JSON_DEPTH + 1)) return refuse('too_deep', `JSON is nested more than ${MAX_JSON_DEPTH} deep`, value)
+  const fault = findJsonFault(value, MAX_JSON_DEPTH + 1, json.includes('\\u'))
+  if (fault !== undefined) return refuse(fault.code, fault.code === 'invalid_json' ? `Invalid JSON: ${fault.text}` : fault.text, value)
   if (Array.isArray(value)) return refuse('invalid_frame', 'A frame is a JSON object', undefined)
 
   const type: unknown = (value as { type?: unknown }).type

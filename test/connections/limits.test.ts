@@ -26,13 +26,14 @@ function makeLimits (options: Partial<LimitsOptions> = {}): Limits {
 }
 
 function clientFrom (ip: string, origin?: string): Client {
-  return { ip, headers: { origin } }
+  return { ip, socket: {}, headers: { origin } }
 }
 
 /** A client whose address counts its reads. */
 function countReads (origin?: string): { client: Client, reads: () => number } {
   let reads = 0
-  return { client: { get ip () { reads++; return ADDRESS }, headers: { origin } }, reads: () => reads }
+  const read = () => { reads++; return ADDRESS }
+  return { client: { get ip () { return read() }, socket: { get remoteAddress () { return read() } }, headers: { origin } }, reads: () => reads }
 }
 
 function connectUser (hub: Hub, user: string): Connection {
