@@ -45,14 +45,16 @@ export function decodeFrame (json: string): Decoded {
   if (typeof value !== 'object' || value === null) return refuse('invalid_frame', 'A frame is a JSON object', undefined)
   // One level for the frame around the published value.
   const fault = findJsonFault(value, MAX_JSON_DEPTH + 1, json.includes('\\u'))
-  if (fault !== undefined) return refuse(fault.code, fault.code === 'invalid_json' ? `Invalid JSON: ${fault.text}` : fault.text, value)
+  if (fault?.code === 'too_deep') return refuse('too_deep', fault.text, value)
   if (Array.isArray(value)) return refuse('invalid_frame', 'A frame is a JSON object', undefined)
 
   const type: unknown = (value as { type?: unknown }).type
   if (typeof type !== 'string') return refuse('invalid_frame', 'A frame needs a "type"', value)
   const validate = validatorOf(type)
   if (validate === undefined) return refuse('unknown_type', `Unknown frame type ${JSON.stringify(type.slice(0, 64))}`, value)
-  if (validate(value)) return { ok: true, frame: value as ClientFrame }
+  if (validate(value)) {
+    return fault === undefined ? { ok: true, frame: value as ClientFrame } : refuse('invalid_json', `Invalid JSON: ${fault.text}`, value)
+  }
 
   const error = validate.errors?.[0]
   const property = error?.instancePath.slice(1) ?? ''
