@@ -13,7 +13,7 @@ export interface JsonFault {
 
 const FAULTS = {
   name: { code: 'invalid_json', text: 'A member may not be named "__proto__", nor "constructor" with a member "prototype"' },
-  number: { code: 'invalid_json', text: 'A number is too large: numbers are IEEE 754 doubles, up to 1.7976931348623157e308' },
+  number: { code: 'invalid_json', text: 'A number is not finite or too large: numbers are IEEE 754 doubles, up to 1.7976931348623157e308' },
   text: { code: 'invalid_json', text: 'A text has half of a surrogate pair, such as "\\ud83d" without "\\udc4b"; send whole characters' },
   depth: { code: 'too_deep', text: `JSON is nested more than ${MAX_JSON_DEPTH} deep` }
 } as const satisfies Record<string, JsonFault>

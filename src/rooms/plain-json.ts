@@ -26,7 +26,6 @@ function copyOf (given: unknown, depth: number, name: string): unknown {
   if (typeof value === 'bigint' || typeof value === 'function' || typeof value === 'symbol') {
     throw new NotJson(`a ${typeof value} is no JSON`)
   }
-  if (typeof value === 'number' && !Number.isFinite(value)) throw new NotJson(`${value} is no JSON number`)
   if (typeof value !== 'object' || value === null) return value
   if (depth === 0) throw new TooDeep()
   if (Array.isArray(value)) return copyItems(value, depth - 1)
