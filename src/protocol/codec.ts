@@ -80,5 +80,5 @@ function refuse (code: Refused['code'], text: string, value: unknown): Refused {
 }
 
 function isFrameId (id: unknown): id is FrameId {
-  return typeof id === 'string' ? id !== '' && id.length <= 128 : Number.isSafeInteger(id) && Number(id) >= 0
+  return typeof id === 'string' ? id !== '' && id.length <= 128 && id.isWellFormed() : Number.isSafeInteger(id) && Number(id) >= 0
 }

@@ -10,8 +10,10 @@ function keyOf (ip: string): string {
 
 test('an IPv4 address has one key in every notation', async (t) => {
   for (const text of [
-    '192.0.2.1', '192.0.2.1:80', '192.0.2.1:65535', '192.0.2.1:_secret', ' 192.0.2.1 ', '"192.0.2.1:80"', '::ffff:192.0.2.1', '::FFFF:192.0.2.1',
-    '::ffff:c000:201', '0:0:0:0:0:ffff:c000:0201', '[::ffff:192.0.2.1]', '[::ffff:192.0.2.1]:443', '"[::ffff:c000:201]:443"', '::ffff:192.0.2.1%eth0',
+    '192.0.2.1', '192.0.2.1:80', '192.0.2.1:65535', '192.0.2.1:_secret', ' 192.0.2.1 ', '"192.0.2.1:80"', '::ffff:192.0.2.1',
+    '::FFFF:192.0.2.1',
+    '::ffff:c000:201', '0:0:0:0:0:ffff:c000:0201', '[::ffff:192.0.2.1]', '[::ffff:192.0.2.1]:443', '"[::ffff:c000:201]:443"',
+    '::ffff:192.0.2.1%eth0',
     '64:ff9b::192.0.2.1', '64:ff9b::c000:201'
   ]) {
     t.equal(keyOf(text), '192.0.2.1', text)
@@ -35,8 +37,10 @@ test('an IPv6 address has the key of its /64 network in every notation', async (
 
 test('a text that is no address counts as the address of the socket', async (t) => {
   for (const text of [
-    '', 'unknown', '_hidden', 'example.com', 'localhost:80', '192.0.2', '192.0.2.256', '192.0.2.01', '0x7f.0.0.1', '192.0.2.1:999999', '192.0.2.1:x',
-    '192.0.2.1/24', '[192.0.2.1', '[2001:db8::1', '[2001:db8::1]x', '2001:db8::g', ':::', '%', 'x'.repeat(10_000), ':'.repeat(10_000), '\u0000'
+    '', 'unknown', '_hidden', 'example.com', 'localhost:80', '192.0.2', '192.0.2.256', '192.0.2.01', '0x7f.0.0.1', '192.0.2.1:999999',
+    '192.0.2.1:x',
+    '192.0.2.1/24', '[192.0.2.1', '[2001:db8::1', '[2001:db8::1]x', '2001:db8::g', ':::', '%', 'x'.repeat(10_000), ':'.repeat(10_000),
+    '\u0000'
   ]) {
     t.equal(keyOf(text), PEER, text.slice(0, 30))
   }

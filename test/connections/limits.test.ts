@@ -33,7 +33,8 @@ function clientFrom (ip: string, origin?: string): Client {
 function countReads (origin?: string): { client: Client, reads: () => number } {
   let reads = 0
   const read = () => { reads++; return ADDRESS }
-  return { client: { get ip () { return read() }, socket: { get remoteAddress () { return read() } }, headers: { origin } }, reads: () => reads }
+  const socket = { get remoteAddress () { return read() } }
+  return { client: { get ip () { return read() }, socket, headers: { origin } }, reads: () => reads }
 }
 
 function connectUser (hub: Hub, user: string): Connection {
