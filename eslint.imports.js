@@ -77,7 +77,7 @@ export const imports = [
   }),
   {
     files: ['plugins/**/*.ts'],
-    values: [NODE, 'fastify', 'fastify-plugin', '@fastify/[\\w-]+', 'ajv', 'secure-json-parse', '\\.\\./src/(?:errors|log|problem)\\.ts', ...inFolders('../src/', Object.keys(core))],
+    values: [NODE, 'fastify', 'fastify-plugin', '@fastify/[\\w-]+', 'ajv', '\\.\\./src/(?:errors|log|problem)\\.ts', ...inFolders('../src/', Object.keys(core))],
     types: ['fastify', '\\.\\./src/config\\.ts'],
     message: 'A plugin may import the core, errors.ts, log.ts, problem.ts and packages; no other plugin, and no route.'
   },

@@ -112,7 +112,7 @@ const roomcast: FastifyPluginAsync<RoomcastOptions> = async (app, options) => {
     await scope.register(connections)
     await scope.register(webSockets)
     await scope.register(eventStreams)
-    app.decorate('rooms', new ApplicationRooms(scope.roomsFor))
+    app.decorate('rooms', new ApplicationRooms(scope.roomsFor, settings.MAX_MESSAGE_BYTES))
     app.decorate('roomcast', scope as FastifyInstance & Roomcast)
 
     await scope.register(errors)

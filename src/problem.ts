@@ -92,7 +92,7 @@ function translate (error: FastifyError): RoomcastError {
   if (code === 'uri_too_long') return new RoomcastError(code) // Fastify's message repeats the whole URL.
   if (code !== undefined) return new RoomcastError(code, maskTokens(error.message))
   if (error.statusCode === 429) return new RoomcastError('rate_limited', 'Too many requests')
-  // JSON.parse and secure-json-parse throw these.
+  // JSON.parse throws these.
   if (error.statusCode === 400 && error instanceof SyntaxError) return new RoomcastError('invalid_json', maskTokens(error.message))
   const { statusCode = 500 } = error
   return statusCode >= 400 && statusCode < 500 ? new RoomcastError('invalid_request', maskTokens(error.message)) : toRoomcastError(error)

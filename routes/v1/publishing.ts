@@ -1,4 +1,5 @@
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import { isUtf8 } from 'node:buffer'
+import type { FastifyReply, FastifyRequest, preValidationHookHandler } from 'fastify'
 import type { Static } from 'typebox'
 import type { Published } from '../../src/broker/broker.ts'
 import type { Rooms } from '../../src/rooms/rooms.ts'
@@ -8,6 +9,21 @@ import type { PublishedSchema } from './schemas.ts'
 /** The answer to a publish. */
 export function toPublishedBody (room: string, { position, time, audience }: Published): Static<typeof PublishedSchema> {
   return { room, ...position, time, audience }
+}
+
+const NOT_ASCII = /[\u0080-\u00ff]/
+
+/**
+ * Reads an `Idempotency-Key` that is not ASCII as the text that `key` in JSON is, before its schema counts the characters. Node
+ * reads each byte as a character. curl sends UTF-8, and browsers send ISO 8859-1.
+ */
+export const decodeKey: preValidationHookHandler = (request, _reply, done) => {
+  const key = request.headers['idempotency-key']
+  if (typeof key === 'string' && NOT_ASCII.test(key)) {
+    const bytes = Buffer.from(key, 'latin1')
+    if (isUtf8(bytes)) request.headers = { 'idempotency-key': bytes.toString() }
+  }
+  done()
 }
 
 /** Publishes the request's message to a room, and answers with 201. */

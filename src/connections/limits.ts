@@ -3,14 +3,13 @@ import { type AllowedOrigins, isOriginAllowed } from '../auth/origins.ts'
 import { goingDown, RoomcastError } from '../errors.ts'
 import type { Connection } from '../hub/connection.ts'
 import type { Hub } from '../hub/hub.ts'
+import { type Addressed, addressKey } from './address-key.ts'
 
 /** The wait of a client that was refused because a limit is reached, ms. */
 const FULL_RETRY_MS = 5_000
 
 /** A client that asks for a connection. */
-export interface Client {
-  /** Asks the kernel: read it only if a limit needs it. */
-  readonly ip: string
+export interface Client extends Addressed {
   readonly headers: { readonly origin?: string | undefined }
 }
 
@@ -117,7 +116,7 @@ export class Limits {
   #countAddress (client: Client, stream: Writable): void {
     const { maxConnectionsPerAddress: limit } = this.#options
     if (limit === 0) return
-    const address = client.ip
+    const address = addressKey(client)
     const count = this.#addresses.get(address) ?? 0
     if (count >= limit) throw new RoomcastError('connection_limit', 'Too many connections from this address', FULL_RETRY_MS)
     this.#addresses.set(address, count + 1)

@@ -26,13 +26,15 @@ function makeLimits (options: Partial<LimitsOptions> = {}): Limits {
 }
 
 function clientFrom (ip: string, origin?: string): Client {
-  return { ip, headers: { origin } }
+  return { ip, socket: {}, headers: { origin } }
 }
 
 /** A client whose address counts its reads. */
 function countReads (origin?: string): { client: Client, reads: () => number } {
   let reads = 0
-  return { client: { get ip () { reads++; return ADDRESS }, headers: { origin } }, reads: () => reads }
+  const read = () => { reads++; return ADDRESS }
+  const socket = { get remoteAddress () { return read() } }
+  return { client: { get ip () { return read() }, socket, headers: { origin } }, reads: () => reads }
 }
 
 function ownerOf (user: string, origin?: string): Owner {

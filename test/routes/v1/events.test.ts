@@ -504,6 +504,7 @@ test('an address has no more streams and sockets than it may', async (t) => {
   const client = await connect(service, from('192.0.2.1'))
   for (let i = 0; i < 3; i++) isProblem(t, await refusalOfEvents(service, LOBBY, from('192.0.2.1')), 429, 'connection_limit')
   isProblem(t, await refusal(service, from('192.0.2.1')), 429, 'connection_limit', 'they count together')
+  isProblem(t, await refusalOfEvents(service, LOBBY, from('[::ffff:192.0.2.1]:80')), 429, 'connection_limit', 'in every notation')
   await (await openEvents(service, LOBBY, from('192.0.2.2'))).next('joined')
   client.ws.close()
   await client.closed
