@@ -79,6 +79,7 @@ export const ENVIRONMENT = {
   HISTORY_TTL_SECONDS: count('How long a message is remembered; 0 turns history off.', 3_600),
   ROOMS_FILE: text('A JSON file with what is different in some rooms: history, presence, who publishes.'),
   MAX_HISTORY_BYTES: count('Bytes of history in all rooms together, in memory; 0 is no limit.', 256 * 1024 * 1024),
+  MAX_IDLE_ROOMS: count('Rooms without members, in memory; 0 is no limit.', 100_000),
   MAX_MESSAGE_BYTES: Type.Integer({
     description: 'Size of a WebSocket message or a request body; a batch may be 16 times that; 0 is no limit.',
     default: 64 * 1024,

@@ -11,7 +11,7 @@ import { join } from '../hub/recorder.ts'
 
 /** A room with a member, and a broker that loses and repeats what the test tells it to. */
 async function start (t: Test, options: Partial<MemoryBrokerOptions> = {}) {
-  const broker = new MemoryBroker({ historyOf: historyOf(10_000), maxHistoryBytes: 0, ...options })
+  const broker = new MemoryBroker({ historyOf: historyOf(10_000), maxHistoryBytes: 0, maxIdleRooms: 0, ...options })
   t.teardown(async () => { await broker.close() })
   const hub = new Hub()
   const released: string[] = []
@@ -126,7 +126,7 @@ test('another epoch is declared and delivered from its beginning; one that is ov
   t.equal(continuity.counts.resets, 0)
 
   // The broker begins again, as Redis does after a restart.
-  const again = new MemoryBroker({ historyOf: historyOf(10), maxHistoryBytes: 0 })
+  const again = new MemoryBroker({ historyOf: historyOf(10), maxHistoryBytes: 0, maxIdleRooms: 0 })
   t.teardown(async () => { await again.close() })
   delivery.way = () => []
   broker.history = async (room, query) => await again.history(room, query)
