@@ -94,6 +94,10 @@ export const ENVIRONMENT = {
   UPGRADES_PER_MINUTE: count('New connections a minute from one address; 0 is no limit.', 0),
   MESSAGE_RATE: count('Messages a second from one connection; 0 is no limit.', 100),
   MESSAGE_BURST: count('Messages at once from one connection.', 200),
+  REST_RATE: count('Messages a second of one caller over REST; each item of a batch counts; 0 is no limit.', 1_000),
+  REST_BURST: count('Messages at once of one caller over REST.', 2_000),
+  MAX_REQUESTS_PER_CALLER: count('REST requests of one caller in progress on this instance; 0 is no limit.', 256),
+  MAX_KEYS_PER_CALLER: count('Idempotency keys of one caller that this instance remembers; 0 is no limit.', 100_000),
   HEARTBEAT_SECONDS: count('Time between pings; a client that does not answer within 10 seconds is closed; 0 sends none.', 25),
 
   DRAIN_DELAY_MS: count('After SIGTERM, time for load balancers to notice before connections are closed.', 0),

@@ -1,6 +1,6 @@
 /**
  * A token bucket: `rate` a second, up to `burst` at once. `take` charges a refusal as much as a success, so a client that does
- * not slow down sinks below zero, and a whole burst below zero is abuse. `admit` charges only what it admits.
+ * not slow down sinks below zero, and a whole burst below zero is abuse. `admit` charges nothing for a refusal.
  */
 export class Allowance {
   readonly #rate: number

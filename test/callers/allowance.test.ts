@@ -2,7 +2,7 @@ import { mock } from 'node:test'
 import { test, type Test } from 'tap'
 import { Allowance } from '../../src/callers/allowance.ts'
 
-/** Time passes only when it is told to; returns how. */
+/** Stops the clock; returns a function that moves it on. */
 function stopClock (t: Test): (ms: number) => void {
   let now = 1_000
   const clock = mock.method(performance, 'now', () => now)
