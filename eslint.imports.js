@@ -21,8 +21,9 @@ const core = {
   hub: { folders: ['protocol', 'transport'] },
   broker: { folders: ['protocol', 'redis'] },
   presence: { folders: ['protocol', 'redis'] },
-  rooms: { folders: ['protocol', 'auth', 'transport', 'hub', 'broker', 'presence'], packages: ['ajv'] },
-  commands: { folders: ['protocol', 'auth', 'transport', 'hub', 'rooms'] },
+  callers: { folders: ['broker'] },
+  rooms: { folders: ['protocol', 'auth', 'transport', 'hub', 'broker', 'presence', 'callers'], packages: ['ajv'] },
+  commands: { folders: ['protocol', 'auth', 'transport', 'hub', 'rooms', 'callers'] },
   connections: { folders: ['protocol', 'auth', 'transport', 'hub', 'rooms', 'commands'], types: ['ws'] }
 }
 

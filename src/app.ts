@@ -18,7 +18,9 @@ import noUpgrades from '../plugins/no-upgrades.ts'
 import openapi from '../plugins/openapi.ts'
 import pendingUpgrades from '../plugins/pending-upgrades.ts'
 import presence from '../plugins/presence.ts'
+import publishRate from '../plugins/publish-rate.ts'
 import redis from '../plugins/redis.ts'
+import requests from '../plugins/requests.ts'
 import rooms from '../plugins/rooms.ts'
 import shutdown from '../plugins/shutdown.ts'
 import websocketServer from '../plugins/websocket-server.ts'
@@ -112,6 +114,8 @@ const roomcast: FastifyPluginAsync<RoomcastOptions> = async (app, options) => {
     await scope.register(connections)
     await scope.register(webSockets)
     await scope.register(eventStreams)
+    await scope.register(publishRate)
+    await scope.register(requests)
     app.decorate('rooms', new ApplicationRooms(scope.roomsFor, settings.MAX_MESSAGE_BYTES))
     app.decorate('roomcast', scope as FastifyInstance & Roomcast)
 

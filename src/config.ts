@@ -89,6 +89,7 @@ export const ENVIRONMENT = {
   HISTORY_TTL_SECONDS: count('How long a message is remembered; 0 turns history off.', 3_600),
   ROOMS_FILE: text('A JSON file with what is different in some rooms: history, presence, who publishes.'),
   MAX_HISTORY_BYTES: count('Bytes of history in all rooms together, in memory; 0 is no limit.', 256 * 1024 * 1024),
+  MAX_IDLE_ROOMS: count('Rooms without members, in memory; 0 is no limit.', 100_000),
   MAX_MESSAGE_BYTES: Type.Integer({
     description: 'Size of a WebSocket message or a request body; a batch may be 16 times that; 0 is no limit.',
     default: 64 * 1024,
@@ -103,6 +104,10 @@ export const ENVIRONMENT = {
   UPGRADES_PER_MINUTE: count('New connections a minute from one address; 0 is no limit.', 0),
   MESSAGE_RATE: count('Messages a second from one connection; 0 is no limit.', 100),
   MESSAGE_BURST: count('Messages at once from one connection.', 200),
+  REST_RATE: count('Messages a second of one caller over REST; each item of a batch counts; 0 is no limit.', 1_000),
+  REST_BURST: count('Messages at once of one caller over REST.', 2_000),
+  MAX_REQUESTS_PER_CALLER: count('REST requests of one caller in progress on this instance; 0 is no limit.', 256),
+  MAX_KEYS_PER_CALLER: count('Idempotency keys of one caller that this instance remembers; 0 is no limit.', 100_000),
   HEARTBEAT_SECONDS: count('Time between pings; a client that does not answer within 10 seconds is closed; 0 sends none.', 25),
 
   DRAIN_DELAY_MS: count('After SIGTERM, time for load balancers to notice before connections are closed.', 0),

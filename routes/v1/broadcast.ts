@@ -16,7 +16,7 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
       body: MessageBody,
       response: { 201: PublishedSchema, ...problems }
     }
-  }, async (request, reply) => await publishRequest(app.roomsFor(request.roomcastIdentity), ALL_ROOM, request, reply))
+  }, async (request, reply) => await publishRequest(app, ALL_ROOM, request, reply))
 }
 
 export default route

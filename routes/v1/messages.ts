@@ -62,6 +62,7 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
     }
   }, async (request, reply) => {
     const { messages } = request.body
+    app.publishRate.admit(request.roomcastIdentity.user, messages.length)
     const rooms = app.roomsFor(request.roomcastIdentity)
     const results = await Promise.all(messages.map(async (message): Promise<Result> => {
       try {

@@ -1,8 +1,7 @@
 import { isUtf8 } from 'node:buffer'
-import type { FastifyReply, FastifyRequest, preValidationHookHandler } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, preValidationHookHandler } from 'fastify'
 import type { Static } from 'typebox'
 import type { Published } from '../../src/broker/broker.ts'
-import type { Rooms } from '../../src/rooms/rooms.ts'
 import { readMessage } from './content.ts'
 import type { PublishedSchema } from './schemas.ts'
 
@@ -28,11 +27,12 @@ export const decodeKey: preValidationHookHandler = (request, _reply, done) => {
 
 /** Publishes the request's message to a room, and answers with 201. */
 export async function publishRequest (
-  rooms: Rooms, room: string, request: FastifyRequest, reply: FastifyReply
+  app: FastifyInstance, room: string, request: FastifyRequest, reply: FastifyReply
 ): Promise<Static<typeof PublishedSchema>> {
   const { content, exclude } = readMessage(request)
   const key = request.headers['idempotency-key'] as string | undefined
-  const published = await rooms.publish(room, content, { key, exclude })
+  app.publishRate.admit(request.roomcastIdentity.user, 1)
+  const published = await app.roomsFor(request.roomcastIdentity).publish(room, content, { key, exclude })
   // draft-ietf-httpapi-idempotency-key-header defines no header for a replay; other services use this name.
   if (published.replayed) void reply.header('idempotent-replayed', 'true')
   void reply.code(201)

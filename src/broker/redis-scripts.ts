@@ -88,9 +88,9 @@ end
  * Puts a message into a room.
  *
  * KEYS meta, stream, remembered answer, occupancy
- * ARGV run ID, candidate for a new epoch, body, channel, PUBLISH or SPUBLISH, fingerprint, ms to remember the answer,
- * size of the history, its age, ms, lifetime of the position, ms
- * Returns `P <epoch> <offset> <time> <audience>`, the same with R for a replay, or C for a conflict.
+ * ARGV run ID, candidate for a new epoch, body, channel, PUBLISH or SPUBLISH, fingerprint, ms to remember the answer (0 for
+ * a replay or nothing), size of the history, its age, ms, lifetime of the position, ms
+ * Returns `P <epoch> <offset> <time> <audience>`, the same with R for a replay, C for a conflict, or N for a refused new key.
  */
 export const PUBLISH = script(`${ROOM}${AUDIENCE}
 local age, lifetime = tonumber(ARGV[9]), tonumber(ARGV[10])
@@ -98,6 +98,7 @@ local epoch, offset, time, renew, trim = read_meta(ARGV[1])
 -- What was answered in another epoch is not in the history any more.
 local known, of = remembered(KEYS[3], ARGV[6])
 if known and of == epoch then return known end
+if ARGV[7] == '0' then return 'N' end
 
 local now = math.max(clock(), time or 0)
 local content = int(now) .. '\\n' .. ARGV[3]
@@ -139,12 +140,13 @@ return 'P ' .. answer
  * Sends a message to a room without history.
  *
  * KEYS remembered answer, occupancy
- * ARGV run ID, body, channel, PUBLISH or SPUBLISH, fingerprint, ms to remember the answer
+ * ARGV run ID, body, channel, PUBLISH or SPUBLISH, fingerprint, ms to remember the answer (0 for a replay or nothing)
  * Returns a reply as `PUBLISH` does, with - for epoch and offset.
  */
 export const PUBLISH_UNKEPT = script(`${ROOM}${AUDIENCE}
 local known = remembered(KEYS[1], ARGV[5])
 if known then return known end
+if ARGV[6] == '0' then return 'N' end
 local now = int(clock())
 local answer = '- - ' .. now .. ' ' .. audience_of(KEYS[2])
 redis.call('SET', KEYS[1], ARGV[5] .. ' ' .. answer, 'PX', ARGV[6])

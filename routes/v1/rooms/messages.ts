@@ -20,7 +20,7 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
       body: MessageBody,
       response: { 201: PublishedSchema, ...problems }
     }
-  }, async (request, reply) => await publishRequest(app.roomsFor(request.roomcastIdentity), request.params.room, request, reply))
+  }, async (request, reply) => await publishRequest(app, request.params.room, request, reply))
 
   app.get('/v1/rooms/:room/messages', {
     schema: {

@@ -21,7 +21,7 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
   }, async (request, reply) => {
     const { user } = request.params
     if (!isUser(user)) throw new RoomcastError('invalid_request', 'Users are 1–255 bytes without control characters')
-    return await publishRequest(app.roomsFor(request.roomcastIdentity), userRoom(user), request, reply)
+    return await publishRequest(app, userRoom(user), request, reply)
   })
 }
 
