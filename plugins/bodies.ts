@@ -11,7 +11,7 @@ import { TRUSTED_SCHEMAS } from '../src/protocol/schema.ts'
  * asks for.
  */
 export default fp(async (app) => {
-  app.removeContentTypeParser(['application/json', 'text/plain'])
+  app.removeAllContentTypeParsers() // Also those of the application.
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body: Buffer, done) => {
     try {
       // Throws for a `__proto__` or a `constructor.prototype`.

@@ -58,6 +58,7 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
   }, async (request, reply) => {
     const { messages } = request.body
     const rooms = app.roomsFor(request.roomcastIdentity)
+    request.roomcastPublishing = true
     const results = await Promise.all(messages.map(async (message): Promise<Result> => {
       try {
         const { room, key, posted } = readItem(message, MAX_MESSAGE_BYTES)
@@ -69,6 +70,7 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
         return { error: toProblem(toRoomcastError(error)) }
       }
     }))
+    request.roomcastPublishing = results.some((result) => !('error' in result) || result.error.code === 'publish_unknown')
     return await reply.code(results.some((result) => 'error' in result) ? 207 : 201).send({ results })
   })
 }

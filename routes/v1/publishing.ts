@@ -16,7 +16,11 @@ export async function publishRequest (
 ): Promise<Static<typeof PublishedSchema>> {
   const { content, exclude } = readMessage(request)
   const key = request.headers['idempotency-key'] as string | undefined
-  const published = await rooms.publish(room, content, { key, exclude })
+  request.roomcastPublishing = true
+  const published = await rooms.publish(room, content, { key, exclude }).catch((error: unknown) => {
+    request.roomcastPublishing = false // The error itself says whether the message may be in the room.
+    throw error
+  })
   // draft-ietf-httpapi-idempotency-key-header defines no header for a replay; other services use this name.
   if (published.replayed) void reply.header('idempotent-replayed', 'true')
   void reply.code(201)
