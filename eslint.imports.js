@@ -31,6 +31,7 @@ const core = {
 const root = {
   errors: { node: false },
   log: { types: ['fastify'] },
+  'connection-headers': { types: ['fastify'], node: false },
   problem: { values: ['errors.ts', 'log.ts'], folders: ['protocol'], types: ['fastify'] },
   config: { folders: ['protocol', 'settings', 'auth', 'redis', 'rooms'], types: ['typebox'] },
   app: { values: ['config.ts', 'errors.ts', 'log.ts', 'problem.ts'], folders: Object.keys(core), packages: ['fastify-plugin'], types: ['fastify'], beside: ['plugins', 'routes'] },
@@ -78,9 +79,9 @@ export const imports = [
   }),
   {
     files: ['plugins/**/*.ts'],
-    values: [NODE, 'fastify', 'fastify-plugin', '@fastify/[\\w-]+', 'ajv', '\\.\\./src/(?:errors|log|problem)\\.ts', ...inFolders('../src/', Object.keys(core))],
+    values: [NODE, 'fastify', 'fastify-plugin', '@fastify/[\\w-]+', 'ajv', '\\.\\./src/(?:connection-headers|errors|log|problem)\\.ts', ...inFolders('../src/', Object.keys(core))],
     types: ['fastify', '\\.\\./src/config\\.ts'],
-    message: 'A plugin may import the core, errors.ts, log.ts, problem.ts and packages; no other plugin, and no route.'
+    message: 'A plugin may import the core, connection-headers.ts, errors.ts, log.ts, problem.ts and packages; no other plugin, and no route.'
   },
   {
     files: ['routes/**/*.ts'],
@@ -90,7 +91,7 @@ export const imports = [
       // A file of the same folder or of one below it, and a file beside the folder.
       '\\./(?:[\\w-]+/)*[\\w-]+\\.ts',
       '\\.\\./[\\w-]+\\.ts',
-      `${UP}src/(?:errors|problem)\\.ts`,
+      `${UP}src/(?:connection-headers|errors|problem)\\.ts`,
       `${UP}src/protocol/[\\w-]+\\.ts`,
       `${UP}src/connections/handshake\\.ts`
     ],

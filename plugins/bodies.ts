@@ -19,7 +19,7 @@ export default fp(async (app) => {
     checkCodings(request)
     done(null, payload)
   })
-  app.removeContentTypeParser(['application/json', 'text/plain'])
+  app.removeAllContentTypeParsers() // Also those of the application.
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body: Buffer, done) => {
     try {
       done(null, parseJson(decode(request, body)))

@@ -1,4 +1,5 @@
 import fastifyJwt from '@fastify/jwt'
+import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { Authentication, CLOCK_TOLERANCE_MS, type Verify } from '../src/auth/authentication.ts'
 import type { VerificationKey } from '../src/auth/keys.ts'
@@ -15,6 +16,8 @@ type Namespaces = Record<string, { verify: Verify }>
 /** `fastify.authentication`: identifies callers by their tokens, over REST and before an upgrade. */
 export default fp(async (app) => {
   const { config } = app
+  // Otherwise the plugin would add to the application's `jwt`, or add `user` to requests, which the application may have.
+  app.decorate('jwt', {} as FastifyInstance['jwt'])
   // One registration for each key pins the key to its algorithms.
   for (const { name, key, algorithms } of config.keys) {
     await app.register(fastifyJwt, {

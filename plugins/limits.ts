@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { addressKey } from '../src/connections/address-key.ts'
 import { type CountConnection, Limits } from '../src/connections/limits.ts'
@@ -21,15 +21,18 @@ export default fp(async (app) => {
     maxConnections: config.MAX_CONNECTIONS,
     maxConnectionsPerUser: config.MAX_CONNECTIONS_PER_USER,
     maxConnectionsPerAddress: config.MAX_CONNECTIONS_PER_ADDRESS,
-    countConnection: config.UPGRADES_PER_MINUTE > 0 ? await countPerMinute(app, config.UPGRADES_PER_MINUTE) : undefined,
+    countConnection: config.UPGRADES_PER_MINUTE > 0 ? await countPerMinute(config.UPGRADES_PER_MINUTE) : undefined,
     isDraining: () => shutdown.draining
   }))
 }, { name: 'roomcast-limits', dependencies: ['roomcast-config', 'roomcast-hub', 'roomcast-shutdown'] })
 
-async function countPerMinute (app: FastifyInstance, max: number): Promise<CountConnection> {
+async function countPerMinute (max: number): Promise<CountConnection> {
   const { default: rateLimit } = await import('@fastify/rate-limit') // Rarely needed, and slow to load.
-  await app.register(rateLimit, { global: false })
-  const rateOf = app.createRateLimit({ max, timeWindow: MINUTE_MS, keyGenerator: addressKey })
+  // In an application of its own: beside a rate limit of the application, the plugin would count by that one's rules.
+  const { default: Fastify } = await import('fastify')
+  const own = Fastify()
+  await own.register(rateLimit, { global: false })
+  const rateOf = own.createRateLimit({ max, timeWindow: MINUTE_MS, keyGenerator: addressKey })
   return async (client) => {
     const rate = await rateOf(client as FastifyRequest)
     return !rate.isAllowed && rate.isExceeded ? rate.ttl : undefined

@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module'
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
+import { handleNotFound } from '../src/problem.ts'
 
 /** The routes of `@fastify/swagger-ui` below `/docs`. */
 const PAGES = ['/', '/json', '/yaml', '/static/index.html', '/static/swagger-initializer.js', '/static/*']
@@ -17,13 +18,15 @@ export default fp(async (app) => {
   const routes: RouteOptions[] = []
   let documentation: Promise<FastifyInstance> | undefined
   const answer = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
+    // The page names its files relative to `/docs/`, so that they are found under any prefix, also one that a proxy adds.
+    if (new URL(request.url, 'http://_').pathname.endsWith('/docs')) return await reply.redirect('docs/')
     documentation ??= describe(routes, app.prefix)
     documentation.catch(() => { documentation = undefined }) // The next request tries again.
     // HEAD is answered as GET is, without the body, which Fastify leaves out.
     const asked = Object.fromEntries(Object.entries(request.headers).filter(([name]) => CONDITIONS.has(name)))
     const { statusCode, headers, rawPayload } = await (await documentation).inject({ method: 'GET', url: request.url, headers: asked })
     if (statusCode === 404) {
-      reply.callNotFound()
+      handleNotFound(request, reply)
       return reply
     }
     for (const [name, value] of Object.entries(headers)) if (value !== undefined && !CONNECTION_HEADERS.has(name)) reply.header(name, value)

@@ -3,6 +3,7 @@ import fp from 'fastify-plugin'
 import bodies from '../plugins/bodies.ts'
 import broker from '../plugins/broker.ts'
 import config from '../plugins/config.ts'
+import connectionHeaders from '../plugins/connection-headers.ts'
 import connections from '../plugins/connections.ts'
 import continuity from '../plugins/continuity.ts'
 import cors from '../plugins/cors.ts'
@@ -10,6 +11,7 @@ import errors from '../plugins/errors.ts'
 import eventStreams from '../plugins/event-streams.ts'
 import historyReads from '../plugins/history-reads.ts'
 import httpConnections from '../plugins/http-connections.ts'
+import http2Sessions from '../plugins/http2-sessions.ts'
 import hub from '../plugins/hub.ts'
 import jwt from '../plugins/jwt.ts'
 import limits from '../plugins/limits.ts'
@@ -22,6 +24,7 @@ import publishRate from '../plugins/publish-rate.ts'
 import redis from '../plugins/redis.ts'
 import requests from '../plugins/requests.ts'
 import rooms from '../plugins/rooms.ts'
+import serialization from '../plugins/serialization.ts'
 import shutdown from '../plugins/shutdown.ts'
 import websocketServer from '../plugins/websocket-server.ts'
 import webSockets from '../plugins/websockets.ts'
@@ -57,7 +60,7 @@ export { type Broker, type Config, type Continuity, type Hub, InvalidConfig, rea
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** The rooms as the application uses them; `rooms.as(…)` for a user. */
+    /** The rooms as the application uses them; `rooms.as(…)` for a user. The option `decorator` gives another name. */
     rooms: ApplicationRooms
     /** The scope that Roomcast lives in, with its parts. */
     roomcast: Roomcast
@@ -80,8 +83,10 @@ export interface Roomcast {
 export interface RoomcastOptions {
   /** Where the routes are, such as `/realtime`. */
   prefix?: string
-  /** The settings; read from the environment if not given. A key for tokens is required. */
-  config?: Config
+  /** The settings, or the variables to read them from; the environment if not given. A key for tokens is required. */
+  config?: Config | Record<string, string | undefined>
+  /** The name of the application's decorator that holds the rooms, for an application that has `rooms` of its own. */
+  decorator?: string
   /** `/health/live` and `/health/ready`; on unless false. */
   health?: boolean
   /** `/docs` and `/openapi.json`; as the setting `DOCS` says if not given. */
@@ -89,11 +94,14 @@ export interface RoomcastOptions {
 }
 
 /**
- * The package's plugin. The application it is registered in gets `rooms` and `roomcast`, and WebSocket routes by
- * `@fastify/websocket` if it has none; everything else stays in a scope of its own, under `prefix`.
+ * The package's plugin. The application it is registered in gets `rooms` (or the option `decorator`) and `roomcast`, and WebSocket
+ * routes by `@fastify/websocket` if it has none; everything else stays in a scope of its own, under `prefix`.
  */
 const roomcast: FastifyPluginAsync<RoomcastOptions> = async (app, options) => {
-  const { prefix = '', config: settings = readConfig(), health: hasHealth = true, docs = settings.DOCS } = options
+  const { prefix = '', decorator = 'rooms', health: hasHealth = true } = options
+  const settings = toConfig(options.config)
+  const { docs = settings.DOCS } = options
+  for (const name of [decorator, 'roomcast']) checkDecorator(app, name)
   if (settings.keys.length === 0) throw new InvalidConfig(['JWT_SECRET or JWT_PUBLIC_KEY is required'])
   await app.register(websocketServer)
   await app.register(async (scope) => {
@@ -110,18 +118,21 @@ const roomcast: FastifyPluginAsync<RoomcastOptions> = async (app, options) => {
     await scope.register(httpConnections)
     await scope.register(pendingUpgrades)
     await scope.register(shutdown)
+    await scope.register(http2Sessions)
     await scope.register(limits)
     await scope.register(connections)
     await scope.register(webSockets)
     await scope.register(eventStreams)
     await scope.register(publishRate)
     await scope.register(requests)
-    app.decorate('rooms', new ApplicationRooms(scope.roomsFor, settings.MAX_MESSAGE_BYTES))
+    app.decorate(decorator, new ApplicationRooms(scope.roomsFor, settings.MAX_MESSAGE_BYTES))
     app.decorate('roomcast', scope as FastifyInstance & Roomcast)
 
     await scope.register(errors)
     await scope.register(bodies)
+    await scope.register(serialization)
     await scope.register(cors)
+    await scope.register(connectionHeaders)
     await scope.register(ws)
     await scope.register(async (plain) => {
       await plain.register(noUpgrades)
@@ -133,6 +144,18 @@ const roomcast: FastifyPluginAsync<RoomcastOptions> = async (app, options) => {
     prefix: normalisePrefix(prefix),
     logSerializers: { req: serializeRequest, err: serializeError } as never // The type wants strings, pino does not.
   })
+}
+
+function toConfig (config: RoomcastOptions['config']): Config {
+  // Only settings that were read have policies.
+  return typeof config?.policies === 'object' ? config as Config : readConfig(config as Record<string, string | undefined> | undefined)
+}
+
+/** Throws for a taken name before anything starts, because Fastify would not name the remedy. */
+function checkDecorator (app: FastifyInstance, name: string): void {
+  if (!app.hasDecorator(name)) return
+  const remedy = name === 'roomcast' ? 'register Roomcast once in an application' : 'choose another name by the option `decorator`'
+  throw Object.assign(new Error(`The application already has the decorator ${name}; ${remedy}`), { code: 'FST_ERR_DEC_ALREADY_PRESENT' })
 }
 
 function normalisePrefix (prefix: string): string {

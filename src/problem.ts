@@ -3,7 +3,21 @@ import type { Duplex } from 'node:stream'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { type ErrorCode, ERRORS, RoomcastError, toRoomcastError } from './errors.ts'
 import { maskTokens } from './log.ts'
-import { ROOM_RULE } from './protocol/names.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Whether a message of this request may be in its room, so that no later failure may report the opposite. */
+    roomcastPublishing?: boolean
+  }
+}
+
+const CONTENT_TYPE = 'application/problem+json; charset=utf-8'
+/** The challenge of a 401 (RFC 9110, section 11.6.1). */
+const CHALLENGE = { 'WWW-Authenticate': 'Bearer' }
+/** Headers of an error that would describe another body than the problem document. */
+const DESCRIBES_BODY = /^(?:content-.*|transfer-encoding|trailer)$/i
+/** The problem that a reply is being answered with. */
+const kProblem = Symbol('roomcast.problem')
 
 /** Problem details for HTTP APIs (RFC 9457, section 3), with `code`, `retryable` and `retryAfterMs` as extensions. */
 export interface Problem {
@@ -25,8 +39,21 @@ const FASTIFY_ERRORS: Readonly<Record<string, ErrorCode>> = {
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'invalid_request',
   FST_ERR_BAD_URL: 'invalid_request',
   FST_ERR_MAX_PARAM_LENGTH: 'uri_too_long',
-  FST_ERR_HANDLER_TIMEOUT: 'timeout',
-  FST_ERR_VALIDATION: 'invalid_request'
+  FST_ERR_HANDLER_TIMEOUT: 'timeout'
+}
+
+/** The codes of errors that hooks of the application throw, by status; other statuses are `invalid_request` or `internal`. */
+const CODES: Readonly<Record<number, ErrorCode>> = {
+  401: 'unauthorized',
+  403: 'forbidden',
+  404: 'not_found',
+  408: 'timeout',
+  413: 'message_too_large',
+  414: 'uri_too_long',
+  415: 'unsupported_media_type',
+  426: 'upgrade_required',
+  429: 'rate_limited',
+  503: 'unavailable'
 }
 
 /** The problem document of an error. */
@@ -42,16 +69,27 @@ export function toProblem (error: RoomcastError): Problem {
   }
 }
 
-/** An error handler of Fastify that answers with a problem document; also for errors before there is a route. */
-export function handleError (error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
-  const known = translate(error)
-  if (known.code === 'internal') request.log.error({ err: error }, 'request failed')
+/**
+ * An error handler of Fastify that answers with a problem document; also for errors before there is a route. It is the
+ * handler of each route and of the scope: Fastify gives the scope's handler the error of a hook that fails on the document.
+ */
+export function handleError (error: FastifyError, request: FastifyRequest, reply: FastifyReply & { [kProblem]?: Problem }): void {
+  const { [kProblem]: unsent } = reply
+  if (unsent !== undefined) {
+    request.log.error({ err: error }, 'a hook failed on a problem document')
+    writeWithoutHooks(reply, unsent)
+    return
+  }
+  const problem = translate(error, request, reply)
+  reply[kProblem] = problem
+  if (problem.status >= 500 && !(error instanceof RoomcastError)) request.log.error({ err: error }, 'request failed')
   else request.log.debug({ err: error }, 'request refused')
-  const problem = toProblem(known)
   // The request's own word: a hook of the application may have refused it before `request.ws` was set.
   if ('upgrade' in request.raw && request.raw.upgrade === true) void reply.header('connection', 'close')
-  if (problem.status === 401) void reply.header('www-authenticate', 'Bearer') // RFC 9110, section 11.6.1
-  void reply.code(problem.status).headers(retryAfter(problem)).type('application/problem+json').send(problem)
+  if (problem.status === 401 && !reply.hasHeader('www-authenticate')) void reply.headers(CHALLENGE)
+  // Of the answer that failed.
+  void reply.removeHeader('content-encoding').serializer(JSON.stringify)
+  void reply.code(problem.status).headers(retryAfter(problem)).type(CONTENT_TYPE).send(problem)
 }
 
 /** A not-found handler of Fastify that answers with a problem document. */
@@ -80,20 +118,64 @@ function retryAfter ({ retryAfterMs }: Problem): Record<string, string> {
   return retryAfterMs === undefined ? {} : { 'Retry-After': String(Math.ceil(retryAfterMs / 1_000)) }
 }
 
-function translate (error: FastifyError): RoomcastError {
-  if (error instanceof RoomcastError) return error
-  if (error.validation !== undefined) {
-    const [fault] = error.validation
-    const path = `${error.validationContext ?? 'request'}${fault?.instancePath ?? ''}`
-    if (path === 'params/room') return new RoomcastError('invalid_room', ROOM_RULE)
-    return new RoomcastError('invalid_request', `${path} ${fault?.message ?? 'is invalid'}`)
+/** Answers with a problem document on a raw response. */
+function writeWithoutHooks (reply: FastifyReply, problem: Problem): void {
+  const body = JSON.stringify(problem)
+  void reply.hijack()
+  if (reply.raw.headersSent) {
+    reply.raw.destroy()
+    return
   }
+  reply.raw.writeHead(problem.status, {
+    'Content-Type': CONTENT_TYPE,
+    'Content-Length': Buffer.byteLength(body),
+    ...(problem.status === 401 && CHALLENGE),
+    ...(reply.request.ws && { Connection: 'close' }),
+    ...retryAfter(problem)
+  })
+  reply.raw.end(body)
+}
+
+function translate (error: FastifyError, request: FastifyRequest, reply: FastifyReply): Problem {
+  if (request.roomcastPublishing === true) {
+    return toProblem(new RoomcastError('publish_unknown', 'The message may be in the room: the answer failed after it was published'))
+  }
+  if (error instanceof RoomcastError) return toProblem(error)
   const code = FASTIFY_ERRORS[error.code]
-  if (code === 'uri_too_long') return new RoomcastError(code) // Fastify's message repeats the whole URL.
-  if (code !== undefined) return new RoomcastError(code, maskTokens(error.message))
-  if (error.statusCode === 429) return new RoomcastError('rate_limited', 'Too many requests')
-  // JSON.parse throws these.
-  if (error.statusCode === 400 && error instanceof SyntaxError) return new RoomcastError('invalid_json', maskTokens(error.message))
-  const { statusCode = 500 } = error
-  return statusCode >= 400 && statusCode < 500 ? new RoomcastError('invalid_request', maskTokens(error.message)) : toRoomcastError(error)
+  if (code === 'uri_too_long') return toProblem(new RoomcastError(code)) // Fastify's message repeats the whole URL.
+  if (code !== undefined) return toProblem(new RoomcastError(code, maskTokens(error.message)))
+  return translateForeign(error, reply)
+}
+
+/** An error with a status, as `http-errors` and `@fastify/sensible` make it. */
+interface HttpError {
+  status?: unknown
+  statusCode?: unknown
+  message?: unknown
+  headers?: unknown
+  expose?: unknown
+}
+
+/** The problem of an error that a hook of the application has thrown: with the status and the headers that Fastify would give it. */
+function translateForeign (error: HttpError, reply: FastifyReply): Problem {
+  const { statusCode, status: otherStatus, message, headers, expose } = Object(error) as HttpError
+  const status = [statusCode, otherStatus, reply.statusCode].find(isErrorStatus) ?? 500
+  const code = CODES[status] ?? (status < 500 ? 'invalid_request' : 'internal')
+  for (const [name, value] of Object.entries(Object(headers) as object)) {
+    if (!DESCRIBES_BODY.test(name)) void reply.header(name, value)
+  }
+  const isPublic = (expose ?? status < 500) === true && typeof message === 'string' && message !== ''
+  const hidden = status === 500 ? toRoomcastError(error).message : STATUS_CODES[status]
+  const known = new RoomcastError(code, isPublic ? maskTokens(message) : hidden, readRetryAfter(reply))
+  return { ...toProblem(known), status }
+}
+
+function isErrorStatus (status: unknown): status is number {
+  return Number.isInteger(status) && Number(status) >= 400 && Number(status) <= 599
+}
+
+/** The wait that a hook of the application has set, ms. */
+function readRetryAfter (reply: FastifyReply): number | undefined {
+  const value = String(reply.getHeader('retry-after') ?? '')
+  return /^\d{1,9}$/.test(value) ? Number(value) * 1_000 : undefined
 }

@@ -1,55 +1,20 @@
 import { once } from 'node:events'
-import { type AddressInfo, connect as connectTcp } from 'node:net'
-import { Writable } from 'node:stream'
+import { connect as connectTcp } from 'node:net'
 import fastifyCors from '@fastify/cors'
 import fastifyJwt from '@fastify/jwt'
 import fastifySwagger from '@fastify/swagger'
 import fastifyWebsocket from '@fastify/websocket'
 import Fastify, { type FastifyInstance } from 'fastify'
-import { test, type Test } from 'tap'
+import { test } from 'tap'
 import { WebSocket } from 'ws'
-import roomcast, { readConfig, type RoomcastOptions } from '../src/app.ts'
+import roomcast, { readConfig } from '../src/app.ts'
 import { openEvents, refusalOfEvents } from './support/event-stream.ts'
-import type { Client } from './support/websocket-client.ts'
-import { call, type Service } from './support/service.ts'
+import { checkRoomcast, type Host, startHost } from './support/host.ts'
+import { call } from './support/service.ts'
 import { makeToken, SECRET } from './support/token.ts'
-import { connect, type ConnectOptions, refusal } from './support/websocket-client.ts'
+import { connect, refusal } from './support/websocket-client.ts'
 
 const HOST_SECRET = 'another secret, of the application around it'
-
-interface Host extends Service {
-  /** Roomcast as clients see it: under its prefix. */
-  realtime: Service
-}
-
-/** An application around Roomcast. `before` and `after` are what it does before and after it has registered it. */
-async function startHost (
-  t: Test,
-  {
-    before, after, ...options
-  }: { before?: (app: FastifyInstance) => unknown, after?: (app: FastifyInstance) => unknown } & RoomcastOptions = {}
-): Promise<Host> {
-  const log: string[] = []
-  const app = Fastify({
-    logger: {
-      level: 'trace',
-      stream: new Writable({
-        write (chunk, _encoding, done) {
-          log.push(String(chunk))
-          done()
-        }
-      })
-    }
-  })
-  await before?.(app)
-  await app.register(roomcast, { prefix: '/realtime', config: readConfig({ JWT_SECRET: SECRET }), ...options })
-  await after?.(app)
-  await app.listen({ host: '127.0.0.1', port: 0 })
-  t.teardown(async () => { await app.close() })
-  const { port } = app.server.address() as AddressInfo
-  const service = { app, port, log, url: `http://127.0.0.1:${port}` }
-  return { ...service, realtime: { ...service, url: `${service.url}/realtime` } }
-}
 
 function hello (app: FastifyInstance): void {
   app.get('/hello', async () => ({ hello: 'world' }))
@@ -74,14 +39,6 @@ async function repeat (ws: WebSocket, text: string): Promise<string> {
   const answer = once(ws, 'message') as Promise<[Buffer]>
   ws.send(text)
   return (await answer)[0].toString()
-}
-
-async function checkRoomcast (t: Test, { realtime }: Host, options?: ConnectOptions): Promise<Client> {
-  const client = await connect(realtime, options)
-  t.match(await client.join('lobby'), { type: 'joined' })
-  t.match(await call(realtime, 'POST', '/v1/rooms/lobby/messages', { body: { text: 'hi' } }), { status: 201, body: { audience: 1 } })
-  t.match(await client.next('message'), { text: 'hi', room: 'lobby' })
-  return client
 }
 
 test('under a prefix everything of Roomcast is there, and nothing of it elsewhere', async (t) => {

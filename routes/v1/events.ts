@@ -1,6 +1,9 @@
 import type { OutgoingHttpHeaders } from 'node:http'
+import type { Http2ServerResponse } from 'node:http2'
+import type { Writable } from 'node:stream'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest, FastifySchema } from 'fastify'
+import { dropConnectionHeaders } from '../../src/connection-headers.ts'
 import { RoomcastError } from '../../src/errors.ts'
 import { isAlias, ORIGIN_PATTERN } from '../../src/protocol/names.ts'
 import { SUBPROTOCOL } from '../../src/protocol/subprotocol.ts'
@@ -81,30 +84,36 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
     if (reply.raw.socket === null) {
       throw new RoomcastError('invalid_request', 'An event stream cannot wait for the answer to another request')
     }
-    if (reply.raw.destroyed) {
+    const body = bodyOf(reply)
+    if (body.destroyed) {
       void reply.hijack()
       return
     }
-    limits.check(request, reply.raw, { user: identity.user, origin })
+    limits.check(request, body, { user: identity.user, origin })
 
-    begin(request, reply)
-    eventStreams.open(reply.raw, identity, { rooms, since: positions, origin, welcome: protocol !== undefined })
+    begin(reply)
+    eventStreams.open(body, identity, { rooms, since: positions, origin, welcome: protocol !== undefined })
   }
 }
 
 export default route
 
+/** The stream that events are written to. Over HTTP/2 the response only imitates one, without backpressure. */
+function bodyOf ({ raw }: FastifyReply): Writable {
+  return 'stream' in raw ? (raw as unknown as Http2ServerResponse).stream : raw
+}
+
 /** Takes the response from Fastify and sends the head of the stream. */
-function begin (request: FastifyRequest, reply: FastifyReply): void {
-  const headers = {
-    ...reply.getHeaders() as OutgoingHttpHeaders, // Headers of CORS, among others.
+function begin (reply: FastifyReply): void {
+  void reply.headers({
     'content-type': 'text/event-stream; charset=utf-8',
     'cache-control': 'no-cache, no-transform',
     'x-accel-buffering': 'no', // nginx would buffer the events.
-    ...(request.raw.httpVersionMajor === 1 && { connection: 'close' }) // A drain can wait only for the end of the socket.
-  }
+    connection: 'close' // A drain can wait only for the end of the socket.
+  })
+  dropConnectionHeaders(reply)
   void reply.hijack()
-  reply.raw.writeHead(200, headers)
+  reply.raw.writeHead(200, reply.getHeaders() as OutgoingHttpHeaders) // With the headers of CORS, among others.
   reply.raw.flushHeaders()
 }
 

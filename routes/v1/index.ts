@@ -28,6 +28,7 @@ const routes: FastifyPluginAsync = async (app) => {
     route.bodyLimit ??= MAX_MESSAGE_BYTES > 0 ? MAX_MESSAGE_BYTES : Number.MAX_SAFE_INTEGER
   })
   app.decorateRequest('roomcastIdentity')
+  app.decorateRequest('roomcastPublishing', false)
   app.addHook('onRequest', (request, _reply, done) => {
     request.roomcastIdentity = app.authentication.identify(credentialsOf(request))
     done()

@@ -64,6 +64,7 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
     const { messages } = request.body
     app.publishRate.admit(request.roomcastIdentity.user, messages.length)
     const rooms = app.roomsFor(request.roomcastIdentity)
+    request.roomcastPublishing = true
     const results = await Promise.all(messages.map(async (message): Promise<Result> => {
       try {
         const { room, key, posted } = readItem(message, MAX_MESSAGE_BYTES)
@@ -75,6 +76,7 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
         return { error: toProblem(toRoomcastError(error)) }
       }
     }))
+    request.roomcastPublishing = results.some((result) => !('error' in result) || result.error.code === 'publish_unknown')
     return await reply.code(results.some((result) => 'error' in result) ? 207 : 201).send({ results })
   })
 }

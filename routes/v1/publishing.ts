@@ -32,7 +32,11 @@ export async function publishRequest (
   const { content, exclude } = readMessage(request)
   const key = request.headers['idempotency-key'] as string | undefined
   app.publishRate.admit(request.roomcastIdentity.user, 1)
-  const published = await app.roomsFor(request.roomcastIdentity).publish(room, content, { key, exclude })
+  request.roomcastPublishing = true
+  const published = await app.roomsFor(request.roomcastIdentity).publish(room, content, { key, exclude }).catch((error: unknown) => {
+    request.roomcastPublishing = false // The error itself says whether the message may be in the room.
+    throw error
+  })
   // draft-ietf-httpapi-idempotency-key-header defines no header for a replay; other services use this name.
   if (published.replayed) void reply.header('idempotent-replayed', 'true')
   void reply.code(201)

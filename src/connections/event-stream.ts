@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http'
+import type { Writable } from 'node:stream'
 import type { Identity } from '../auth/identity.ts'
 import { RoomcastError } from '../errors.ts'
 import type { Connection } from '../hub/connection.ts'
@@ -37,7 +37,7 @@ export class EventStreams {
   }
 
   /** Opens a connection on a response whose headers are written. */
-  open (response: ServerResponse, identity: Identity, request: StreamRequest): void {
+  open (response: Writable, identity: Identity, request: StreamRequest): void {
     const { connections, onError } = this.#options
     const transport = new EventStreamTransport(response, request.rooms, CLOSE_TIMEOUT_MS)
     const connection = connections.open(transport, identity, request.origin)

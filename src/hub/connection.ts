@@ -86,7 +86,8 @@ export class Connection {
 
   /** Moves the client's position in a room past messages that exclude the connection. */
   skipTo (room: string, position: Position): void {
-    if (this.#takesMore()) this.#transport.skipTo(room, position)
+    // Behind a full send queue it is left out: a later message has the position as well.
+    if (!this.#ended && this.#transport.queued <= this.#maxQueueBytes) this.#transport.skipTo(room, position)
   }
 
   /** Resolves when the send queue has room for a page of history, or the transport has ended. */

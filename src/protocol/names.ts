@@ -55,12 +55,14 @@ export function isOrigin (name: unknown): name is string {
 
 /** Whether a text may be the event of a message. */
 export function isEvent (text: unknown): text is string {
-  return typeof text === 'string' && text !== '' && [...text].length <= MAX_EVENT_CHARACTERS && PRINTABLE.test(text)
+  return typeof text === 'string' && text !== '' && text.length <= 2 * MAX_EVENT_CHARACTERS &&
+    [...text].length <= MAX_EVENT_CHARACTERS && PRINTABLE.test(text)
 }
 
 /** Whether a text may be the key of a publish. */
 export function isKey (text: unknown): text is string {
-  return typeof text === 'string' && [...text].length <= MAX_KEY_CHARACTERS && KEY.test(text) && text.isWellFormed()
+  return typeof text === 'string' && text.length <= 2 * MAX_KEY_CHARACTERS && [...text].length <= MAX_KEY_CHARACTERS &&
+    KEY.test(text) && text.isWellFormed()
 }
 
 /** Whether a name may be a user: 1–255 bytes of well-formed text without control characters. */

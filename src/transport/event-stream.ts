@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http'
+import type { Writable } from 'node:stream'
 import { CLOSE_CODES, type CloseReason } from '../protocol/close-codes.ts'
 import type { Position } from '../protocol/position.ts'
 import type { ServerFrames } from '../protocol/frames.ts'
@@ -18,7 +18,7 @@ const HEARTBEAT = ':\n\n'
 export class EventStreamTransport implements Transport {
   readonly answers = false
   readonly unfinished = false
-  readonly #response: ServerResponse
+  readonly #response: Writable
   readonly #closeTimeoutMs: number
   /** The client's positions by room; undefined where unknown. */
   readonly #positions: Map<string, Position | undefined>
@@ -27,7 +27,7 @@ export class EventStreamTransport implements Transport {
    * @param rooms the requested rooms, sorted; frames of other rooms do not change the ids
    * @param closeTimeoutMs time for a client to take all events after the close, before the connection is destroyed
    */
-  constructor (response: ServerResponse, rooms: string[], closeTimeoutMs: number) {
+  constructor (response: Writable, rooms: string[], closeTimeoutMs: number) {
     this.#response = response
     this.#closeTimeoutMs = closeTimeoutMs
     this.#positions = new Map(rooms.map((room) => [room, undefined]))
