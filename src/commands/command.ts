@@ -47,11 +47,12 @@ export function membershipIn (connection: Connection, name: string): Membership 
  *
  * @param position undefined if the answer is about no message with a position
  */
-export async function answerInOrder (
+export function answerInOrder (
   { connection }: CommandContext, name: string, position: Position | undefined, answer: () => void
-): Promise<void> {
+): Promise<void> | undefined {
   const membership = membershipIn(connection, name)
+  if (membership !== undefined && position !== undefined) return membership.room.afterArrival(position, answer)
   if (membership === undefined) answer()
-  else if (position === undefined) membership.room.after(answer)
-  else await membership.room.afterArrival(position, answer)
+  else membership.room.after(answer)
+  return undefined
 }

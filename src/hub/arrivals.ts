@@ -25,16 +25,17 @@ export class Arrivals {
   #timer: NodeJS.Timeout | undefined
 
   /**
-   * Runs a step behind a position and behind all earlier steps; resolves afterwards.
+   * Runs a step behind a position and behind all earlier steps; resolves afterwards. Undefined if it has run at once: with a
+   * broker in memory it always does, and a promise for each publish would cost noticeable time.
    *
    * @param delivered the latest position that has arrived
    */
-  async wait (position: Position, delivered: Position | undefined, step: () => void): Promise<void> {
+  wait (position: Position, delivered: Position | undefined, step: () => void): Promise<void> | undefined {
     if (this.#waiting.length === 0 && isReached(position, delivered)) {
       step()
-      return
+      return undefined
     }
-    await new Promise<void>((resolve) => {
+    return new Promise<void>((resolve) => {
       const run = (): void => {
         step()
         resolve()

@@ -177,10 +177,10 @@ export class Room {
 
   /**
    * Runs a step like `after`, once a position has been delivered, or `ARRIVAL_MS` later. Such steps keep their order.
-   * Resolves when the step has its place.
+   * Resolves when the step has its place; undefined if it has it at once.
    */
-  async afterArrival (position: Position, step: () => void): Promise<void> {
-    await (this.#arrivals ??= new Arrivals()).wait(position, this.#taken, () => { this.after(step) })
+  afterArrival (position: Position, step: () => void): Promise<void> | undefined {
+    return (this.#arrivals ??= new Arrivals()).wait(position, this.#taken, () => { this.after(step) })
   }
 
   /** Adds a member; only within `run`. */
