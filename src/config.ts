@@ -166,7 +166,7 @@ export class InvalidConfig extends Error {
  * Reads the settings; throws `InvalidConfig`.
  *
  * @param environment read instead of `process.env` and `.env`
- * @param standalone for the service by itself: in development it generates a secret if it has none, and its `.env` holds
+ * @param standalone for the standalone service: in development it generates a secret if it has none, and its `.env` holds
  *   nothing but settings
  */
 export function readConfig (environment?: Record<string, string | undefined>, { standalone = false } = {}): Config {

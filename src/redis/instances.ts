@@ -28,9 +28,12 @@ redis.call('HSET', KEYS[3], ARGV[2], ARGV[5])
 local new = redis.call('ZADD', KEYS[1], now, ARGV[2])
 local gone = redis.call('ZRANGE', KEYS[1], '-inf', string.format('%.0f', now - ARGV[3]), 'BYSCORE')
 local clears = #gone > 0 and redis.call('SET', KEYS[2], ARGV[2], 'NX', 'PX', ARGV[4]) and 1 or 0
+local digests = {}
+local fields = redis.call('HGETALL', KEYS[3])
+for i = 1, #fields, 2 do digests[fields[i]] = fields[i + 1] end
 local policies = {}
 for _, instance in ipairs(redis.call('ZRANGE', KEYS[1], string.format('(%.0f', now - ARGV[3]), '+inf', 'BYSCORE')) do
-  policies[#policies + 1] = redis.call('HGET', KEYS[3], instance) or ''
+  policies[#policies + 1] = digests[instance] or ''
 end
 return { new, clears, gone, policies }
 `, 'always')
@@ -121,7 +124,7 @@ export class RedisInstances {
     if (clears && !this.#closed) this.#clear(lost).catch(this.#options.onError)
   }
 
-  /** Instances restart one after the other, so the same difference is told once. */
+  /** Reports each difference once: it lasts for many heartbeats. */
   #comparePolicies (all: string[]): void {
     const others = all.filter((policies) => policies !== '' && policies !== this.#options.policies)
     const distinct = [...new Set(others)].sort().join()

@@ -4,7 +4,7 @@ import type { Findings } from './findings.ts'
 /** The meaning of `*` as `DEFAULT_GRANTS`. */
 export const EVERY_ROOM = '{"**":["join","publish","history","members"]}'
 
-/** Settings without a default in production. What they allow there is the operator's decision. */
+/** Settings without a default in production: the operator decides about access there. The values say what to write. */
 export const REQUIRED_IN_PRODUCTION = {
   DEFAULT_GRANTS: `grants in JSON, {} for none, or * for ${EVERY_ROOM}`,
   ALLOWED_ORIGINS: 'the origins of your pages, or * for any'

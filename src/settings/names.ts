@@ -5,7 +5,7 @@ import type { Findings } from './findings.ts'
 const PLATFORM = new Set(['HOSTNAME', 'NODE_VERSION', 'NODE_OPTIONS', 'SSL_CERT_FILE'])
 /** The variable of a port in the service links of Kubernetes and of Docker. */
 const LINKED_PORT = /_PORT_\d+_(?:TCP|UDP|SCTP)/
-/** Settings that decide about callers, origins and instances: a default in place of one of them is not safe. */
+/** Settings that decide about callers, origins and instances, so that a default in their place is not safe. */
 const SAFETY = /^(?:JWT_|REDIS_|TLS_|NODE_ENV$|ALLOWED_ORIGINS$|DEFAULT_GRANTS$|ROOMS_FILE$)/
 /** Letters that may differ between a setting and its misspelt name; fewer in the names of words such as HOME. */
 const MAX_DISTANCE = 2
