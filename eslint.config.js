@@ -1,4 +1,5 @@
 import neostandard, { plugins } from 'neostandard'
+import redos from 'eslint-plugin-redos'
 import { imports } from './eslint.imports.js'
 
 const typescript = plugins['typescript-eslint'].plugin
@@ -32,6 +33,12 @@ export default [
       'max-lines-per-function': ['error', 70],
       '@stylistic/max-len': ['error', { code: 140, ignoreUrls: true }]
     }
+  },
+  {
+    // Text from outside must not take more than linear time.
+    files: ['src/**/*.ts', 'plugins/**/*.ts', 'routes/**/*.ts', 'client/**/*.ts'],
+    plugins: { redos },
+    rules: { 'redos/no-vulnerable': ['error', { timeout: 30_000 }] }
   },
   {
     files: ['test/**/*.ts'],

@@ -10,18 +10,20 @@ const HERE = '\\./[\\w-]+\\.ts'
 const UP = '(?:\\.\\./){1,3}'
 const literal = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
 
-/** The folders of src/, which never know Fastify or the settings: the folders and the packages that each may import. */
+/** The folders of src/, which never know Fastify or, except settings, the settings: the folders and the packages that each may import. */
 const core = {
   protocol: { folders: [], packages: ['ajv'], types: ['typebox'], node: false },
   events: { folders: [], types: ['../protocol/position.ts'] },
+  settings: { folders: ['protocol'], packages: ['ajv', 'dotenv'], types: ['typebox'] },
   auth: { folders: ['protocol'] },
   transport: { folders: ['protocol'], types: ['ws'] },
   redis: { folders: ['protocol'], packages: ['ioredis', 'cluster-key-slot'] },
   hub: { folders: ['protocol', 'transport'] },
   broker: { folders: ['protocol', 'redis'] },
   presence: { folders: ['protocol', 'redis'] },
-  rooms: { folders: ['protocol', 'auth', 'transport', 'hub', 'broker', 'presence'], packages: ['ajv'] },
-  commands: { folders: ['protocol', 'auth', 'transport', 'hub', 'rooms'] },
+  callers: { folders: ['broker'] },
+  rooms: { folders: ['protocol', 'auth', 'transport', 'hub', 'broker', 'presence', 'callers'], packages: ['ajv'] },
+  commands: { folders: ['protocol', 'auth', 'transport', 'hub', 'rooms', 'callers'] },
   connections: { folders: ['protocol', 'auth', 'transport', 'hub', 'rooms', 'commands'], types: ['ws'] }
 }
 
@@ -30,7 +32,7 @@ const root = {
   errors: { node: false },
   log: { types: ['fastify'] },
   problem: { values: ['errors.ts', 'log.ts'], folders: ['protocol'], types: ['fastify'] },
-  config: { folders: ['protocol', 'auth', 'redis', 'rooms'], packages: ['ajv', 'dotenv'], types: ['typebox'] },
+  config: { folders: ['protocol', 'settings', 'auth', 'redis', 'rooms'], types: ['typebox'] },
   app: { values: ['config.ts', 'errors.ts', 'log.ts', 'problem.ts'], folders: Object.keys(core), packages: ['fastify-plugin'], types: ['fastify'], beside: ['plugins', 'routes'] },
   standalone: { values: ['app.ts', 'config.ts', 'errors.ts', 'log.ts', 'problem.ts'], folders: ['connections'], packages: ['fastify'] },
   server: { values: ['config.ts', 'standalone.ts'], packages: ['close-with-grace'], types: ['fastify'] },
@@ -76,7 +78,7 @@ export const imports = [
   }),
   {
     files: ['plugins/**/*.ts'],
-    values: [NODE, 'fastify', 'fastify-plugin', '@fastify/[\\w-]+', 'ajv', 'secure-json-parse', '\\.\\./src/(?:errors|log|problem)\\.ts', ...inFolders('../src/', Object.keys(core))],
+    values: [NODE, 'fastify', 'fastify-plugin', '@fastify/[\\w-]+', 'ajv', '\\.\\./src/(?:errors|log|problem)\\.ts', ...inFolders('../src/', Object.keys(core))],
     types: ['fastify', '\\.\\./src/config\\.ts'],
     message: 'A plugin may import the core, errors.ts, log.ts, problem.ts and packages; no other plugin, and no route.'
   },
@@ -105,7 +107,8 @@ export const imports = [
   },
   {
     files: ['client/node.ts'],
-    values: [HERE, 'ws', '\\.\\./src/protocol/close-codes\\.ts'],
+    values: [HERE, 'ws'],
+    types: ['node:http'],
     message: 'client/node.ts adds the WebSocket of ws.'
   },
   {

@@ -1,6 +1,8 @@
 /** The bounds of the wait before a reconnect, at first and at most, ms. */
 const FIRST_MS = 500
 const MAX_MS = 30_000
+/** The least wait of a client that is one too many, ms. */
+const LIMIT_MS = 30_000
 
 /**
  * The wait before a reconnect, ms: random up to a bound ("full jitter"), so that disconnected clients spread their reconnects. The
@@ -8,6 +10,16 @@ const MAX_MS = 30_000
  *
  * @param awayMs how long the client has had no connection, ms
  */
-export function fullJitter (awayMs: number): number {
-  return Math.round(Math.random() * Math.min(MAX_MS, Math.max(FIRST_MS, awayMs)))
+export function fullJitter (awayMs: number, firstMs = FIRST_MS, maxMs = MAX_MS): number {
+  return Math.round(Math.random() * Math.min(maxMs, Math.max(firstMs, awayMs)))
+}
+
+/**
+ * The wait of a client that is one too many, ms: between 30 s and a bound that grows with the outage, from one minute to five.
+ * An early attempt is of no use, because another connection has to end first.
+ *
+ * @param awayMs how long the client has had no connection, ms
+ */
+export function limitJitter (awayMs: number): number {
+  return LIMIT_MS + fullJitter(awayMs, LIMIT_MS, 9 * LIMIT_MS)
 }

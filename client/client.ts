@@ -214,5 +214,7 @@ function makeOrigin (): string {
 function normaliseUrl (url: string): string {
   const base = typeof location === 'undefined' ? undefined : location.href
   const { origin, host, protocol, pathname } = new URL(url, base)
-  return `${origin === 'null' ? `${protocol}//${host}` : origin}${pathname}`.replace(/^ws/, 'http').replace(/(\/ws)?\/*$/, '')
+  const segments = pathname.split('/').filter((segment) => segment !== '')
+  if (segments.at(-1) === 'ws') segments.pop()
+  return [origin === 'null' ? `${protocol}//${host}` : origin, ...segments].join('/').replace(/^ws/, 'http')
 }

@@ -1,6 +1,6 @@
 import { CLOSE_CODES } from '../src/protocol/close-codes.ts'
 import type { ServerFrame, ServerFrames } from '../src/protocol/frames.ts'
-import { fullJitter } from './backoff.ts'
+import { fullJitter, limitJitter } from './backoff.ts'
 import { RoomcastError } from './errors.ts'
 import type { EventStreamLinkOptions } from './event-stream-link.ts'
 import { Fallback } from './fallback.ts'
@@ -154,10 +154,7 @@ export class Connector {
     const isReturn = attempt === this.#candidate
     if (!isReturn && attempt !== this.#current) return
     if (isReturn) {
-      this.#candidate = undefined
-      this.#end()
-      this.#current = attempt
-      this.#options.onDown(1000)
+      this.#promote(1000)
       if (attempt !== this.#current) return // A listener has closed the client.
     }
     attempt.openedAt = Date.now()
@@ -188,6 +185,12 @@ export class Connector {
     if (held) this.#awayMs = 0
     if (wasOpen) this.#lostAt = Date.now()
     this.#fallback.onEnd(attempt.transport, held, end.code)
+    if (end.code === CLOSE_CODES.removed.code && this.#candidate?.link !== undefined) {
+      // At the limit of connections, the service replaces the event stream by the WebSocket that the client opens beside it.
+      this.#setStatus({ state: 'connecting' })
+      this.#promote(end.code)
+      return
+    }
     this.#end()
     const { reason, next } = readCloseCode(end.code)
     if (next === 'renew') this.#refused = attempt.token
@@ -202,7 +205,8 @@ export class Connector {
   #wait (reason: StatusReason, code?: number, retryAfterMs?: number): void {
     if (this.status.state === 'closed') return // A listener has closed the client.
     this.#current = undefined
-    const ms = retryAfterMs ?? fullJitter(this.#awayMs + Date.now() - this.#lostAt)
+    const awayMs = this.#awayMs + Date.now() - this.#lostAt
+    const ms = reason === 'connectionLimit' ? Math.max(limitJitter(awayMs), retryAfterMs ?? 0) : retryAfterMs ?? fullJitter(awayMs)
     this.#timer = setTimeout(() => { void this.#connect() }, ms)
     this.#setStatus({ state: 'waiting', reason, ...(code !== undefined && { code }), retryAt: Date.now() + ms })
   }
@@ -214,6 +218,15 @@ export class Connector {
     this.#current = undefined
     this.#drop(this.#candidate)
     this.#candidate = undefined
+  }
+
+  /** Ends the current link with a close code, and makes the candidate the current one. */
+  #promote (code: number): void {
+    const candidate = this.#candidate
+    this.#candidate = undefined
+    this.#end()
+    this.#current = candidate
+    this.#options.onDown(code)
   }
 
   #isOver (attempt: Attempt): boolean {

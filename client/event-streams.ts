@@ -2,6 +2,7 @@ import { CLOSE_CODES } from '../src/protocol/close-codes.ts'
 import type { ServerFrame, ServerFrames } from '../src/protocol/frames.ts'
 import { readEvents } from './event-reader.ts'
 import type { LinkEnd } from './link.ts'
+import { codeOfRefusal } from './refusal.ts'
 import type { Position } from './position.ts'
 
 /** The maximum of rooms on one stream, as the service sets it. */
@@ -105,6 +106,8 @@ export class EventStreams {
           const frame: ServerFrame | { type: 'close', code: number } = JSON.parse(data)
           if (frame.type === 'close') {
             end = frame
+            // At the limit of connections, another stream of this link has replaced this one.
+            if (end.code === CLOSE_CODES.removed.code && this.#streams.length > 1) end = { code: CLOSE_CODES.connectionLimit.code }
             break
           }
           this.#onFrame(stream, frame)
@@ -170,10 +173,7 @@ export class EventStreams {
   }
 }
 
-/** The close code that a WebSocket would have for this refusal. */
 async function readRefusal (response: Response): Promise<LinkEnd> {
-  const { retryAfterMs }: { retryAfterMs?: number } = await response.json().catch(() => ({}))
-  const { unauthorized, overloaded } = CLOSE_CODES
-  const code = response.status === 401 ? unauthorized.code : response.status === 429 || response.status === 503 ? overloaded.code : 1006
-  return { code, retryAfterMs }
+  const { code, retryAfterMs }: { code?: string, retryAfterMs?: number } = await response.json().catch(() => ({}))
+  return { code: codeOfRefusal(response.status, code), retryAfterMs }
 }

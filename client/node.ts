@@ -1,10 +1,14 @@
+import type { IncomingMessage } from 'node:http'
 import { WebSocket } from 'ws'
-import { CLOSE_CODES } from '../src/protocol/close-codes.ts'
 import type { Client, ConnectOptions } from './client.ts'
 import { connect as connectAnywhere } from './index.ts'
+import { codeOfRefusal } from './refusal.ts'
 import type { WebSocketConstructor } from './websocket-link.ts'
 
 export * from './index.ts'
+
+/** Longer than any problem document of the service, characters. */
+const MAX_PROBLEM = 4_096
 
 /**
  * The WebSocket of the ws package: Node has none of its own before version 22, and that one does not show why a handshake
@@ -16,10 +20,11 @@ class NodeWebSocket extends WebSocket {
   constructor (url: string, protocols: string[]) {
     super(url, protocols)
     this.on('unexpected-response', (_request, response) => {
-      if (response.statusCode === 401) this.refused = CLOSE_CODES.unauthorized.code
-      if (response.statusCode === 429 || response.statusCode === 503) this.refused = CLOSE_CODES.overloaded.code
-      response.resume()
-      this.terminate()
+      const { statusCode = 0 } = response
+      void readCode(response).then((code) => {
+        this.refused = codeOfRefusal(statusCode, code)
+        this.terminate()
+      })
     })
   }
 }
@@ -31,4 +36,22 @@ export function connect<Rooms extends object = Record<string, unknown>> (options
 
 function hasPage (): boolean {
   return typeof document === 'object' && typeof globalThis.WebSocket === 'function'
+}
+
+/** The code of the problem document of a 429, which has two reasons; undefined for other answers. */
+async function readCode (response: IncomingMessage): Promise<string | undefined> {
+  if (response.statusCode !== 429) {
+    response.resume()
+    return undefined
+  }
+  let text = ''
+  try {
+    for await (const chunk of response.setEncoding('utf8')) {
+      text += chunk
+      if (text.length > MAX_PROBLEM) return undefined
+    }
+    return (JSON.parse(text) as { code?: string }).code
+  } catch {
+    return undefined
+  }
 }

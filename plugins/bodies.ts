@@ -1,28 +1,35 @@
 import { isUtf8 } from 'node:buffer'
 import { Ajv, type AnySchema, type ValidateFunction } from 'ajv'
+import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { parse } from 'secure-json-parse'
 import { RoomcastError } from '../src/errors.ts'
+import { isChunkedAlone, isIdentityEncoding, isUtf8Charset } from '../src/protocol/body-headers.ts'
+import { parseJson } from '../src/protocol/json.ts'
 import { TRUSTED_SCHEMAS } from '../src/protocol/schema.ts'
 
 /**
- * Accepts JSON, text and bytes as request bodies. Text that is not UTF-8 is refused, where Fastify would replace the
- * invalid bytes. Bodies are validated without coercion, where Fastify would turn a number into the text that the schema
- * asks for.
+ * Accepts JSON, text and bytes as request bodies. A body that is compressed, or in another charset than UTF-8, is refused, where
+ * Fastify would take it for what it is not. Text that is not UTF-8 is refused, where Fastify would replace the invalid bytes.
+ * The routes check the rules of `src/protocol/json.ts`. Bodies are validated without coercion, where Fastify would turn a number
+ * into the text that the schema asks for.
  */
 export default fp(async (app) => {
+  // After the token is checked, and before anything is read.
+  app.addHook('preParsing', (request, _reply, payload, done) => {
+    checkCodings(request)
+    done(null, payload)
+  })
   app.removeContentTypeParser(['application/json', 'text/plain'])
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body: Buffer, done) => {
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body: Buffer, done) => {
     try {
-      // Throws for a `__proto__` or a `constructor.prototype`.
-      done(null, parse(decode(body)))
+      done(null, parseJson(decode(request, body)))
     } catch (error) {
       done(error instanceof RoomcastError ? error : new RoomcastError('invalid_json', 'The body is not valid JSON'))
     }
   })
-  app.addContentTypeParser('text/plain', { parseAs: 'buffer' }, (_request, body: Buffer, done) => {
+  app.addContentTypeParser('text/plain', { parseAs: 'buffer' }, (request, body: Buffer, done) => {
     try {
-      done(null, decode(body))
+      done(null, decode(request, body))
     } catch (error) {
       done(error as Error)
     }
@@ -48,7 +55,23 @@ function compileWhenNeeded (ajv: Ajv, schema: AnySchema): ValidateFunction {
   return validate as ValidateFunction
 }
 
-function decode (body: Buffer): string {
+/** Refuses bodies that the service would have to decompress. Requests without a body may have any of these headers. */
+function checkCodings ({ method, headers }: FastifyRequest): void {
+  const { 'content-encoding': contentEncoding, 'transfer-encoding': transferEncoding, 'content-length': length } = headers
+  const hasBody = (method !== 'GET' && method !== 'HEAD') || transferEncoding !== undefined || Number(length) > 0
+  if (!hasBody) return
+  if (contentEncoding !== undefined && !isIdentityEncoding(contentEncoding)) {
+    throw new RoomcastError('unsupported_media_type', 'Content-Encoding is not supported; send the body as it is')
+  }
+  if (transferEncoding !== undefined && !isChunkedAlone(transferEncoding)) {
+    throw new RoomcastError('unsupported_media_type', 'Transfer-Encoding has to be chunked alone; send the body as it is')
+  }
+}
+
+function decode ({ headers }: FastifyRequest, body: Buffer): string {
+  if (!isUtf8Charset(headers['content-type'] ?? '')) {
+    throw new RoomcastError('unsupported_media_type', 'The charset is not supported; send UTF-8')
+  }
   if (!isUtf8(body)) throw new RoomcastError('invalid_request', 'The body is not valid UTF-8')
   return body.toString()
 }

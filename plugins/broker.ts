@@ -19,7 +19,9 @@ export default fp(async (app) => {
 // Outside the default export, for the dynamic import: see plugins/redis.ts.
 async function makeBroker ({ config, redis, log }: FastifyInstance): Promise<Broker> {
   const historyOf: HistoryOf = (room) => config.policies.of(room).history
-  if (redis === undefined) return new MemoryBroker({ historyOf, maxHistoryBytes: config.MAX_HISTORY_BYTES })
+  if (redis === undefined) {
+    return new MemoryBroker({ historyOf, maxHistoryBytes: config.MAX_HISTORY_BYTES, maxIdleRooms: config.MAX_IDLE_ROOMS })
+  }
   const { RedisBroker } = await import('../src/broker/redis.ts')
   return new RedisBroker({ redis, historyOf, onError: (message, err) => { log.error({ err }, message) } })
 }

@@ -11,7 +11,8 @@ interface ConfigOptions {
   config: Config
 }
 
-/** `fastify.config`: the settings. */
+/** `fastify.config`: the settings. Their warnings go to the log. */
 export default fp<ConfigOptions>(async (app, { config }) => {
   app.decorate('config', config)
+  for (const warning of config.warnings) app.log.warn(warning)
 }, { name: 'roomcast-config' })

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
+import { addressKey } from '../src/connections/address-key.ts'
 import { type CountConnection, Limits } from '../src/connections/limits.ts'
 
 declare module 'fastify' {
@@ -28,7 +29,7 @@ export default fp(async (app) => {
 async function countPerMinute (app: FastifyInstance, max: number): Promise<CountConnection> {
   const { default: rateLimit } = await import('@fastify/rate-limit') // Rarely needed, and slow to load.
   await app.register(rateLimit, { global: false })
-  const rateOf = app.createRateLimit({ max, timeWindow: MINUTE_MS })
+  const rateOf = app.createRateLimit({ max, timeWindow: MINUTE_MS, keyGenerator: addressKey })
   return async (client) => {
     const rate = await rateOf(client as FastifyRequest)
     return !rate.isAllowed && rate.isExceeded ? rate.ttl : undefined

@@ -33,7 +33,7 @@ export default fp(async (app) => {
     for (const page of PAGES) pages.get(page, { logLevel: 'warn', schema: { hide: true } }, answer)
   }, { prefix: '/docs' })
   app.get('/openapi.json', { schema: { hide: true } }, answer)
-  app.addHook('onRoute', (route) => { routes.push(route) })
+  app.addHook('onRoute', (route) => { if (route.schema?.hide !== true) routes.push(route) })
   app.addHook('onClose', async () => { await (await documentation?.catch(() => undefined))?.close() })
 }, { name: 'roomcast-openapi' })
 

@@ -7,7 +7,9 @@ declare module 'fastify' {
   }
 }
 
-/** `fastify.pendingUpgrades`: sockets between their request for an upgrade and its end. */
+/** `fastify.pendingUpgrades`: the sockets between their request for an upgrade and its end, on every path of the application. */
 export default fp(async (app) => {
-  app.decorate('pendingUpgrades', new PendingUpgrades())
-}, { name: 'roomcast-pending-upgrades' })
+  const pendingUpgrades = new PendingUpgrades(app.server, app.httpConnections)
+  app.decorate('pendingUpgrades', pendingUpgrades)
+  app.websocketServer.on('connection', (_ws, request) => { pendingUpgrades.done(request) })
+}, { name: 'roomcast-pending-upgrades', dependencies: ['roomcast-websocket-server', 'roomcast-http-connections'] })

@@ -27,6 +27,7 @@ async function connect (app: FastifyInstance, settings: RedisSettings): Promise<
   return await connectRedis({
     settings,
     prefix: app.config.REDIS_PREFIX,
+    policies: app.config.policies.digest,
     onEvent: (level, message, err) => { app.log[level]({ err }, message) }
   })
 }

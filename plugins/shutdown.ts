@@ -13,7 +13,7 @@ declare module 'fastify' {
   }
 }
 
-/** Time after the window before connections that are still open are destroyed, ms. */
+/** Time after the window before connections and requests that are still open are destroyed, ms. */
 const DRAIN_GRACE_MS = 5_000
 
 /**
@@ -21,13 +21,15 @@ const DRAIN_GRACE_MS = 5_000
  * it always resolves.
  */
 export default fp(async (app) => {
-  const { config, hub, memberships, pendingUpgrades } = app
+  const { config, hub, httpConnections, memberships, pendingUpgrades } = app
   let leaving = false
   let draining = false
   let destroyed = 0
+  let deadline: NodeJS.Timeout | undefined
 
-  const begin = (): void => {
+  const begin = (windowMs: number): void => {
     if (draining) return
+    deadline = setTimeout(() => { httpConnections.destroy() }, windowMs + DRAIN_GRACE_MS)
     leaving = true
     draining = true
     memberships.stopAnnouncing()
@@ -40,7 +42,7 @@ export default fp(async (app) => {
     async drain () {
       leaving = true
       await sleep(config.DRAIN_DELAY_MS)
-      begin()
+      begin(config.DRAIN_WINDOW_MS)
       destroyed += await drain(hub, config.DRAIN_WINDOW_MS, DRAIN_GRACE_MS)
     }
   })
@@ -52,7 +54,9 @@ export default fp(async (app) => {
   })
 
   app.addHook('preClose', async () => {
-    begin()
+    begin(0)
+    pendingUpgrades.close()
+    httpConnections.endIdle()
     // From here on Fastify answers every upgrade with a 503 and does not end its socket.
     const listeners = app.server.listeners('upgrade')
     app.server.removeAllListeners('upgrade')
@@ -64,8 +68,11 @@ export default fp(async (app) => {
       for (const listener of listeners) listener.call(app.server, request, socket, head)
       setImmediate(() => { (socket as Socket).destroySoon() })
     })
-    pendingUpgrades.destroy()
     destroyed += await drain(hub, 0, CLOSE_TIMEOUT_MS)
     if (events.drainEnded.wanted) events.drainEnded.publish({ instance: hub.instance, connections: destroyed })
   })
-}, { name: 'roomcast-shutdown', dependencies: ['roomcast-config', 'roomcast-hub', 'roomcast-memberships', 'roomcast-pending-upgrades'] })
+  app.addHook('onClose', async () => { clearTimeout(deadline) })
+}, {
+  name: 'roomcast-shutdown',
+  dependencies: ['roomcast-config', 'roomcast-hub', 'roomcast-http-connections', 'roomcast-memberships', 'roomcast-pending-upgrades']
+})

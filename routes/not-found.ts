@@ -1,4 +1,4 @@
-import type { FastifyPluginAsync, RouteHandlerMethod } from 'fastify'
+import type { FastifyPluginAsync, onRequestHookHandler, RouteHandlerMethod } from 'fastify'
 import { handleNotFound } from '../src/problem.ts'
 
 /** Answers every other path under the prefix. It is a route, because a not-found handler would log URLs as the application does. */
@@ -7,6 +7,7 @@ const route: FastifyPluginAsync = async (app) => {
     method: app.supportedMethods.filter((method) => method !== 'OPTIONS'), // Another route answers preflights.
     url: '/*',
     schema: { hide: true },
+    onRequest: handleNotFound as onRequestHookHandler, // Before the body: the client may never finish it.
     handler: handleNotFound as RouteHandlerMethod
   })
 }

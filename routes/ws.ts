@@ -24,7 +24,7 @@ interface Upgrade {
 
 /** `GET /ws`: opens a WebSocket connection. */
 const route: FastifyPluginAsync = async (app) => {
-  const { config, limits, pendingUpgrades, webSockets } = app
+  const { config, limits, webSockets } = app
   app.decorateRequest('roomcastUpgrade')
 
   app.route({
@@ -59,16 +59,14 @@ const route: FastifyPluginAsync = async (app) => {
     const { socket } = request.raw
     // A hook of the application may have taken its time. A closed socket would be counted forever: it does not close again.
     if (socket.destroyed) throw new RoomcastError('timeout', 'The client has disconnected')
-    pendingUpgrades.add(socket)
     limits.check(request, socket)
   }
 
   function connect (ws: WebSocket, { raw: { socket }, roomcastUpgrade: { handshake, identity } }: FastifyRequest): void {
     webSockets.adopt(ws, app.websocketServer, socket)
-    pendingUpgrades.done(socket)
     try {
       if (identity instanceof RoomcastError) throw identity
-      limits.recheck(identity.user)
+      limits.recheck({ user: identity.user, origin: handshake.origin })
     } catch (error) {
       if (!(error instanceof RoomcastError)) throw error
       webSockets.refuse(ws, error)

@@ -9,6 +9,7 @@ import cors from '../plugins/cors.ts'
 import errors from '../plugins/errors.ts'
 import eventStreams from '../plugins/event-streams.ts'
 import historyReads from '../plugins/history-reads.ts'
+import httpConnections from '../plugins/http-connections.ts'
 import hub from '../plugins/hub.ts'
 import jwt from '../plugins/jwt.ts'
 import limits from '../plugins/limits.ts'
@@ -17,17 +18,21 @@ import noUpgrades from '../plugins/no-upgrades.ts'
 import openapi from '../plugins/openapi.ts'
 import pendingUpgrades from '../plugins/pending-upgrades.ts'
 import presence from '../plugins/presence.ts'
+import publishRate from '../plugins/publish-rate.ts'
 import redis from '../plugins/redis.ts'
+import requests from '../plugins/requests.ts'
 import rooms from '../plugins/rooms.ts'
 import shutdown from '../plugins/shutdown.ts'
 import websocketServer from '../plugins/websocket-server.ts'
 import webSockets from '../plugins/websockets.ts'
 import health from '../routes/health.ts'
 import notFound from '../routes/not-found.ts'
+import otherMethods from '../routes/other-methods.ts'
 import v1 from '../routes/v1/index.ts'
 import ws from '../routes/ws.ts'
 import type { Broker } from './broker/broker.ts'
 import { type Config, InvalidConfig, readConfig } from './config.ts'
+import type { HttpConnections } from './connections/http-connections.ts'
 import type { PendingUpgrades } from './connections/pending-upgrades.ts'
 import type { Shutdown } from './hub/drain.ts'
 import type { Hub } from './hub/hub.ts'
@@ -66,6 +71,8 @@ export interface Roomcast {
   readonly hub: Hub
   readonly continuity: Continuity
   readonly shutdown: Shutdown
+  /** The HTTP connections of the application's server. */
+  readonly httpConnections: HttpConnections
   /** Sockets between their request for an upgrade and its end. */
   readonly pendingUpgrades: PendingUpgrades
 }
@@ -77,7 +84,7 @@ export interface RoomcastOptions {
   config?: Config
   /** `/health/live` and `/health/ready`; on unless false. */
   health?: boolean
-  /** `/docs` and `/openapi.json`; on unless false. */
+  /** `/docs` and `/openapi.json`; as the setting `DOCS` says if not given. */
   docs?: boolean
 }
 
@@ -86,7 +93,7 @@ export interface RoomcastOptions {
  * `@fastify/websocket` if it has none; everything else stays in a scope of its own, under `prefix`.
  */
 const roomcast: FastifyPluginAsync<RoomcastOptions> = async (app, options) => {
-  const { prefix = '', config: settings = readConfig(), health: hasHealth = true, docs = true } = options
+  const { prefix = '', config: settings = readConfig(), health: hasHealth = true, docs = settings.DOCS } = options
   if (settings.keys.length === 0) throw new InvalidConfig(['JWT_SECRET or JWT_PUBLIC_KEY is required'])
   await app.register(websocketServer)
   await app.register(async (scope) => {
@@ -100,13 +107,16 @@ const roomcast: FastifyPluginAsync<RoomcastOptions> = async (app, options) => {
     await scope.register(continuity)
     await scope.register(memberships)
     await scope.register(rooms)
+    await scope.register(httpConnections)
     await scope.register(pendingUpgrades)
     await scope.register(shutdown)
     await scope.register(limits)
     await scope.register(connections)
     await scope.register(webSockets)
     await scope.register(eventStreams)
-    app.decorate('rooms', new ApplicationRooms(scope.roomsFor))
+    await scope.register(publishRate)
+    await scope.register(requests)
+    app.decorate('rooms', new ApplicationRooms(scope.roomsFor, settings.MAX_MESSAGE_BYTES))
     app.decorate('roomcast', scope as FastifyInstance & Roomcast)
 
     await scope.register(errors)
@@ -116,8 +126,7 @@ const roomcast: FastifyPluginAsync<RoomcastOptions> = async (app, options) => {
     await scope.register(async (plain) => {
       await plain.register(noUpgrades)
       if (docs) await plain.register(openapi)
-      if (hasHealth) await plain.register(health)
-      await plain.register(v1)
+      await plain.register(otherMethods, { routes: hasHealth ? [health, v1] : [v1] })
       if (scope.prefix !== '') await plain.register(notFound)
     })
   }, {
@@ -127,8 +136,7 @@ const roomcast: FastifyPluginAsync<RoomcastOptions> = async (app, options) => {
 }
 
 function normalisePrefix (prefix: string): string {
-  const path = prefix.replace(/^\/+|\/+$/g, '')
-  return path === '' ? '' : `/${path}`
+  return prefix.split('/').map((segment) => segment === '' ? '' : `/${segment}`).join('')
 }
 
 export default fp(roomcast, { name: 'roomcast', fastify: '5.x' })

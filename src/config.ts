@@ -1,17 +1,22 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
-import { Ajv, type ValidateFunction } from 'ajv'
-import dotenv from 'dotenv'
-import type { Static, TSchema } from 'typebox'
+import type { TSchema } from 'typebox'
 import { Grants } from './auth/grants.ts'
 import { readKeys, type VerificationKey } from './auth/keys.ts'
 import { type AllowedOrigins, readOrigins } from './auth/origins.ts'
-import { TRUSTED_SCHEMAS, Type } from './protocol/schema.ts'
+import { Type } from './protocol/schema.ts'
 import { readRedisSettings } from './redis/read-settings.ts'
 import type { RedisSettings } from './redis/settings.ts'
 import type { RoomPolicies } from './rooms/policies.ts'
 import { readPolicies } from './rooms/read-policies.ts'
+import { findContradictions } from './settings/contradictions.ts'
+import { checkEnvironment, EVERY_ROOM, splitList } from './settings/environment.ts'
+import type { Findings } from './settings/findings.ts'
+import { readProcessEnvironment } from './settings/process-environment.ts'
+import { readTlsFiles, type TlsFiles } from './settings/tls-files.ts'
+import { readTrustProxy, type TrustProxy } from './settings/trust-proxy.ts'
+import { VariableReader } from './settings/variables.ts'
 
 const list = (description: string, initial = '') => Type.String({ description, default: initial })
 const text = (description: string) => Type.Optional(Type.String({ description, minLength: 1 }))
@@ -34,6 +39,7 @@ export const ENVIRONMENT = {
   }),
   TLS_CERT_FILE: text('Certificate (PEM) to serve TLS with; goes with TLS_KEY_FILE.'),
   TLS_KEY_FILE: text('Key (PEM) of the certificate.'),
+  DOCS: Type.Boolean({ description: 'Whether /docs and /openapi.json are served.', default: true }),
 
   JWT_SECRET: text(
     'Secret that HS256 tokens are signed with, at least 32 bytes in production; without any key, a ' +
@@ -46,8 +52,8 @@ export const ENVIRONMENT = {
   JWT_AUDIENCE: text('The aud that tokens have to carry.'),
   JWT_COOKIE: text('Name of a cookie that the token may come in; needs ALLOWED_ORIGINS.'),
   DEFAULT_GRANTS: Type.String({
-    description: 'Grants (JSON) of tokens without a rooms claim.',
-    default: '{"**":["join","publish","history","members"]}'
+    description: 'Grants (JSON) of tokens without a rooms claim; * is the default.',
+    default: EVERY_ROOM
   }),
   MAX_TOKEN_LIFETIME_SECONDS: Type.Integer({
     description: 'A connection lasts this long at the most, whatever its token says.',
@@ -55,7 +61,11 @@ export const ENVIRONMENT = {
     minimum: 1,
     maximum: 10 * 366 * 86_400
   }),
-  ALLOWED_ORIGINS: list('Origins that browsers may come from (also CORS), such as https://app.example.com, separated by commas; * is any.', '*'),
+  ALLOWED_ORIGINS: list(
+    'Origins of pages and apps that may connect and call (also CORS), such as https://app.example.com, https://*.example.com or ' +
+    'capacitor://localhost, separated by commas; * is any.',
+    '*'
+  ),
 
   REDIS_URL: text(
     'Redis (redis:// or rediss://), which connects the instances; without any Redis, an instance is alone and ' +
@@ -79,6 +89,7 @@ export const ENVIRONMENT = {
   HISTORY_TTL_SECONDS: count('How long a message is remembered; 0 turns history off.', 3_600),
   ROOMS_FILE: text('A JSON file with what is different in some rooms: history, presence, who publishes.'),
   MAX_HISTORY_BYTES: count('Bytes of history in all rooms together, in memory; 0 is no limit.', 256 * 1024 * 1024),
+  MAX_IDLE_ROOMS: count('Rooms without members, in memory; 0 is no limit.', 100_000),
   MAX_MESSAGE_BYTES: Type.Integer({
     description: 'Size of a WebSocket message or a request body; a batch may be 16 times that; 0 is no limit.',
     default: 64 * 1024,
@@ -93,6 +104,10 @@ export const ENVIRONMENT = {
   UPGRADES_PER_MINUTE: count('New connections a minute from one address; 0 is no limit.', 0),
   MESSAGE_RATE: count('Messages a second from one connection; 0 is no limit.', 100),
   MESSAGE_BURST: count('Messages at once from one connection.', 200),
+  REST_RATE: count('Messages a second of one caller over REST; each item of a batch counts; 0 is no limit.', 1_000),
+  REST_BURST: count('Messages at once of one caller over REST.', 2_000),
+  MAX_REQUESTS_PER_CALLER: count('REST requests of one caller in progress on this instance; 0 is no limit.', 256),
+  MAX_KEYS_PER_CALLER: count('Idempotency keys of one caller that this instance remembers; 0 is no limit.', 100_000),
   HEARTBEAT_SECONDS: count('Time between pings; a client that does not answer within 10 seconds is closed; 0 sends none.', 25),
 
   DRAIN_DELAY_MS: count('After SIGTERM, time for load balancers to notice before connections are closed.', 0),
@@ -105,31 +120,30 @@ export const ENVIRONMENT = {
   })
 } as const satisfies Record<string, TSchema>
 
-/** Settings of the contract that this version does not have yet: refused, so that nobody relies on them. */
-const NOT_YET = ['JWKS_URL', 'API_KEYS']
-
-const Environment = Type.Object(ENVIRONMENT, { additionalProperties: false })
-/** Compiled when settings are read for the first time. */
-let validateEnvironment: ValidateFunction<Static<typeof Environment>> | undefined
+const variables = new VariableReader(ENVIRONMENT)
+type Variables = ReturnType<typeof variables.read>
 
 /** Settings that `Config` has in another form. */
 type Parsed =
   | 'JWT_ALGORITHMS' | 'ALLOWED_ORIGINS' | 'DEFAULT_GRANTS' | 'TRUST_PROXY' | 'ROOMS_FILE' | 'TLS_CERT_FILE' | 'TLS_KEY_FILE'
   | 'REDIS_URL' | 'REDIS_SENTINELS' | 'REDIS_SENTINEL_NAME' | 'REDIS_CLUSTER' | 'REDIS_DURABLE'
-type Settings = Omit<Static<typeof Environment>, Parsed>
+type Settings = Omit<Variables, Parsed>
 
 /** The settings, read and checked. */
 export interface Config extends Settings {
   /** At least one. */
   keys: VerificationKey[]
+  /** Whether `NODE_ENV` is `production`. */
+  production: boolean
+  /** A text for each setting that probably has another effect than intended. The plugin logs them. */
+  warnings: string[]
   /** Whether the secret was generated for this process, so that a new user has a token. */
   ephemeralSecret: boolean
   defaultGrants: unknown
   /** Normalised; `*` is any. */
   allowedOrigins: AllowedOrigins
-  /** As Fastify takes it; a number of proxies is a function there. */
-  trustProxy: boolean | string[] | ((address: string, hop: number) => boolean)
-  tls: { cert: Buffer, key: Buffer } | undefined
+  trustProxy: TrustProxy
+  tls: TlsFiles | undefined
   /** How rooms are kept. */
   policies: RoomPolicies
   /** Undefined where the instance is alone. */
@@ -140,8 +154,11 @@ export interface Config extends Settings {
 export class InvalidConfig extends Error {
   override readonly name = 'InvalidConfig'
 
-  constructor (faults: string[]) {
-    super(`Invalid configuration: ${faults.join('; ')}`)
+  /** @param warnings what else was noticed: it may be the cause of a fault */
+  constructor (faults: string[], warnings: string[] = []) {
+    const also = warnings.length === 0 ? '' : ` (also noticed: ${warnings.join('; ')})`
+    // A text that was not JSON is quoted, with its line breaks.
+    super(`Invalid configuration: ${faults.join('; ')}${also}`.replace(/\s+/g, ' '))
   }
 }
 
@@ -149,40 +166,32 @@ export class InvalidConfig extends Error {
  * Reads the settings; throws `InvalidConfig`.
  *
  * @param environment read instead of `process.env` and `.env`
- * @param standalone for the service by itself, which in development makes up a secret if it has none, and tells it
+ * @param standalone for the service by itself: in development it generates a secret if it has none, and its `.env` holds
+ *   nothing but settings
  */
 export function readConfig (environment?: Record<string, string | undefined>, { standalone = false } = {}): Config {
-  const faults: string[] = []
-  const given = environment ?? readProcessEnvironment()
-  const settings = readEnvironment(given, faults)
+  const findings: Findings = { faults: [], warnings: [] }
+  const { faults, warnings } = findings
   const read = <T>(name: string, value: () => T): T | undefined => {
     try {
       return value()
     } catch (error) {
-      // What was not JSON is quoted there, with its line breaks.
-      faults.push(`${name} ${(error as Error).message.replace(/\s+/g, ' ')}`)
+      faults.push(`${name} ${(error as Error).message}`)
       return undefined
     }
   }
-
-  const production = given.NODE_ENV === 'production'
-  const keys = readKeys({
-    secret: settings.JWT_SECRET,
-    previousSecret: settings.JWT_SECRET_PREVIOUS,
-    publicKey: settings.JWT_PUBLIC_KEY,
-    algorithms: splitList(settings.JWT_ALGORITHMS),
-    production
-  }, faults)
-  const ephemeralSecret = standalone && keys.length === 0 && !production && isLoopback(settings.HOST) &&
-    settings.JWT_SECRET === undefined && settings.JWT_PUBLIC_KEY === undefined
-  if (ephemeralSecret) keys.push({ name: 'secret', key: randomBytes(32).toString('base64url'), algorithms: ['HS256'] })
-  else if (settings.JWT_SECRET === undefined && settings.JWT_PUBLIC_KEY === undefined) {
-    const exception = 'only the service by itself, in development, on a loopback address, goes without'
-    faults.push(`JWT_SECRET or JWT_PUBLIC_KEY is required (${exception})`)
-  }
-
+  const process = environment === undefined ? read('.env', readProcessEnvironment) : undefined
+  // Compose files and CI make an empty variable of one that is not set. An application may give numbers.
+  const entries = Object.entries<unknown>(environment ?? process?.variables ?? {})
+  const given = Object.fromEntries(entries.flatMap(([name, value]) => value === undefined || value === '' ? [] : [[name, String(value)]]))
+  // An unknown environment is held to the rules of production.
+  const production = given.NODE_ENV !== undefined && !['development', 'test'].includes(given.NODE_ENV)
+  const file = new Set(standalone ? process?.file : [])
+  checkEnvironment(given, { settings: Object.keys(ENVIRONMENT), production, file }, findings)
+  const settings = variables.read(given, faults)
+  const { keys, ephemeralSecret } = readAllKeys(settings, { standalone, production }, findings)
   const defaultGrants = read('DEFAULT_GRANTS', () => {
-    const grants: unknown = JSON.parse(settings.DEFAULT_GRANTS)
+    const grants: unknown = JSON.parse(settings.DEFAULT_GRANTS.trim() === '*' ? EVERY_ROOM : settings.DEFAULT_GRANTS)
     Grants.compile(grants, 'somebody')
     return grants
   })
@@ -190,8 +199,8 @@ export function readConfig (environment?: Record<string, string | undefined>, { 
   if (settings.JWT_COOKIE !== undefined && allowedOrigins === '*') {
     faults.push('JWT_COOKIE needs ALLOWED_ORIGINS: any page could use the cookie')
   }
-  const trustProxy = read('TRUST_PROXY', () => readTrustProxy(settings.TRUST_PROXY))
-  const tls = read('TLS_CERT_FILE', () => readTls(settings.TLS_CERT_FILE, settings.TLS_KEY_FILE))
+  const trustProxy = read('TRUST_PROXY', () => readTrustProxy(settings.TRUST_PROXY, splitList(settings.TRUST_PROXY)))
+  const tls = readTlsFiles(settings.TLS_CERT_FILE, settings.TLS_KEY_FILE, findings)
   const redis = readRedisSettings({
     url: settings.REDIS_URL,
     sentinels: settings.REDIS_SENTINELS === '' ? undefined : splitList(settings.REDIS_SENTINELS),
@@ -203,68 +212,43 @@ export function readConfig (environment?: Record<string, string | undefined>, { 
     settings.ROOMS_FILE === undefined ? undefined : readFileSync(settings.ROOMS_FILE, 'utf8'),
     { size: settings.HISTORY_SIZE, ttlSeconds: settings.HISTORY_TTL_SECONDS }
   ))
+  const changed = new Set(Object.entries(ENVIRONMENT).filter(([name, schema]) =>
+    settings[name as keyof Variables] !== ('default' in schema ? schema.default : undefined)).map(([name]) => name))
+  warnings.push(...findContradictions(settings, { changed, hasRedis: redis !== undefined }))
   if (faults.length > 0 || allowedOrigins === undefined || trustProxy === undefined || policies === undefined) {
-    throw new InvalidConfig(faults)
+    throw new InvalidConfig(faults, warnings)
   }
-  return { ...settings, keys, ephemeralSecret, defaultGrants, allowedOrigins, trustProxy, tls, policies, redis }
+  return { ...settings, keys, production, warnings, ephemeralSecret, defaultGrants, allowedOrigins, trustProxy, tls, policies, redis }
 }
 
-function readEnvironment (given: Record<string, string | undefined>, faults: string[]): Static<typeof Environment> {
-  // An empty variable is what compose files and CI make of one that is not set.
-  const data = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined && value !== ''))
-  for (const name of NOT_YET) if (name in data) faults.push(`${name} is not supported by this version`)
-
-  // Variables are texts: numbers and booleans are read from them. Unknown variables are ignored, missing ones have their defaults.
-  const isEnvironment = validateEnvironment ??= compileEnvironment()
-  const settings: unknown = { ...data }
-  if (isEnvironment(settings)) return settings
-  for (const { instancePath, message, params } of isEnvironment.errors ?? []) {
-    const allowed: unknown = params.allowedValues
-    faults.push(`${instancePath.slice(1)} ${message}${Array.isArray(allowed) ? ` (${allowed.join(', ')})` : ''}`)
+/** Reads the keys for tokens, or generates one where a service without keys is allowed. */
+function readAllKeys (
+  settings: Variables,
+  { standalone, production }: { standalone: boolean, production: boolean },
+  { faults, warnings }: Findings
+): Pick<Config, 'keys' | 'ephemeralSecret'> {
+  const algorithms = splitList(settings.JWT_ALGORITHMS)
+  const keys = readKeys({
+    secret: settings.JWT_SECRET,
+    previousSecret: settings.JWT_SECRET_PREVIOUS,
+    publicKey: settings.JWT_PUBLIC_KEY,
+    algorithms,
+    production
+  }, faults)
+  const ephemeralSecret = standalone && keys.length === 0 && !production && isLoopback(settings.HOST) &&
+    settings.JWT_SECRET === undefined && settings.JWT_PUBLIC_KEY === undefined
+  if (ephemeralSecret) keys.push({ name: 'secret', key: randomBytes(32).toString('base64url'), algorithms: ['HS256'] })
+  else if (settings.JWT_SECRET === undefined && settings.JWT_PUBLIC_KEY === undefined) {
+    const exception = 'only the service by itself, in development, on a loopback address, goes without'
+    faults.push(`JWT_SECRET or JWT_PUBLIC_KEY is required (${exception})`)
   }
-  // The defaults, so that the other settings are checked as well and every fault is named at once.
-  const wrong = new Set(faults.map((fault) => fault.split(' ')[0]))
-  const rest: unknown = Object.fromEntries(Object.entries(data).filter(([name]) => !wrong.has(name)))
-  isEnvironment(rest)
-  return rest as Static<typeof Environment>
-}
 
-function compileEnvironment (): ValidateFunction<Static<typeof Environment>> {
-  const options = { allErrors: true, coerceTypes: true, removeAdditional: true, useDefaults: true }
-  return new Ajv({ ...TRUSTED_SCHEMAS, code: { optimize: false }, ...options }).compile(Environment)
-}
-
-/** `process.env` over `.env`. */
-function readProcessEnvironment (): Record<string, string | undefined> {
-  const file: Record<string, string> = {}
-  const { error } = dotenv.config({ quiet: true, processEnv: file })
-  const isMissing = error !== undefined && 'code' in error && String(error.code) === 'ENOENT'
-  if (error !== undefined && !isMissing) throw new InvalidConfig([`.env cannot be read: ${error.message}`])
-  return { ...file, ...process.env }
-}
-
-function readTrustProxy (value: string): Config['trustProxy'] {
-  if (value === 'true' || value === 'false') return value === 'true'
-  if (/^\d+$/.test(value)) return (_address, hop) => hop < Number(value)
-  const networks = splitList(value)
-  for (const network of networks) {
-    const [address = '', bits = '0', ...more] = network.split('/')
-    const named = ['loopback', 'linklocal', 'uniquelocal'].includes(network)
-    if (!named && (isIP(address) === 0 || !/^\d{1,3}$/.test(bits) || Number(bits) > (isIP(address) === 4 ? 32 : 128) || more.length > 0)) {
-      throw new Error(`has ${network}, which is neither true, false, a number, an address nor a network`)
+  for (const algorithm of algorithms) {
+    if (!keys.some((key) => key.algorithms.some((accepted) => accepted === algorithm))) {
+      warnings.push(`JWT_ALGORITHMS has ${algorithm}, which fits no key: remove it, or set the key`)
     }
   }
-  return networks
-}
-
-function readTls (cert: string | undefined, key: string | undefined): Config['tls'] {
-  if (cert === undefined && key === undefined) return undefined
-  if (cert === undefined || key === undefined) throw new Error('and TLS_KEY_FILE go together')
-  return { cert: readFileSync(cert), key: readFileSync(key) }
-}
-
-function splitList (value: string): string[] {
-  return value.split(',').map((item) => item.trim()).filter((item) => item !== '')
+  return { keys, ephemeralSecret }
 }
 
 /** Whether an address is reachable from this machine alone (RFC 5735, section 3; RFC 4291, section 2.5.3). */

@@ -16,6 +16,7 @@ export const ERRORS = {
   not_joined: { status: 403, title: 'Not a member of this room', retryable: false },
   room_limit: { status: 403, title: 'Too many rooms on this connection', retryable: false },
   not_found: { status: 404, title: 'Not found', retryable: false },
+  method_not_allowed: { status: 405, title: 'Method not allowed', retryable: false },
   message_too_large: { status: 413, title: 'Message too large', retryable: false },
   uri_too_long: { status: 414, title: 'URI too long', retryable: false },
   unsupported_media_type: { status: 415, title: 'Unsupported media type', retryable: false },

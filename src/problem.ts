@@ -48,7 +48,8 @@ export function handleError (error: FastifyError, request: FastifyRequest, reply
   if (known.code === 'internal') request.log.error({ err: error }, 'request failed')
   else request.log.debug({ err: error }, 'request refused')
   const problem = toProblem(known)
-  if (request.ws) void reply.header('connection', 'close')
+  // The request's own word: a hook of the application may have refused it before `request.ws` was set.
+  if ('upgrade' in request.raw && request.raw.upgrade === true) void reply.header('connection', 'close')
   if (problem.status === 401) void reply.header('www-authenticate', 'Bearer') // RFC 9110, section 11.6.1
   void reply.code(problem.status).headers(retryAfter(problem)).type('application/problem+json').send(problem)
 }
@@ -91,7 +92,7 @@ function translate (error: FastifyError): RoomcastError {
   if (code === 'uri_too_long') return new RoomcastError(code) // Fastify's message repeats the whole URL.
   if (code !== undefined) return new RoomcastError(code, maskTokens(error.message))
   if (error.statusCode === 429) return new RoomcastError('rate_limited', 'Too many requests')
-  // JSON.parse and secure-json-parse throw these.
+  // JSON.parse throws these.
   if (error.statusCode === 400 && error instanceof SyntaxError) return new RoomcastError('invalid_json', maskTokens(error.message))
   const { statusCode = 500 } = error
   return statusCode >= 400 && statusCode < 500 ? new RoomcastError('invalid_request', maskTokens(error.message)) : toRoomcastError(error)

@@ -13,6 +13,9 @@ const DEVELOPMENT_TOKEN_SECONDS = 86_400
 /** What it may do: everything, so that all of the documentation can be tried. */
 const DEVELOPMENT_GRANTS = { '**': ['*'], '@all': ['*'], '@user:*': ['*'] }
 
+/** The settings that limit something. */
+const LIMIT = /^MAX_|_RATE$|_BURST$|_PER_MINUTE$/
+
 try {
   const config = readConfig(undefined, { standalone: true })
   const app = buildStandalone(config)
@@ -22,8 +25,12 @@ try {
     await app.roomcast.shutdown.drain()
     await app.close()
   })
-  await app.listen({ host: config.HOST, port: config.PORT })
-  greet(app, config)
+  await listen(app, config)
+  const { port } = app.server.address() as { port: number }
+  const host = config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST
+  const url = `${config.tls === undefined ? 'http' : 'https'}://${host}:${port}`
+  if (!config.production) greet(app, config, url)
+  app.log.info(summarise(config), `Roomcast ${version} listens on ${url}`)
 } catch (error) {
   // One line: what an operator can do something about needs no stack trace.
   const { message, code } = error as NodeJS.ErrnoException
@@ -31,13 +38,36 @@ try {
   process.exit(1)
 }
 
-/** Says where the service is and, in development, how to try it. In one piece, for programs that wait for it. */
-function greet (app: FastifyInstance, config: Config): void {
-  const { port } = app.server.address() as { port: number }
-  const host = config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST
-  const url = `${config.tls === undefined ? 'http' : 'https'}://${host}:${port}`
-  const introduction = config.ephemeralSecret ? introduce(app, url) : ''
-  console.log(`Roomcast ${version} listens on ${url} (documentation: ${url}/docs)${introduction}`)
+/** Listens on the address of the settings. The error names the setting to change. */
+async function listen (app: FastifyInstance, { HOST, PORT }: Config): Promise<void> {
+  try {
+    await app.listen({ host: HOST, port: PORT })
+  } catch (error) {
+    const { message, code = '' } = error as NodeJS.ErrnoException
+    const advice = ['EADDRINUSE', 'EACCES'].includes(code)
+      ? `PORT=${PORT} cannot be listened on: stop the other program, or choose another port`
+      : `HOST=${HOST} cannot be listened on: choose an address of this machine`
+    throw Object.assign(new Error(`${advice} (${message})`), { code })
+  }
+}
+
+/** The settings that matter most to an operator, without passwords. */
+function summarise (config: Config): object {
+  const { redis, allowedOrigins } = config
+  const limits = Object.entries(config).filter(([name]) => LIMIT.test(name))
+  return {
+    version,
+    broker: redis === undefined ? 'memory' : `redis (${redis.kind})`,
+    ...(redis !== undefined && { redis: redis.addresses.map(({ host, port }) => `${host}:${port}`), prefix: config.REDIS_PREFIX }),
+    origins: allowedOrigins === '*' ? '*' : [...allowedOrigins],
+    limits: Object.fromEntries(limits)
+  }
+}
+
+/** Prints the address and, without a key, the first steps. In one piece, for programs that wait for it. */
+function greet (app: FastifyInstance, config: Config, url: string): void {
+  const documentation = config.DOCS ? ` (documentation: ${url}/docs)` : ''
+  console.log(`Roomcast ${version} listens on ${url}${documentation}${config.ephemeralSecret ? introduce(app, url) : ''}`)
 }
 
 /** What `@fastify/jwt` makes for the secret. */

@@ -11,9 +11,12 @@ import { writeProblem } from './problem.ts'
 
 /** Proxies keep idle connections for up to a minute; a server that closes earlier makes them answer 502, ms. */
 const KEEP_ALIVE_MS = 75_000
-/** Time to send a whole request, and its headers, ms. */
+/** Time to send a whole request, its headers, and for the TLS handshake before it, ms. */
 const REQUEST_TIMEOUT_MS = 30_000
 const HEADERS_TIMEOUT_MS = 15_000
+const TLS_HANDSHAKE_TIMEOUT_MS = 10_000
+/** Time between two checks of these, ms. Node's own is 30 s, longer than they are. */
+const TIMEOUT_CHECK_MS = 1_000
 /** Longer than any name, so that a name that is too long is a bad name and not a path that does not exist. */
 const MAX_PARAM_LENGTH = 1_024
 
@@ -24,9 +27,16 @@ const MAX_PARAM_LENGTH = 1_024
  */
 export function buildStandalone (config: Config, log?: Writable): FastifyInstance {
   // A missing Host is told below, with a problem document.
-  const http = { headersTimeout: HEADERS_TIMEOUT_MS, IncomingMessage: UpgradeRequest, requireHostHeader: false }
+  const http = {
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    connectionsCheckingInterval: TIMEOUT_CHECK_MS,
+    IncomingMessage: UpgradeRequest,
+    requireHostHeader: false
+  }
   // Fastify's types tell HTTP from HTTPS; all that is used here they have in common.
-  const server = (config.tls === undefined ? { http } : { https: { ...config.tls, ...http } }) as object
+  const server = (config.tls === undefined
+    ? { http }
+    : { https: { ...config.tls, ...http, handshakeTimeout: TLS_HANDSHAKE_TIMEOUT_MS } }) as object
   const app = Fastify({
     logger: {
       level: config.LOG_LEVEL,
@@ -39,13 +49,7 @@ export function buildStandalone (config: Config, log?: Writable): FastifyInstanc
     return503OnClosing: false, // It would be no problem document; and until the server is closed everything is still there.
     trustProxy: config.trustProxy,
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
-    frameworkErrors: (error, request, reply) => {
-      // No hooks run here, which would end the socket of an upgrade.
-      if (request.raw instanceof UpgradeRequest && request.raw.upgrade) {
-        reply.header('connection', 'close').raw.once('finish', () => { request.raw.socket.destroySoon() })
-      }
-      handleError(error, request, reply)
-    },
+    frameworkErrors: handleError,
     // Requests that the HTTP parser refuses. Fastify would log the raw packet, tokens and all.
     clientErrorHandler: (error, socket) => {
       if (error.code === 'ECONNRESET' || !socket.writable) {
@@ -57,12 +61,15 @@ export function buildStandalone (config: Config, log?: Writable): FastifyInstanc
   })
   // RFC 9110, section 10.1.1: an expectation may be ignored.
   app.server.on('checkExpectation', (request, response) => { app.server.emit('request', request, response) })
-  app.addHook('onRequest', ({ raw }, _reply, done) => {
+  app.addHook('onRequest', (request, reply, done) => {
+    const { raw } = request
+    app.roomcast.httpConnections.add(raw, reply.raw) // Requests to unknown paths as well.
     // RFC 9112, section 3.2
     if (raw.headers.host === undefined && raw.httpVersion === '1.1') {
       throw new RoomcastError('invalid_request', 'A request needs a Host header')
     }
-    done()
+    if (request.is404) handleNotFound(request, reply) // Before the body: the client may never finish it.
+    else done()
   })
   app.setErrorHandler(handleError)
   app.setNotFoundHandler(handleNotFound)

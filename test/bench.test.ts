@@ -17,7 +17,7 @@ const FAULTY_SERVER = fileURLToPath(new URL('../../test/fixtures/faulty-server.m
 const SMALL = { members: 20, seconds: 0.5, secret: SECRET, patienceMs: 300 }
 
 test('the load generator counts what members of the service get, and when', async (t) => {
-  const { port, child } = await startProcess(t, { JWT_SECRET: SECRET, MESSAGE_RATE: '0' })
+  const { port, child } = await startProcess(t, { JWT_SECRET: SECRET, MESSAGE_RATE: '0', REST_RATE: '0' })
   const { protocol } = await loadPeer('roomcast')
   const loads: [string, Partial<LoadOptions>, number][] = [
     ['one message at a time', { window: 1 }, 20],

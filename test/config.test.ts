@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { test } from 'tap'
 import { type Config, InvalidConfig, readConfig as read } from '../src/config.ts'
 import { call, startService } from './support/service.ts'
+import { PRODUCTION } from './support/service-process.ts'
 import { SECRET } from './support/token.ts'
 import { connect, refusal } from './support/websocket-client.ts'
 
@@ -39,6 +40,11 @@ test('without anything there is a secret for this process, and the defaults of t
     HEARTBEAT_SECONDS: 25,
     MESSAGE_RATE: 100,
     MESSAGE_BURST: 200,
+    REST_RATE: 1_000,
+    REST_BURST: 2_000,
+    MAX_REQUESTS_PER_CALLER: 256,
+    MAX_KEYS_PER_CALLER: 100_000,
+    MAX_IDLE_ROOMS: 100_000,
     MAX_CONNECTIONS_PER_ADDRESS: 0,
     UPGRADES_PER_MINUTE: 0,
     DRAIN_DELAY_MS: 0,
@@ -55,12 +61,12 @@ test('without anything there is a secret for this process, and the defaults of t
 test('a secret is made up only where nobody else gets at the service', (t) => {
   for (const HOST of ['127.0.0.1', '127.1.2.3', 'localhost', '::1']) t.equal(readConfig({ HOST }).ephemeralSecret, true, HOST)
   for (const environment of [
-    { HOST: '0.0.0.0' }, { HOST: '::' }, { HOST: '10.0.0.1' }, { HOST: '127.0.0.1.example.com' }, { NODE_ENV: 'production' }
+    { HOST: '0.0.0.0' }, { HOST: '::' }, { HOST: '10.0.0.1' }, { HOST: '127.0.0.1.example.com' }, { ...PRODUCTION }
   ] as Record<string, string>[]) {
     t.match(faultsOf(environment), /JWT_SECRET or JWT_PUBLIC_KEY is required/)
   }
   t.equal(readConfig({ JWT_SECRET: SECRET }).ephemeralSecret, false)
-  t.match(faultsOf({ JWT_SECRET: 'short', NODE_ENV: 'production' }), /JWT_SECRET must have at least 32 bytes in production/)
+  t.match(faultsOf({ ...PRODUCTION, JWT_SECRET: 'short' }), /JWT_SECRET must have at least 32 bytes in production/)
   t.equal(readConfig({ JWT_SECRET: 'short' }).ephemeralSecret, false)
   t.end()
 })
@@ -106,7 +112,8 @@ test('an empty variable is one that is not set', (t) => {
 
 test('what stands in the environment comes before what stands in .env', (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'roomcast-'))
-  writeFileSync(join(folder, '.env'), `PORT=4000\nMESSAGE_RATE=7\nJWT_SECRET=${SECRET}\nNODE_ENV=production\nHISTORY_SIZE=\n`)
+  const required = 'DEFAULT_GRANTS=*\nALLOWED_ORIGINS=*\n'
+  writeFileSync(join(folder, '.env'), `PORT=4000\nMESSAGE_RATE=7\nJWT_SECRET=${SECRET}\nNODE_ENV=production\n${required}HISTORY_SIZE=\n`)
   const [cwd, port] = [process.cwd(), process.env.PORT]
   t.teardown(() => {
     process.chdir(cwd)
@@ -116,7 +123,7 @@ test('what stands in the environment comes before what stands in .env', (t) => {
   process.chdir(folder)
   process.env.PORT = '5000'
   t.match(readConfig(), { PORT: 5000, MESSAGE_RATE: 7, HISTORY_SIZE: 1_000, ephemeralSecret: false })
-  writeFileSync(join(folder, '.env'), 'JWT_SECRET=short\nNODE_ENV=production\n')
+  writeFileSync(join(folder, '.env'), `JWT_SECRET=short\nNODE_ENV=production\n${required}`)
   t.throws(() => readConfig(), /JWT_SECRET must have at least 32 bytes in production/, 'NODE_ENV too')
   writeFileSync(join(folder, '.env'), `\uFEFFMESSAGE_RATE=8\nno setting\nexport MESSAGE_BURST=9\nJWT_SECRET='${SECRET}' # a comment\n`)
   t.match(readConfig(), { MESSAGE_RATE: 8, MESSAGE_BURST: 9, keys: [{ key: SECRET }] }, 'a byte order mark, and a line without a setting')

@@ -7,6 +7,7 @@ import { type Test, test } from 'tap'
 import { WebSocket } from 'ws'
 import { ENVIRONMENT, InvalidConfig, readConfig } from '../src/config.ts'
 import { ERRORS } from '../src/errors.ts'
+import { REQUIRED_IN_PRODUCTION } from '../src/settings/environment.ts'
 import { CLOSE_CODES } from '../src/protocol/close-codes.ts'
 import { CLIENT_FRAMES, SERVER_FRAMES } from '../src/protocol/frames.ts'
 import { Grants } from '../src/auth/grants.ts'
@@ -76,7 +77,7 @@ test('.env.example has every setting with its description and its default', asyn
   t.strictSame(settings.map(([, description, , name, value]) => [name, value, description]), DEFAULTS)
   for (const [, , commented, name = ''] of settings) {
     const hasDefault = 'default' in ENVIRONMENT[name as keyof typeof ENVIRONMENT]
-    t.equal(commented === '#', !hasDefault, `${name} is commented out if it has no default`)
+    t.equal(commented === '#', !hasDefault || name in REQUIRED_IN_PRODUCTION, `${name} is commented out if it may have no default`)
   }
 })
 

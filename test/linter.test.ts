@@ -3,7 +3,7 @@ import { cp, mkdir, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { test } from 'tap'
+import { type Test, test } from 'tap'
 
 // Compiled tests are in dist/test/.
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
@@ -80,42 +80,65 @@ interface Report {
   messages: { ruleId: string | null }[]
 }
 
-test('an import that the layers forbid fails the linter, and one that they allow does not', async (t) => {
-  // A copy, so that the linter of the project itself never sees these files.
+interface Probe {
+  /** `probe.ts` in a folder is a file for each probe; any other file is replaced, because its list is by its name. */
+  file: string
+  code: string
+}
+
+/** Lints each probe in a copy of the project, so that the linter of the project itself never sees the files; returns the rules broken. */
+async function lint (t: Test, probes: readonly Probe[]): Promise<string[][]> {
   const folder = t.testdir({})
   for (const name of ['eslint.config.js', 'eslint.imports.js', 'tsconfig.json', 'package.json', 'src', 'plugins', 'routes', 'client']) {
     await cp(join(ROOT, name), join(folder, name), { recursive: true, filter: (path) => !/node_modules|client\/dist/.test(path) })
   }
   await symlink(join(ROOT, 'node_modules'), join(folder, 'node_modules'))
-  const probes = new Map<string, { code: string, file: string, isForbidden: boolean }>()
-  const add = async (file: string, code: string, isForbidden: boolean): Promise<void> => {
-    // A file for each import; an existing file at src/ is replaced, because its list is by its name.
-    const name = file.replace(/probe\.ts$/, `probe-${probes.size}.ts`)
-    await mkdir(dirname(join(folder, name)), { recursive: true })
-    await writeFile(join(folder, name), `${code}\n`)
-    probes.set(join(folder, name), { code, file, isForbidden })
+  const paths: string[] = []
+  for (const { file, code } of probes) {
+    const path = join(folder, file.replace(/probe\.ts$/, `probe-${paths.length}.ts`))
+    await mkdir(dirname(path), { recursive: true })
+    await writeFile(path, `${code}\n`)
+    paths.push(path)
   }
-  const value = (target: string): string => `import * as other from '${target}'\n\nexport const probe = other`
-  const type = (target: string): string => `import type * as other from '${target}'\n\nexport type Probe = typeof other`
-  for (const [file, target] of FORBIDDEN) await add(file, value(target), true)
-  for (const form of FORMS) await add('src/hub/probe.ts', form('../rooms/rooms.ts'), true)
-  for (const form of FORMS) await add('routes/probe.ts', form('../plugins/errors.ts'), true)
-  for (const [file, target] of ALLOWED) await add(file, value(target), false)
-  await add('src/rooms/probe.ts', "export const probe = async () => await import('../transport/batch.ts')", false)
-  for (const [file, target] of TYPES) {
-    if (!probes.has(join(folder, file))) await add(file, type(target), false)
-    if (file.endsWith('probe.ts')) await add(file, value(target), true)
-  }
-
-  const { stdout } = await run(process.execPath, [join(ROOT, 'node_modules/eslint/bin/eslint.js'), '--format', 'json', ...probes.keys()], {
+  const { stdout } = await run(process.execPath, [join(ROOT, 'node_modules/eslint/bin/eslint.js'), '--format', 'json', ...paths], {
     cwd: folder,
     maxBuffer: 2 ** 26
   }).catch((error: unknown) => error as { stdout: string })
-  const reports = JSON.parse(stdout) as Report[]
-  t.equal(reports.length, probes.size)
-  for (const { filePath, messages } of reports) {
-    const probe = probes.get(filePath)
-    const isRefused = messages.some(({ ruleId }) => /no-restricted-(?:imports|syntax)/.test(ruleId ?? ''))
-    t.equal(isRefused, probe?.isForbidden, `${probe?.file} ${probe?.isForbidden === true ? 'must not have' : 'may have'}: ${probe?.code}`)
+  const reports = new Map((JSON.parse(stdout) as Report[]).map(({ filePath, messages }) => [filePath, messages]))
+  return paths.map((path) => reports.get(path)?.map(({ ruleId }) => ruleId ?? '') ?? ['not linted'])
+}
+
+test('an import that the layers forbid fails the linter, and one that they allow does not', async (t) => {
+  const probes: (Probe & { isForbidden: boolean })[] = []
+  const add = (file: string, code: string, isForbidden: boolean): void => { probes.push({ file, code, isForbidden }) }
+  const value = (target: string): string => `import * as other from '${target}'\n\nexport const probe = other`
+  const type = (target: string): string => `import type * as other from '${target}'\n\nexport type Probe = typeof other`
+  for (const [file, target] of FORBIDDEN) add(file, value(target), true)
+  for (const form of FORMS) add('src/hub/probe.ts', form('../rooms/rooms.ts'), true)
+  for (const form of FORMS) add('routes/probe.ts', form('../plugins/errors.ts'), true)
+  for (const [file, target] of ALLOWED) add(file, value(target), false)
+  add('src/rooms/probe.ts', "export const probe = async () => await import('../transport/batch.ts')", false)
+  for (const [file, target] of TYPES) {
+    if (!probes.some((probe) => probe.file === file && !file.endsWith('probe.ts'))) add(file, type(target), false)
+    if (file.endsWith('probe.ts')) add(file, value(target), true)
+  }
+
+  const rules = await lint(t, probes)
+  for (const [i, { file, code, isForbidden }] of probes.entries()) {
+    const isRefused = rules[i]?.some((rule) => /no-restricted-(?:imports|syntax)|not linted/.test(rule))
+    t.equal(isRefused, isForbidden, `${file} ${isForbidden ? 'must not have' : 'may have'}: ${code}`)
+  }
+})
+
+test('a regular expression that takes more than linear time fails the linter', async (t) => {
+  const slow = ['/\\beyJ[\\w-]+\\.eyJ[\\w-]+\\.[\\w-]*/g', '/=+$/', '/^(?:a+)+$/', '/\\s+$/']
+  const linear = ['/[\\w.-]+/g', '/^Bearer +(\\S+) *$/i', '/[?&]token=[^&#]*/g']
+  const folders = ['src', 'src/auth', 'plugins', 'routes/v1', 'client']
+  const probes = folders.flatMap((folder) => [...slow, ...linear].map((expression) => (
+    { file: `${folder}/probe.ts`, code: `export const PROBE = ${expression}`, isSlow: slow.includes(expression) }
+  )))
+  const rules = await lint(t, probes)
+  for (const [i, { file, code, isSlow }] of probes.entries()) {
+    t.equal(rules[i]?.includes('redos/no-vulnerable'), isSlow, `${file} ${isSlow ? 'must not have' : 'may have'}: ${code}`)
   }
 })

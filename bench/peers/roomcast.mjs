@@ -16,6 +16,13 @@ export default {
   run: ({ port, secret, redis, root }) => ({
     command: process.execPath,
     parameters: [join(root, 'dist/src/server.js')],
-    environment: { PORT: String(port), JWT_SECRET: secret, MESSAGE_RATE: '0', LOG_LEVEL: 'error', ...(redis !== undefined && { REDIS_URL: redis }) }
+    environment: {
+      PORT: String(port),
+      JWT_SECRET: secret,
+      MESSAGE_RATE: '0',
+      REST_RATE: '0',
+      LOG_LEVEL: 'error',
+      ...(redis !== undefined && { REDIS_URL: redis })
+    }
   })
 }

@@ -80,5 +80,5 @@ function readBase (url: string): string {
   const { protocol, username, password, search, hash, origin, pathname } = parsed
   if (!/^https?:$/.test(protocol)) throw invalid('"url" starts with http: or https:')
   if (username + password + search + hash !== '') throw invalid('"url" has no user, query or fragment')
-  return origin + pathname.replace(/\/+$/, '')
+  return [origin, ...pathname.split('/').filter((segment) => segment !== '')].join('/')
 }

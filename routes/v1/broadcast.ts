@@ -1,11 +1,12 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { ALL_ROOM } from '../../src/protocol/names.ts'
-import { publishRequest } from './publishing.ts'
+import { decodeKey, publishRequest } from './publishing.ts'
 import { IdempotencyHeaders, MessageBody, MessageQuery, problems, PublishedSchema } from './schemas.ts'
 
 /** `POST /v1/broadcast`: publishes to every connection. */
 const route: FastifyPluginAsyncTypebox = async (app) => {
   app.post('/v1/broadcast', {
+    preValidation: decodeKey,
     schema: {
       tags: ['messages'],
       summary: 'Publish to everybody',
@@ -15,7 +16,7 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
       body: MessageBody,
       response: { 201: PublishedSchema, ...problems }
     }
-  }, async (request, reply) => await publishRequest(app.roomsFor(request.roomcastIdentity), ALL_ROOM, request, reply))
+  }, async (request, reply) => await publishRequest(app, ALL_ROOM, request, reply))
 }
 
 export default route

@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import { RoomcastError } from '../../src/errors.ts'
 import { isDeeperThan, MAX_JSON_DEPTH } from '../../src/protocol/depth.ts'
+import { findJsonFault } from '../../src/protocol/json.ts'
 import type { Content } from '../../src/protocol/message.ts'
 
 /** A message to publish, and the origin to exclude. */
@@ -27,10 +28,18 @@ export function readMessage (request: FastifyRequest): Posted {
   }
   // A request without a body has no content type, so no schema has refused it.
   if (body === undefined || body === null) throw new RoomcastError('invalid_request', 'The request has no body')
+  checkJson(body)
   return readJsonMessage(body as JsonMessage)
 }
 
-/** Reads the message that a JSON object describes. */
+/** Checks the JSON of a message, also its members that are ignored; throws `invalid_json`. */
+export function checkJson (message: unknown): void {
+  const fault = findJsonFault(message, MAX_JSON_DEPTH + 1)
+  // Only `data` has a depth: members that are ignored may be nested as they like.
+  if (fault?.code === 'invalid_json') throw new RoomcastError('invalid_json', fault.text)
+}
+
+/** Reads the message that a JSON object describes; it is checked. */
 export function readJsonMessage (message: JsonMessage): Posted {
   const { text, data, event, exclude } = message
   const named = event === undefined ? {} : { event }

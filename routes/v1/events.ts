@@ -85,7 +85,7 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
       void reply.hijack()
       return
     }
-    limits.check(request, reply.raw, identity.user)
+    limits.check(request, reply.raw, { user: identity.user, origin })
 
     begin(request, reply)
     eventStreams.open(reply.raw, identity, { rooms, since: positions, origin, welcome: protocol !== undefined })

@@ -32,12 +32,18 @@ const routes: FastifyPluginAsync = async (app) => {
     request.roomcastIdentity = app.authentication.identify(credentialsOf(request))
     done()
   })
-  await app.register(roomMessages)
-  await app.register(messages)
-  await app.register(userMessages)
-  await app.register(broadcast)
-  await app.register(rooms)
-  await app.register(events)
+  await app.register(async (scope) => {
+    scope.addHook('onRequest', (request, reply, done) => {
+      app.requests.begin(request.roomcastIdentity.user, { request: request.raw, response: reply.raw })
+      done()
+    })
+    await scope.register(roomMessages)
+    await scope.register(messages)
+    await scope.register(userMessages)
+    await scope.register(broadcast)
+    await scope.register(rooms)
+  })
+  await app.register(events) // An event stream is a connection, and counts in the limits of connections.
 }
 
 export default routes

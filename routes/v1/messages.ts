@@ -4,9 +4,10 @@ import type { Static } from 'typebox'
 import { RoomcastError, toRoomcastError } from '../../src/errors.ts'
 import { type Problem, toProblem } from '../../src/problem.ts'
 import { Key } from '../../src/protocol/frames.ts'
+import { sizeOf } from '../../src/protocol/message.ts'
 import { isRoomName, ROOM_RULE } from '../../src/protocol/names.ts'
 import { TRUSTED_SCHEMAS, Type } from '../../src/protocol/schema.ts'
-import { readJsonMessage, type Posted } from './content.ts'
+import { checkJson, readJsonMessage, type Posted } from './content.ts'
 import { toPublishedBody } from './publishing.ts'
 import { JsonMessage, ProblemSchema, problems, PublishedSchema, Room } from './schemas.ts'
 
@@ -43,6 +44,10 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
   const { MAX_MESSAGE_BYTES } = app.config
 
   app.post('/v1/messages', {
+    preValidation: (request, _reply, done) => {
+      checkJson(withoutItems(request.body))
+      done()
+    },
     ...(MAX_MESSAGE_BYTES > 0 && { bodyLimit: BODY_FACTOR * MAX_MESSAGE_BYTES }),
     schema: {
       tags: ['messages'],
@@ -57,6 +62,7 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
     }
   }, async (request, reply) => {
     const { messages } = request.body
+    app.publishRate.admit(request.roomcastIdentity.user, messages.length)
     const rooms = app.roomsFor(request.roomcastIdentity)
     const results = await Promise.all(messages.map(async (message): Promise<Result> => {
       try {
@@ -75,7 +81,13 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
 
 export default route
 
+/** The body without its items, each of which is checked by itself, so that one of them does not refuse the others. */
+function withoutItems (body: unknown): unknown {
+  return typeof body === 'object' && body !== null && !Array.isArray(body) ? { ...body, messages: undefined } : body
+}
+
 function readItem (item: unknown, maxBytes: number): { room: string, key: string | undefined, posted: Posted } {
+  checkJson(item)
   const room = (item as { room?: unknown } | null)?.room
   if (typeof room === 'string' && !isRoomName(room)) throw new RoomcastError('invalid_room', ROOM_RULE)
   const isItem = validateItem ??= new Ajv({ ...TRUSTED_SCHEMAS, strict: false }).compile(Item)
@@ -90,19 +102,16 @@ function readItem (item: unknown, maxBytes: number): { room: string, key: string
   else if (json.text !== undefined || Object.hasOwn(json, 'data')) {
     throw new RoomcastError('invalid_request', 'A message has exactly one of "text", "data" and "base64"')
   } else posted = { content: { bytes: decodeBase64(base64), ...named }, exclude }
-  if (maxBytes > 0 && sizeOf(posted) > maxBytes) throw new RoomcastError('message_too_large', `A message may have ${maxBytes} bytes`)
+  const isTooLarge = maxBytes > 0 && sizeOf(posted.content) > maxBytes
+  if (isTooLarge) throw new RoomcastError('message_too_large', `A message may have ${maxBytes} bytes`)
   return { room: json.room, key, posted }
-}
-
-function sizeOf ({ content }: Posted): number {
-  if (content.bytes !== undefined) return content.bytes.length
-  return Buffer.byteLength(content.text ?? JSON.stringify(content.data))
 }
 
 function decodeBase64 (text: string): Buffer {
   const bytes = Buffer.from(text, 'base64')
-  // Buffer.from skips characters that are not base64.
-  if (bytes.toString('base64').replace(/=+$/, '') !== text.replace(/=+$/, '')) {
+  const padded = bytes.toString('base64')
+  // Buffer.from skips characters that are not base64. The padding may be left out.
+  if (text !== padded && text !== padded.replace(/={1,2}$/, '')) {
     throw new RoomcastError('invalid_request', 'base64 is not valid (RFC 4648, section 4)')
   }
   return bytes

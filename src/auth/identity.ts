@@ -1,5 +1,5 @@
 import { RoomcastError } from '../errors.ts'
-import { isUser } from '../protocol/names.ts'
+import { isReservedUser, isUser, SERVER_USER } from '../protocol/names.ts'
 import { Grants, type GrantsClaim, InvalidGrants } from './grants.ts'
 
 /** A caller and its grants. */
@@ -32,8 +32,11 @@ export class InvalidClaims extends Error {
   override readonly name = 'InvalidClaims'
 }
 
+/** The rule of reserved names, for people. */
+const RESERVED_RULE = 'the names "server" and "key:…" are reserved for the application and for API keys; choose another name'
+
 /** The application that embeds Roomcast. */
-export const SERVER: Identity = { user: 'server', grants: Grants.everything, expiresAt: Infinity }
+export const SERVER: Identity = { user: SERVER_USER, grants: Grants.everything, expiresAt: Infinity }
 
 /**
  * The identity that a verified token gives; throws `InvalidClaims`.
@@ -43,6 +46,7 @@ export const SERVER: Identity = { user: 'server', grants: Grants.everything, exp
 export function identify (claims: Claims, defaultGrants: unknown): Identity {
   const { sub, exp, rooms = defaultGrants } = claims // `null` is a mistake and does not mean the default.
   if (!isUser(sub)) throw new InvalidClaims('the sub claim has to be a string of 1–255 bytes without control characters')
+  if (isReservedUser(sub)) throw new InvalidClaims(RESERVED_RULE)
   if (typeof exp !== 'number' || !Number.isFinite(exp)) throw new InvalidClaims('the exp claim has to be a number')
   try {
     return { user: sub, grants: Grants.compile(rooms, sub), expiresAt: exp * 1_000 }
@@ -55,12 +59,14 @@ export function identify (claims: Claims, defaultGrants: unknown): Identity {
 /** The identity of a caller in plain values; throws `invalid_request`. */
 export function identityOf (caller: Caller): Identity {
   if (typeof caller !== 'object' || caller === null) throw new RoomcastError('invalid_request', 'The caller has to be { user, grants }')
-  const { user, grants } = caller
-  if (!isUser(user)) throw new RoomcastError('invalid_request', 'The user has to be a string of 1–255 bytes without control characters')
   try {
+    const { user, grants } = caller
+    if (!isUser(user)) throw new RoomcastError('invalid_request', 'The user has to be a string of 1–255 bytes without control characters')
+    if (isReservedUser(user)) throw new RoomcastError('invalid_request', RESERVED_RULE)
     return { user, grants: Grants.compile(grants, user), expiresAt: Infinity }
   } catch (error) {
-    if (error instanceof InvalidGrants) throw new RoomcastError('invalid_request', error.message)
-    throw error
+    if (error instanceof RoomcastError) throw error
+    // Also a getter or a Proxy of the application that throws.
+    throw new RoomcastError('invalid_request', error instanceof InvalidGrants ? error.message : 'The caller cannot be read')
   }
 }

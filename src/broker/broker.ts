@@ -1,3 +1,4 @@
+import type { RoomcastError } from '../errors.ts'
 import type { Envelope, NoticeEnvelope } from '../protocol/envelope.ts'
 import type { Position } from '../protocol/position.ts'
 import type { EncodedContent } from '../protocol/message.ts'
@@ -17,6 +18,8 @@ export interface Idempotency {
   id: string
   /** Hash of the whole message. Another fingerprint under the same name is a conflict. */
   fingerprint: string
+  /** Refuses the publish if its name is new: no more names may be remembered. */
+  refusal?: RoomcastError | undefined
 }
 
 /** The result of a publish. */
@@ -113,13 +116,14 @@ export interface OccupancyQuery {
  *
  * **Idempotency.** For five minutes, the same `idempotency.id` in the same room gets the first answer again (`replayed`)
  * and makes no message. With another fingerprint it is refused with `idempotency_conflict`. Of two concurrent publishes,
- * one makes the message and the other is the replay.
+ * one makes the message and the other is the replay. With a `refusal`, only a replay succeeds; a new name is refused.
  *
  * **History** keeps the latest messages up to a number, an age and (in memory) a total size. Messages beyond the age are
  * hidden even if they are not removed yet. `forget` removes the messages and keeps the position.
  *
  * **Lifetime.** After a publish, the position is kept for the longer of 24 h and twice the age of the history. After a
- * mere read it is kept for 10 minutes. While an instance is subscribed, it is kept.
+ * mere read it is kept for 10 minutes. While an instance is subscribed, it is kept. In memory, the number of rooms without a
+ * subscription has a bound: beyond it, the least recently used room loses its position and its history early.
  *
  * **Errors** are `RoomcastError`: `unavailable` if the call certainly had no effect, `publish_unknown` if it may have had.
  */
@@ -135,6 +139,12 @@ export interface Broker {
 
   /** Subscribes to the envelopes of a room; resolves, once that is confirmed, with the position read afterwards. */
   subscribe (room: string): Promise<Position | undefined>
+
+  /**
+   * Resolves when the listener has got the envelopes of a subscribed room that were published before the call. It also
+   * resolves if they are lost or late. In rooms with history, compare positions instead.
+   */
+  caughtUp (room: string): Promise<void>
 
   /** Ends the subscription of a room. */
   unsubscribe (room: string): Promise<void>

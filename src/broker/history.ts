@@ -28,7 +28,10 @@ export class History {
     const message = this.#messages[this.#head]
     if (message === undefined) return 0
     this.#messages[this.#head++] = undefined
-    if (this.#head >= COMPACT_AT && this.#head * 2 >= this.#messages.length) {
+    if (this.length === 0) {
+      this.#messages = [] // Many idle rooms are empty.
+      this.#head = 0
+    } else if (this.#head >= COMPACT_AT && this.#head * 2 >= this.#messages.length) {
       this.#messages = this.#messages.slice(this.#head)
       this.#head = 0
     }

@@ -1,23 +1,24 @@
-import { RoomcastError } from '../errors.ts'
 import type { Envelope, NoticeEnvelope } from '../protocol/envelope.ts'
 import type { Position } from '../protocol/position.ts'
 import {
-  type Broker, FRESH_POSITION_MS, type HistoryOf, type HistoryPage, type HistoryPolicy, type HistoryQuery, IDEMPOTENCY_MS, newEpoch,
+  type Broker, FRESH_POSITION_MS, type HistoryOf, type HistoryPage, type HistoryPolicy, type HistoryQuery, newEpoch,
   type Occupancy, type OccupancyQuery, positionLifetime, type Publication, type Published, type StoredMessage
 } from './broker.ts'
 import { History, sizeOf } from './history.ts'
+import { LruMap } from './lru-map.ts'
+import { RememberedPublishes } from './remembered-publishes.ts'
 
 /** Time between two sweeps over expired state, ms. */
 const SWEEP_MS = 1_000
 /** Least number of rooms in one sweep; otherwise a sixtieth of all, so that a minute covers each room. */
 const SWEEP_ROOMS = 1_000
-/** Largest number of remembered publishes. Beyond that, the oldest are evicted before their five minutes are over. */
-const MAX_REMEMBERED = 1_000_000
 
 export interface MemoryBrokerOptions {
   historyOf: HistoryOf
   /** Largest history of all rooms together, bytes; 0 is no limit. The least recently used rooms are evicted first. */
   maxHistoryBytes: number
+  /** Largest number of rooms without a subscription; 0 is no limit. The least recently used room is evicted first. */
+  maxIdleRooms: number
 }
 
 /** A room that has a position. */
@@ -30,12 +31,6 @@ interface RoomState {
   until: number
 }
 
-interface Remembered {
-  fingerprint: string
-  published: Published
-  until: number
-}
-
 /** The broker of a single instance. All state ends with the process. */
 export class MemoryBroker implements Broker {
   readonly reachable = true
@@ -43,15 +38,17 @@ export class MemoryBroker implements Broker {
   readonly #options: MemoryBrokerOptions
   readonly #rooms = new Map<string, RoomState>()
   readonly #subscribed = new Set<string>()
+  /** The rooms without a subscription, in the order of their latest use. */
+  readonly #idle = new LruMap<string, RoomState>()
   /** Rooms with messages, in the order of their latest publish. */
-  readonly #filled = new Set<RoomState>()
-  /** Publishes with a key, in the order of their expiry. */
-  readonly #remembered = new Map<string, Remembered>()
+  readonly #filled = new LruMap<RoomState, true>()
+  readonly #remembered = new RememberedPublishes()
   readonly #occupancy = new Map<string, number>()
   readonly #sweeper: NodeJS.Timeout
   /** The rest of the current pass over all rooms. */
   #unswept: MapIterator<[string, RoomState]> | undefined
   #historyBytes = 0
+  #latestEpoch = 0
   /** Time of the latest publish, ms since 1970. */
   #time = 0
   #listener: (envelope: Envelope) => void = () => {}
@@ -72,16 +69,10 @@ export class MemoryBroker implements Broker {
     const now = this.#time = Math.max(this.#time, Date.now()) // The system's clock may go backwards.
     if (idempotency === undefined) return this.#place(publication, now)
 
-    const name = `${room}\n${idempotency.id}`
-    const earlier = this.#remembered.get(name)
-    if (earlier !== undefined && earlier.until > now) {
-      if (earlier.fingerprint !== idempotency.fingerprint) throw new RoomcastError('idempotency_conflict')
-      return { ...earlier.published, replayed: true }
-    }
+    const earlier = this.#remembered.replay(room, idempotency, now)
+    if (earlier !== undefined) return earlier
     const published = this.#place(publication, now)
-    this.#remembered.delete(name) // An expired entry would keep its old place in the order.
-    this.#remembered.set(name, { fingerprint: idempotency.fingerprint, published, until: now + IDEMPOTENCY_MS })
-    this.#forgetPublishes(now)
+    this.#remembered.add(room, idempotency, published, now)
     return published
   }
 
@@ -92,13 +83,18 @@ export class MemoryBroker implements Broker {
   async subscribe (room: string): Promise<Position | undefined> {
     const position = this.position(room) // Before the room is subscribed: that would keep an expired position.
     this.#subscribed.add(room)
+    this.#idle.delete(room)
     return await position
   }
+
+  async caughtUp (): Promise<void> {} // Publishes deliver at once.
 
   async unsubscribe (room: string): Promise<void> {
     this.#subscribed.delete(room)
     const state = this.#rooms.get(room)
-    if (state !== undefined) state.until = Math.max(state.until, Date.now() + FRESH_POSITION_MS)
+    if (state === undefined) return
+    state.until = Math.max(state.until, Date.now() + FRESH_POSITION_MS)
+    this.#markIdle(room, state)
   }
 
   async position (room: string): Promise<Position | undefined> {
@@ -159,8 +155,7 @@ export class MemoryBroker implements Broker {
     const message = { offset: state.offset, time: now, fields, bytes, exclude }
     state.history.push(message)
     this.#historyBytes += sizeOf(message)
-    this.#filled.delete(state) // Moves the room to the end: it is the most recently used.
-    this.#filled.add(state)
+    this.#filled.set(state, true)
     this.#trim(state, now)
     if (this.#options.maxHistoryBytes > 0) this.#evict()
 
@@ -175,12 +170,35 @@ export class MemoryBroker implements Broker {
 
   /** Finds the state of a room. An unknown or expired room gets a new epoch. */
   #state (room: string, policy: HistoryPolicy, now: number): RoomState {
-    const known = this.#rooms.get(room)
-    if (known !== undefined && (known.until > now || this.#subscribed.has(room))) return known
-    if (known !== undefined) this.#clear(known)
-    const state = { policy, epoch: newEpoch(), offset: 0, history: new History(), until: now + FRESH_POSITION_MS }
-    this.#rooms.set(room, state)
+    let state = this.#rooms.get(room)
+    const isSubscribed = this.#subscribed.has(room)
+    if (state === undefined || (state.until <= now && !isSubscribed)) {
+      if (state !== undefined) this.#clear(state)
+      state = { policy, epoch: this.#newEpoch(), offset: 0, history: new History(), until: now + FRESH_POSITION_MS }
+      this.#rooms.set(room, state)
+    }
+    if (!isSubscribed) this.#markIdle(room, state)
     return state
+  }
+
+  /** Makes an epoch above all earlier ones: an evicted room may be used again within the same ms. */
+  #newEpoch (): string {
+    this.#latestEpoch = Math.max(this.#latestEpoch + 1, Number(newEpoch()))
+    return String(this.#latestEpoch)
+  }
+
+  /** Makes a room the most recently used one without a subscription, and evicts the least recently used beyond the bound. */
+  #markIdle (room: string, state: RoomState): void {
+    this.#idle.set(room, state)
+    const { maxIdleRooms } = this.#options
+    const oldest = maxIdleRooms > 0 && this.#idle.size > maxIdleRooms ? this.#idle.oldest : undefined
+    if (oldest !== undefined) this.#remove(...oldest)
+  }
+
+  #remove (room: string, state: RoomState): void {
+    this.#clear(state)
+    this.#rooms.delete(room)
+    this.#idle.delete(room)
   }
 
   /** Removes messages beyond the history's size and age. */
@@ -201,7 +219,8 @@ export class MemoryBroker implements Broker {
 
   /** Evicts messages from the least recently used rooms, until all histories together are within the bound. */
   #evict (): void {
-    for (const state of this.#filled) {
+    for (let oldest; (oldest = this.#filled.oldest) !== undefined;) {
+      const [state] = oldest
       while (state.history.length > 0) {
         if (this.#historyBytes <= this.#options.maxHistoryBytes) return
         this.#historyBytes -= state.history.shift()
@@ -212,7 +231,7 @@ export class MemoryBroker implements Broker {
 
   #sweep (): void {
     const now = Date.now()
-    this.#forgetPublishes(now)
+    this.#remembered.forget(now)
     const count = Math.max(SWEEP_ROOMS, Math.ceil(this.#rooms.size / 60))
     this.#unswept ??= this.#rooms.entries()
     for (let i = 0; i < count; i++) {
@@ -223,17 +242,7 @@ export class MemoryBroker implements Broker {
       }
       const [room, state] = value
       this.#trim(state, now)
-      if (state.until <= now && !this.#subscribed.has(room)) {
-        this.#clear(state)
-        this.#rooms.delete(room)
-      }
-    }
-  }
-
-  #forgetPublishes (now: number): void {
-    for (const [name, { until }] of this.#remembered) {
-      if (until > now && this.#remembered.size <= MAX_REMEMBERED) return
-      this.#remembered.delete(name)
+      if (state.until <= now && !this.#subscribed.has(room)) this.#remove(room, state)
     }
   }
 }

@@ -13,10 +13,11 @@ export interface PublishReply {
   remembered: boolean
 }
 
-/** Reads a reply of `PUBLISH` and `PUBLISH_UNKEPT`; undefined for a conflict with an earlier publish. */
-export function readPublishReply (reply: unknown): PublishReply | undefined {
+/** Reads a reply of `PUBLISH` and `PUBLISH_UNKEPT`: a conflict with an earlier publish, or a new name that may not be remembered. */
+export function readPublishReply (reply: unknown): PublishReply | 'conflict' | 'new' {
   const text = readText(reply)
-  if (text === 'C') return undefined
+  if (text === 'C') return 'conflict'
+  if (text === 'N') return 'new'
   const [kind, epoch = '', offset, time, audience] = text.split(' ')
   return { position: { epoch, offset: Number(offset) }, time: Number(time), audience: Number(audience), remembered: kind === 'R' }
 }

@@ -88,9 +88,9 @@ end
  * Puts a message into a room.
  *
  * KEYS meta, stream, remembered answer, occupancy
- * ARGV run ID, candidate for a new epoch, body, channel, PUBLISH or SPUBLISH, fingerprint, ms to remember the answer,
- * size of the history, its age, ms, lifetime of the position, ms
- * Returns `P <epoch> <offset> <time> <audience>`, the same with R for a replay, or C for a conflict.
+ * ARGV run ID, candidate for a new epoch, body, channel, PUBLISH or SPUBLISH, fingerprint, ms to remember the answer (0 for
+ * a replay or nothing), size of the history, its age, ms, lifetime of the position, ms
+ * Returns `P <epoch> <offset> <time> <audience>`, the same with R for a replay, C for a conflict, or N for a refused new key.
  */
 export const PUBLISH = script(`${ROOM}${AUDIENCE}
 local age, lifetime = tonumber(ARGV[9]), tonumber(ARGV[10])
@@ -98,6 +98,7 @@ local epoch, offset, time, renew, trim = read_meta(ARGV[1])
 -- What was answered in another epoch is not in the history any more.
 local known, of = remembered(KEYS[3], ARGV[6])
 if known and of == epoch then return known end
+if ARGV[7] == '0' then return 'N' end
 
 local now = math.max(clock(), time or 0)
 local content = int(now) .. '\\n' .. ARGV[3]
@@ -133,24 +134,25 @@ redis.call(ARGV[5], ARGV[4], '\\1m' .. id .. ' ' .. content)
 local answer = table.concat({ epoch, offset, int(now), audience_of(KEYS[4]) }, ' ')
 redis.call('SET', KEYS[3], ARGV[6] .. ' ' .. answer, 'PX', ARGV[7])
 return 'P ' .. answer
-`)
+`, 'always')
 
 /**
  * Sends a message to a room without history.
  *
  * KEYS remembered answer, occupancy
- * ARGV run ID, body, channel, PUBLISH or SPUBLISH, fingerprint, ms to remember the answer
+ * ARGV run ID, body, channel, PUBLISH or SPUBLISH, fingerprint, ms to remember the answer (0 for a replay or nothing)
  * Returns a reply as `PUBLISH` does, with - for epoch and offset.
  */
 export const PUBLISH_UNKEPT = script(`${ROOM}${AUDIENCE}
 local known = remembered(KEYS[1], ARGV[5])
 if known then return known end
+if ARGV[6] == '0' then return 'N' end
 local now = int(clock())
 local answer = '- - ' .. now .. ' ' .. audience_of(KEYS[2])
 redis.call('SET', KEYS[1], ARGV[5] .. ' ' .. answer, 'PX', ARGV[6])
 redis.call(ARGV[4], ARGV[3], '\\1m- ' .. now .. '\\n' .. ARGV[2])
 return 'P ' .. answer
-`)
+`, 'same run')
 
 /**
  * Reads the position of a room.
@@ -171,7 +173,7 @@ for _, key in ipairs(KEYS) do
   if left >= 0 and left < ARGV[3] / 2 then redis.call('PEXPIRE', key, ARGV[3]) end
 end
 return epoch .. ' ' .. int(offset)
-`)
+`, 'always')
 
 /**
  * Reads a part of a room's history.
@@ -219,7 +221,7 @@ while low <= high do
   end
 end
 return page
-`)
+`, 'always')
 
 /**
  * Removes a room's messages. The stream remembers the position.
@@ -230,4 +232,4 @@ export const FORGET = script(`
 local trimmed = redis.pcall('XTRIM', KEYS[1], 'MAXLEN', '=', 0)
 if type(trimmed) == 'table' then redis.call('DEL', KEYS[1]) end
 return 1
-`)
+`, 'always')

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { RoomcastError } from '../errors.ts'
 import type { Envelope, NoticeEnvelope } from '../protocol/envelope.ts'
 import type { Position } from '../protocol/position.ts'
@@ -78,12 +77,10 @@ export class RedisBroker implements Broker {
   async publish (publication: Publication): Promise<Published> {
     const { room, idempotency } = publication
     const { meta, stream, occupancy, remembered, channel } = this.#keys.room(room)
-    const name = remembered + (idempotency === undefined
-      ? `${this.#publisher}${(this.#publishes++).toString(36)}`
-      : createHash('sha256').update(idempotency.id).digest('base64url').slice(0, 22))
+    const name = remembered + (idempotency?.id ?? `${this.#publisher}${(this.#publishes++).toString(36)}`)
     const body = encodeBody(publication)
     const fingerprint = idempotency?.fingerprint ?? '-'
-    const rememberMs = idempotency === undefined ? RESEND_MS : IDEMPOTENCY_MS
+    const rememberMs = idempotency === undefined ? RESEND_MS : idempotency.refusal === undefined ? IDEMPOTENCY_MS : 0
     const policy = this.#options.historyOf(room)
     const { publishCommand } = this.#servers
     const reply = readPublishReply(await (policy === undefined
@@ -92,7 +89,8 @@ export class RedisBroker implements Broker {
         newEpoch(), body, channel, publishCommand, fingerprint, rememberMs, policy.size, policy.ttlSeconds * 1_000, positionLifetime(policy)
       ])
     ))
-    if (reply === undefined) throw new RoomcastError('idempotency_conflict')
+    if (reply === 'conflict') throw new RoomcastError('idempotency_conflict')
+    if (reply === 'new') throw idempotency?.refusal ?? new RoomcastError('internal')
     const { position, time, audience } = reply
     return {
       position: policy === undefined ? undefined : position,
@@ -116,6 +114,10 @@ export class RedisBroker implements Broker {
     // If the connection was lost after the subscription was confirmed, a newer position may have been delivered meanwhile.
     const { last } = subscription
     return last?.epoch === position?.epoch && (last?.offset ?? 0) > (position?.offset ?? 0) ? last : position
+  }
+
+  async caughtUp (room: string): Promise<void> {
+    await this.#servers.caughtUp(this.#keys.channel(room))
   }
 
   async unsubscribe (room: string): Promise<void> {

@@ -5,7 +5,7 @@ import type { ClientFrame, ClientFrames, FrameId } from '../protocol/frames.ts'
 import type { Identity } from '../auth/identity.ts'
 import type { Memberships } from '../rooms/membership.ts'
 import type { Rooms } from '../rooms/rooms.ts'
-import { Allowance } from './allowance.ts'
+import { Allowance } from '../callers/allowance.ts'
 import type { Command, CommandContext } from './command.ts'
 import { COMMANDS } from './index.ts'
 

@@ -1,7 +1,7 @@
 import { RoomcastError } from '../errors.ts'
 import type { ClientFrames, FrameId } from '../protocol/frames.ts'
 import type { Content } from '../protocol/message.ts'
-import { type Command, type CommandContext, latestRoom, membershipIn } from './command.ts'
+import { answerInOrder, type Command, type CommandContext, latestRoom } from './command.ts'
 
 export const publish: Command<ClientFrames['publish']> = {
   allowance: 'messages',
@@ -35,16 +35,15 @@ interface SendOptions {
 }
 
 /** Publishes, and acknowledges a frame with an id. A member gets the `ack` behind the message itself. */
-async function send ({ connection, rooms }: CommandContext, content: Content, { room, id, key, echo }: SendOptions): Promise<void> {
+async function send (context: CommandContext, content: Content, { room, id, key, echo }: SendOptions): Promise<void> {
+  const { connection, rooms } = context
   const name = room ?? latestRoom(connection)
-  const published = await rooms.publish(name, content, {
+  const { position } = await rooms.publish(name, content, {
     key,
     exclude: echo === false ? connection.origin : undefined,
     connection
   })
   if (id === undefined) return
-  const acknowledge = () => { connection.send({ type: 'ack', id, room: name, ...published.position }) }
-  const membership = membershipIn(connection, name)
-  if (membership === undefined) acknowledge()
-  else membership.room.after(acknowledge)
+  if (position === undefined) await rooms.caughtUp(name)
+  await answerInOrder(context, name, position, () => { connection.send({ type: 'ack', id, room: name, ...position }) })
 }

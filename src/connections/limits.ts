@@ -1,16 +1,23 @@
 import type { Writable } from 'node:stream'
 import { type AllowedOrigins, isOriginAllowed } from '../auth/origins.ts'
 import { goingDown, RoomcastError } from '../errors.ts'
+import type { Connection } from '../hub/connection.ts'
 import type { Hub } from '../hub/hub.ts'
+import { type Addressed, addressKey } from './address-key.ts'
 
 /** The wait of a client that was refused because a limit is reached, ms. */
 const FULL_RETRY_MS = 5_000
 
 /** A client that asks for a connection. */
-export interface Client {
-  /** Asks the kernel: read it only if a limit needs it. */
-  readonly ip: string
+export interface Client extends Addressed {
   readonly headers: { readonly origin?: string | undefined }
+}
+
+/** The owner of a new connection. */
+export interface Owner {
+  readonly user: string
+  /** The client's own name across its connections. */
+  readonly origin: string | undefined
 }
 
 /** Counts a new connection of an address; resolves with the wait, ms, if the address is above its rate. */
@@ -48,22 +55,26 @@ export class Limits {
    * Checks a request for a connection, and counts it for its address.
    *
    * @param stream closes with the connection
-   * @param user if it is known by now: a WebSocket authenticates later, and `recheck` follows
+   * @param owner if it is known by now: a WebSocket authenticates later, and `recheck` follows
    */
-  check (client: Client, stream: Writable, user?: string): void {
+  check (client: Client, stream: Writable, owner?: Owner): void {
     this.#checkDraining()
     this.#checkOrigin(client)
-    this.#checkCapacity(user)
+    this.#checkCapacity()
+    const replaced = owner && this.#checkUser(owner)
     this.#countAddress(client, stream)
+    if (replaced !== undefined) this.#replace(replaced)
   }
 
   /**
    * Checks the limits that may have been reached meanwhile: hooks of the application run between a request for a WebSocket
    * and the 101, and may take their time.
    */
-  recheck (user: string): void {
+  recheck (owner: Owner): void {
     this.#checkDraining()
-    this.#checkCapacity(user)
+    this.#checkCapacity()
+    const replaced = this.#checkUser(owner)
+    if (replaced !== undefined) this.#replace(replaced)
   }
 
   #checkDraining (): void {
@@ -74,20 +85,38 @@ export class Limits {
     if (origin !== undefined && !isOriginAllowed(this.#options.allowedOrigins, origin)) throw new RoomcastError('origin_forbidden')
   }
 
-  #checkCapacity (user: string | undefined): void {
-    const { hub, maxConnections, maxConnectionsPerUser } = this.#options
+  #checkCapacity (): void {
+    const { hub, maxConnections } = this.#options
     if (maxConnections > 0 && hub.connections.size >= maxConnections) {
       throw new RoomcastError('overloaded', 'This instance takes no more connections', FULL_RETRY_MS)
     }
-    if (user !== undefined && maxConnectionsPerUser > 0 && hub.connectionsOf(user) >= maxConnectionsPerUser) {
-      throw new RoomcastError('connection_limit', 'Too many connections of this user', FULL_RETRY_MS)
-    }
+  }
+
+  /**
+   * Checks the limit of a user. At the limit, a client may still replace a connection of its own: after a change of network
+   * the old one is dead, and the service does not know it yet.
+   *
+   * @returns the connection to replace
+   */
+  #checkUser ({ user, origin }: Owner): Connection | undefined {
+    const { hub, maxConnectionsPerUser: limit } = this.#options
+    if (limit === 0 || hub.connectionsOf(user) < limit) return undefined
+    const own = origin === undefined ? undefined : hub.oldestOf(user, origin)
+    if (own === undefined) throw new RoomcastError('connection_limit', 'Too many connections of this user', FULL_RETRY_MS)
+    return own
+  }
+
+  /** Closes a connection whose client has a new one, and destroys it: a dead connection would not answer the close. */
+  #replace (connection: Connection): void {
+    this.#options.hub.release(connection)
+    connection.close('removed')
+    setImmediate(() => { connection.terminate() }) // The last event of an event stream is written at the end of this turn.
   }
 
   #countAddress (client: Client, stream: Writable): void {
     const { maxConnectionsPerAddress: limit } = this.#options
     if (limit === 0) return
-    const address = client.ip
+    const address = addressKey(client)
     const count = this.#addresses.get(address) ?? 0
     if (count >= limit) throw new RoomcastError('connection_limit', 'Too many connections from this address', FULL_RETRY_MS)
     this.#addresses.set(address, count + 1)

@@ -23,8 +23,8 @@ export class Hub {
   tick = 0
   readonly backlog = new Backlog()
   readonly #rooms = new Map<string, Room>()
-  /** Open connections by user. */
-  readonly #users = new Map<string, number>()
+  /** The connections of each user, the oldest first. */
+  readonly #users = new Map<string, Set<Connection>>()
   readonly #host: RoomHost
   readonly #turn = this.#takeTurn.bind(this)
   /** Rooms with something in their queue, in the order of their turns. */
@@ -50,7 +50,9 @@ export class Hub {
     connection.heard = this.tick
     connection.slot = this.#slot++
     this.connections.add(connection)
-    this.#users.set(connection.user, this.connectionsOf(connection.user) + 1)
+    const ofUser = this.#users.get(connection.user)
+    if (ofUser === undefined) this.#users.set(connection.user, new Set([connection]))
+    else ofUser.add(connection)
     if (events.connectionOpened.wanted) {
       const { id, user, origin, transport } = connection
       const { instance, connections: { size } } = this
@@ -65,9 +67,7 @@ export class Hub {
    */
   remove (connection: Connection, code?: number): void {
     if (!this.connections.delete(connection)) return
-    const rest = this.connectionsOf(connection.user) - 1
-    if (rest === 0) this.#users.delete(connection.user)
-    else this.#users.set(connection.user, rest)
+    this.release(connection)
     if (events.connectionClosed.wanted) {
       const { id, user, closeReason: reason } = connection
       const { instance, connections: { size } } = this
@@ -81,9 +81,24 @@ export class Hub {
     if (this.connections.size > 0) await new Promise<void>((resolve) => { this.#waiting.push(resolve) })
   }
 
-  /** The number of a user's connections on this instance. */
+  /** Frees the place of a connection among those of its user, before its socket is closed. */
+  release (connection: Connection): void {
+    const ofUser = this.#users.get(connection.user)
+    if (ofUser?.delete(connection) === true && ofUser.size === 0) this.#users.delete(connection.user)
+  }
+
+  /** The number of a user's connections on this instance, without those that were released. */
   connectionsOf (user: string): number {
-    return this.#users.get(user) ?? 0
+    return this.#users.get(user)?.size ?? 0
+  }
+
+  /** The oldest of a user's connections that the client has opened under this origin. */
+  oldestOf (user: string, origin: string): Connection | undefined {
+    for (const connection of this.#users.get(user) ?? []) {
+      // The origin of a client that named none is the id of its connection.
+      if (connection.origin === origin && connection.id !== origin) return connection
+    }
+    return undefined
   }
 
   /** A room that has members or is held. */

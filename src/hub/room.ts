@@ -3,9 +3,11 @@ import type { MessageEnvelope, NoticeEnvelope } from '../protocol/envelope.ts'
 import { roomLabel } from '../protocol/names.ts'
 import type { Position } from '../protocol/position.ts'
 import { Batch, RoomFrame } from '../transport/batch.ts'
+import { Arrivals } from './arrivals.ts'
 import type { Backlog } from './backlog.ts'
 import type { Connection } from './connection.ts'
 import { type Exception, Exceptions, ofOrigin, ofUser } from './exceptions.ts'
+import type { Gathered, Step } from './gathered.ts'
 import { Members, type Membership } from './members.ts'
 import { type Delivered, ReplayBuffer } from './replay-buffer.ts'
 
@@ -13,21 +15,6 @@ import { type Delivered, ReplayBuffer } from './replay-buffer.ts'
 const BATCH_BYTES = 256 * 1024
 /** Bytes of a delivery that cost a turn as much as another small delivery: the copy into the kernel dominates. */
 const COST_BYTES = 8 * 1024
-
-/** Frames that were delivered in one turn of the event loop and leave together. */
-interface Gathered {
-  frames: RoomFrame[]
-  bytes: number
-  /** How many of the frames are messages. */
-  messages: number
-  exceptions?: Exceptions
-  /** The room's position once the batch is written. */
-  position: Position | undefined
-  /** Steps to run once the batch is written. */
-  after?: (() => void)[]
-}
-
-type Step = Gathered | (() => void)
 
 /** The parts of the hub that a room uses. */
 export interface RoomHost {
@@ -55,6 +42,8 @@ export class Room {
   readonly #members = new Members()
   readonly #replay = new ReplayBuffer()
   readonly #queue: Step[] = []
+  /** Made for the first step that follows a position. */
+  #arrivals: Arrivals | undefined
   #holds = 0
   #opening: Promise<void> | undefined
   /** The position of the latest message delivered to the room. */
@@ -153,6 +142,7 @@ export class Room {
     const frame = RoomFrame.ofMessage(this.label, { fields, bytes, time, offset: position?.offset }, position?.epoch)
     if (this.#replay.recording && position !== undefined) this.#replay.add({ offset: position.offset, frame, exclude })
     this.#append(frame, exclude === undefined ? undefined : ofOrigin(exclude))
+    if (this.#arrivals !== undefined && position !== undefined) this.#arrivals.arrived(position) // Behind the message.
   }
 
   /** Records the messages delivered from here on, until the returned function is called. */
@@ -166,6 +156,7 @@ export class Room {
     if (events.roomReset.wanted) events.roomReset.publish({ instance: this.#host.instance, room: this.name, position, reason })
     this.#replay.clear() // The recorded messages do not lead to this position.
     this.#append(RoomFrame.ofReset({ type: 'reset', room: this.label, ...position, reason }, position), undefined)
+    this.#arrivals?.reset(position)
   }
 
   /** Runs a step behind everything that was delivered before: at once if the queue is empty. */
@@ -182,6 +173,14 @@ export class Room {
     const last = this.#queue.at(-1)
     if (last === undefined || typeof last === 'function') this.run(step)
     else (last.after ??= []).push(step)
+  }
+
+  /**
+   * Runs a step like `after`, once a position has been delivered, or `ARRIVAL_MS` later. Such steps keep their order.
+   * Resolves when the step has its place.
+   */
+  async afterArrival (position: Position, step: () => void): Promise<void> {
+    await (this.#arrivals ??= new Arrivals()).wait(position, this.#taken, () => { this.after(step) })
   }
 
   /** Adds a member; only within `run`. */
@@ -228,7 +227,9 @@ export class Room {
   }
 
   #checkIdle (): void {
-    if (this.#members.size === 0 && this.#holds === 0) this.#host.onIdle(this)
+    if (this.#members.size > 0) return
+    this.#arrivals?.abandon()
+    if (this.#holds === 0) this.#host.onIdle(this)
   }
 
   #append (frame: RoomFrame, exception: Exception | undefined): void {

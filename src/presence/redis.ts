@@ -39,7 +39,7 @@ local new = redis.call('HSETNX', KEYS[1], ARGV[2] .. ' ' .. ARGV[3], 1) == 1 and
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 redis.call('PEXPIRE', KEYS[2], ARGV[4])
 return new and redis.call('HLEN', KEYS[2]) or -1
-`)
+`, 'always')
 
 /**
  * Removes a user of an instance from a room.
@@ -50,7 +50,7 @@ return new and redis.call('HLEN', KEYS[2]) or -1
  */
 const LEAVE = script(`${ROOM}
 return remove(ARGV[2] .. ' ' .. ARGV[3], ARGV[3]) and redis.call('HLEN', KEYS[2]) or -1
-`)
+`, 'always')
 
 /**
  * Removes all users of a lost instance from a room.
@@ -69,7 +69,7 @@ for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
   end
 end
 return gone
-`)
+`, 'always')
 
 /**
  * The presence of several instances. Each keeps its users of a room in Redis; a user is a member while any instance has

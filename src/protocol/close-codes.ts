@@ -3,7 +3,7 @@
  * client. The documentation, the client and metric labels use this table.
  *
  * - `stay`: do not reconnect.
- * - `resume`: reconnect with backoff and resume by position.
+ * - `resume`: reconnect with backoff and resume by position; after `connectionLimit`, with delays from 30 s.
  * - `renew`: reconnect only with a new token.
  */
 export const CLOSE_CODES = {
@@ -21,7 +21,7 @@ export const CLOSE_CODES = {
   rateLimited: { code: 4029, reason: 'Rate limited', client: 'resume' },
   protocolError: { code: 4500, reason: 'Protocol error', client: 'stay' },
   removed: { code: 4503, reason: 'Removed by the server', client: 'stay' },
-  connectionLimit: { code: 4509, reason: 'Too many connections', client: 'stay' }
+  connectionLimit: { code: 4509, reason: 'Too many connections', client: 'resume' }
 } as const
 
 export type CloseReason = keyof typeof CLOSE_CODES

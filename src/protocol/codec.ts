@@ -1,6 +1,7 @@
 import { Ajv, type ValidateFunction } from 'ajv'
-import { isDeeperThan, MAX_JSON_DEPTH } from './depth.ts'
+import { MAX_JSON_DEPTH } from './depth.ts'
 import { CLIENT_FRAMES, type ClientFrame, type FrameId, type ServerFrame } from './frames.ts'
+import { findJsonFault, parseJson } from './json.ts'
 import { ROOM_RULE } from './names.ts'
 import { TRUSTED_SCHEMAS } from './schema.ts'
 
@@ -37,20 +38,23 @@ function validatorOf (type: string): ValidateFunction | undefined {
 export function decodeFrame (json: string): Decoded {
   let value: unknown
   try {
-    value = JSON.parse(json)
+    value = parseJson(json)
   } catch {
     return refuse('invalid_json', 'Invalid JSON', undefined)
   }
   if (typeof value !== 'object' || value === null) return refuse('invalid_frame', 'A frame is a JSON object', undefined)
   // One level for the frame around the published value.
-  if (isDeeperThan(value, MAX_JSON_DEPTH + 1)) return refuse('too_deep', `JSON is nested more than ${MAX_JSON_DEPTH} deep`, value)
+  const fault = findJsonFault(value, MAX_JSON_DEPTH + 1, json.includes('\\u'))
+  if (fault?.code === 'too_deep') return refuse('too_deep', fault.text, value)
   if (Array.isArray(value)) return refuse('invalid_frame', 'A frame is a JSON object', undefined)
 
   const type: unknown = (value as { type?: unknown }).type
   if (typeof type !== 'string') return refuse('invalid_frame', 'A frame needs a "type"', value)
   const validate = validatorOf(type)
   if (validate === undefined) return refuse('unknown_type', `Unknown frame type ${JSON.stringify(type.slice(0, 64))}`, value)
-  if (validate(value)) return { ok: true, frame: value as ClientFrame }
+  if (validate(value)) {
+    return fault === undefined ? { ok: true, frame: value as ClientFrame } : refuse('invalid_json', `Invalid JSON: ${fault.text}`, value)
+  }
 
   const error = validate.errors?.[0]
   const property = error?.instancePath.slice(1) ?? ''
@@ -76,5 +80,5 @@ function refuse (code: Refused['code'], text: string, value: unknown): Refused {
 }
 
 function isFrameId (id: unknown): id is FrameId {
-  return typeof id === 'string' ? id !== '' && id.length <= 128 : Number.isSafeInteger(id) && Number(id) >= 0
+  return typeof id === 'string' ? id !== '' && id.length <= 128 && id.isWellFormed() : Number.isSafeInteger(id) && Number(id) >= 0
 }

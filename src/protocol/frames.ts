@@ -1,5 +1,5 @@
 import type { Static, TProperties, TSchema } from 'typebox'
-import { MAX_EVENT_CHARACTERS, MAX_KEY_CHARACTERS, PRINTABLE_PATTERN, ROOM_OR_ALIAS_PATTERN } from './names.ts'
+import { KEY_PATTERN, MAX_EVENT_CHARACTERS, MAX_KEY_CHARACTERS, PRINTABLE_PATTERN, ROOM_OR_ALIAS_PATTERN } from './names.ts'
 import { Type } from './schema.ts'
 
 /**
@@ -17,7 +17,7 @@ const Instant = Type.Integer({ description: 'ms since 1970' })
 /** The name of the event that a message reports, chosen by its publisher. */
 export const Event = Type.String({ minLength: 1, maxLength: MAX_EVENT_CHARACTERS, pattern: PRINTABLE_PATTERN })
 /** A publisher's name for one publish, which makes its retry safe. */
-export const Key = Type.String({ minLength: 1, maxLength: MAX_KEY_CHARACTERS, pattern: PRINTABLE_PATTERN })
+export const Key = Type.String({ minLength: 1, maxLength: MAX_KEY_CHARACTERS, pattern: KEY_PATTERN })
 
 const frame = <const T extends string, P extends TProperties>(type: T, properties: P, description: string) =>
   Type.Object({ type: Type.Literal(type), ...properties }, { description })

@@ -51,6 +51,12 @@ function keep (content: string | Uint8Array): Buffer {
   return copy
 }
 
+/** The size of a content that `MAX_MESSAGE_BYTES` limits, bytes: its text, its data as JSON, or its bytes. */
+export function sizeOf ({ text, data, bytes }: Content): number {
+  if (bytes !== undefined) return bytes.length
+  return Buffer.byteLength(text ?? JSON.stringify(data))
+}
+
 /**
  * The part of a message's JSON before `fields`. Room names are ASCII, except that a user's own room
  * is written by its alias; so the prefix is ASCII and its length is its size in bytes.

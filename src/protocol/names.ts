@@ -26,11 +26,19 @@ const CONTROL_CHARACTERS = /[\u0000-\u001f\u007f-\u009f]/
 
 /** Texts without control characters. */
 export const PRINTABLE_PATTERN = '^[^\\u0000-\\u001f\\u007f]*$'
+/** Keys of publishes: texts without control characters and without a space at either end, where HTTP would remove it from a header. */
+export const KEY_PATTERN = '^[^\\u0000-\\u0020\\u007f](?:[^\\u0000-\\u001f\\u007f]*[^\\u0000-\\u0020\\u007f])?$'
 /** The longest event of a message, and the longest key of a publish, in characters (code points). */
 export const MAX_EVENT_CHARACTERS = 128
 export const MAX_KEY_CHARACTERS = 255
 
 const PRINTABLE = new RegExp(PRINTABLE_PATTERN)
+const KEY = new RegExp(KEY_PATTERN, 'u')
+
+/** The user of the application that embeds Roomcast. */
+export const SERVER_USER = 'server'
+/** The start of the names of API keys. */
+const KEY_USER_PREFIX = 'key:'
 
 /** The longest user name (a token's `sub`), in bytes of UTF-8. */
 export const MAX_USER_BYTES = 255
@@ -47,18 +55,23 @@ export function isOrigin (name: unknown): name is string {
 
 /** Whether a text may be the event of a message. */
 export function isEvent (text: unknown): text is string {
-  return isLabel(text, MAX_EVENT_CHARACTERS)
+  return typeof text === 'string' && text !== '' && [...text].length <= MAX_EVENT_CHARACTERS && PRINTABLE.test(text)
 }
 
 /** Whether a text may be the key of a publish. */
 export function isKey (text: unknown): text is string {
-  return isLabel(text, MAX_KEY_CHARACTERS)
+  return typeof text === 'string' && [...text].length <= MAX_KEY_CHARACTERS && KEY.test(text) && text.isWellFormed()
 }
 
 /** Whether a name may be a user: 1–255 bytes of well-formed text without control characters. */
 export function isUser (name: unknown): name is string {
   return typeof name === 'string' && name !== '' && Buffer.byteLength(name) <= MAX_USER_BYTES &&
     !CONTROL_CHARACTERS.test(name) && name.isWellFormed()
+}
+
+/** Whether a name is reserved: no token may have it as `sub`, so that no user can publish as the application or as an API key. */
+export function isReservedUser (name: string): boolean {
+  return name === SERVER_USER || name.startsWith(KEY_USER_PREFIX)
 }
 
 /** The room of all connections of one user. */
@@ -79,8 +92,4 @@ export function isAutomatic (room: string): boolean {
 /** The name of a room in the frames of its members: a user's own room is `@user`. */
 export function roomLabel (room: string): string {
   return room.startsWith(`${USER_ALIAS}:`) ? USER_ALIAS : room
-}
-
-function isLabel (text: unknown, maxCharacters: number): text is string {
-  return typeof text === 'string' && text !== '' && [...text].length <= maxCharacters && PRINTABLE.test(text)
 }

@@ -9,6 +9,13 @@ const CONNECT_MS = 2 * COMMAND_TIMEOUT_MS
 /** Time between two looks at a connection that is being made, ms. */
 const LOOK_MS = 5
 
+/** The setting that has the addresses. */
+const SETTING: Readonly<Record<RedisSettings['kind'], string>> = {
+  single: 'REDIS_URL',
+  sentinel: 'REDIS_SENTINELS',
+  cluster: 'REDIS_CLUSTER'
+}
+
 /** Makes the first connections. Rejects with a message for the operator when the first attempt fails. */
 export async function connectMasters (masters: Masters, settings: RedisSettings): Promise<void> {
   if (settings.kind === 'cluster') {
@@ -25,13 +32,14 @@ async function connectCluster (masters: Masters, { addresses: seeds }: RedisSett
   let failure: unknown
   for (const seed of seeds) {
     const name = nameOf(seed)
+    const where = `${name} (${SETTING.cluster})`
     try {
       const server = masters.add(name, seed)
-      await firstConnection(server, name)
-      if (server.requester.info?.cluster !== true) throw unusable(name, 'it is not a node of a cluster')
+      await firstConnection(server, where)
+      if (server.requester.info?.cluster !== true) throw unusable(where, 'it is not a node of a cluster')
       await masters.refreshMap()
-      if (!masters.known) throw unusable(name, 'the cluster does not serve all slots')
-      await Promise.all([...masters].map(async ([name, server]) => { await firstConnection(server, name) }))
+      if (!masters.known) throw unusable(where, 'the cluster does not serve all slots')
+      await Promise.all([...masters].map(async ([name, server]) => { await firstConnection(server, `${name} (${SETTING.cluster})`) }))
       return
     } catch (error) {
       failure = error
@@ -54,7 +62,7 @@ async function firstConnection (server: Master, where: string): Promise<void> {
 /** Names the Redis of some settings, for messages. */
 export function describe ({ kind, addresses, name }: RedisSettings): string {
   const list = addresses.map(nameOf).join(', ')
-  return kind === 'sentinel' ? `${list} (master ${name})` : list
+  return kind === 'sentinel' ? `${list} (${SETTING[kind]}, master ${name})` : `${list} (${SETTING[kind]})`
 }
 
 /** Makes the error that ends the start: its code lets the process print one line. */

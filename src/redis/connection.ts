@@ -8,6 +8,8 @@ export interface RedisConnectionOptions {
   settings: RedisSettings
   /** Prefix of all keys and channels. */
   prefix: string
+  /** The digest of this instance's room policies. */
+  policies: string
   onEvent: OnEvent
 }
 
@@ -17,11 +19,17 @@ export class RedisConnection {
   readonly keys: RedisKeys
   readonly instances: RedisInstances
 
-  constructor (servers: RedisServers, { prefix, onEvent }: RedisConnectionOptions) {
+  constructor (servers: RedisServers, { prefix, policies, onEvent }: RedisConnectionOptions) {
     this.servers = servers
     this.keys = new RedisKeys(prefix)
-    const onError: (error: unknown) => void = (error) => { onEvent('warn', 'removing the state of a lost instance failed', error) }
-    this.instances = new RedisInstances(servers, this.keys, onError)
+    this.instances = new RedisInstances(servers, this.keys, {
+      policies,
+      onOtherPolicies: (instances) => {
+        const subject = instances === 1 ? '1 other instance has' : `${instances} other instances have`
+        onEvent('warn', `${subject} other policies of rooms: set HISTORY_SIZE, HISTORY_TTL_SECONDS and ROOMS_FILE alike on all instances`)
+      },
+      onError: (error) => { onEvent('warn', 'removing the state of a lost instance failed', error) }
+    })
   }
 
   /** Stops the heartbeats and disconnects. Close the parts that use the connection before. */

@@ -14,19 +14,35 @@ const LEASE_MS = 30_000
 /**
  * Records a heartbeat, and finds the lost instances.
  *
- * KEYS registry, lease
- * ARGV run ID, instance, ms without a heartbeat until an instance is lost, length of the lease, ms
- * Returns 1 if the instance was not in the registry, 1 if it now holds the lease to clear lost instances, and those.
+ * KEYS registry, lease, policies
+ * ARGV run ID, instance, ms without a heartbeat until an instance is lost, length of the lease, ms, digest of the policies
+ * Returns 1 if the instance was not in the registry, 1 if it now holds the lease to clear lost instances, those, and the
+ * digests of the instances that are not lost. An instance of an earlier version has none.
  */
 const HEARTBEAT = script(`
 if redis.call('TYPE', KEYS[1]).ok ~= 'zset' then redis.call('DEL', KEYS[1]) end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if redis.call('TYPE', KEYS[3]).ok ~= 'hash' then redis.call('DEL', KEYS[3]) end
+redis.call('HSET', KEYS[3], ARGV[2], ARGV[5])
 local new = redis.call('ZADD', KEYS[1], now, ARGV[2])
 local gone = redis.call('ZRANGE', KEYS[1], '-inf', string.format('%.0f', now - ARGV[3]), 'BYSCORE')
 local clears = #gone > 0 and redis.call('SET', KEYS[2], ARGV[2], 'NX', 'PX', ARGV[4]) and 1 or 0
-return { new, clears, gone }
-`)
+local policies = {}
+for _, instance in ipairs(redis.call('ZRANGE', KEYS[1], string.format('(%.0f', now - ARGV[3]), '+inf', 'BYSCORE')) do
+  policies[#policies + 1] = redis.call('HGET', KEYS[3], instance) or ''
+end
+return { new, clears, gone, policies }
+`, 'always')
+
+export interface RedisInstancesOptions {
+  /** The digest of this instance's room policies. */
+  policies: string
+  /** Called when other instances begin to have other policies, with their number. */
+  onOtherPolicies: (instances: number) => void
+  /** Receives the errors of removing the state of a lost instance. */
+  onError: (error: unknown) => void
+}
 
 /** State that each instance keeps in Redis. */
 export interface InstanceState {
@@ -48,17 +64,19 @@ export class RedisInstances {
   readonly name = randomBytes(8).toString('hex')
   readonly #servers: RedisServers
   readonly #keys: RedisKeys
-  readonly #onError: (error: unknown) => void
+  readonly #options: RedisInstancesOptions
   readonly #states: InstanceState[] = []
   /** Lost instances whose state is not removed yet. */
   #lost: ReadonlySet<string> = new Set()
+  /** The other policies of instances at the last heartbeat. */
+  #otherPolicies = ''
   #timer: NodeJS.Timeout | undefined
   #closed = false
 
-  constructor (servers: RedisServers, keys: RedisKeys, onError: (error: unknown) => void) {
+  constructor (servers: RedisServers, keys: RedisKeys, options: RedisInstancesOptions) {
     this.#servers = servers
     this.#keys = keys
-    this.#onError = onError
+    this.#options = options
   }
 
   /** Adds this instance to the registry, and starts its heartbeats. Add every state before: it may be needed at once. */
@@ -90,28 +108,39 @@ export class RedisInstances {
   }
 
   async #heartbeat (first: boolean): Promise<void> {
-    const { registry, lease } = this.#keys
-    const reply = await this.#servers.runScript(HEARTBEAT, [registry, lease], [this.name, LOST_MS, LEASE_MS])
-    const { isNew, clears, lost } = readHeartbeat(reply)
+    const { registry, lease, policies } = this.#keys
+    const args = [this.name, LOST_MS, LEASE_MS, this.#options.policies]
+    const reply = await this.#servers.runScript(HEARTBEAT, [registry, lease, policies], args)
+    const { isNew, clears, lost, policies: all } = readHeartbeat(reply)
+    this.#comparePolicies(all)
     this.#lost = new Set(lost)
     for (const state of this.#states) {
       if (isNew && !first) state.rewrite()
       else state.retry()
     }
-    if (clears && !this.#closed) this.#clear(lost).catch(this.#onError)
+    if (clears && !this.#closed) this.#clear(lost).catch(this.#options.onError)
+  }
+
+  /** Instances restart one after the other, so the same difference is told once. */
+  #comparePolicies (all: string[]): void {
+    const others = all.filter((policies) => policies !== '' && policies !== this.#options.policies)
+    const distinct = [...new Set(others)].sort().join()
+    if (distinct !== '' && distinct !== this.#otherPolicies) this.#options.onOtherPolicies(others.length)
+    this.#otherPolicies = distinct
   }
 
   async #clear (lost: string[]): Promise<void> {
-    const { registry, lease } = this.#keys
+    const { registry, lease, policies } = this.#keys
     for (const instance of lost) {
       for (const state of this.#states) await state.clear(instance)
+      await this.#servers.command(policies, 'hdel', policies, instance)
       await this.#servers.command(registry, 'zrem', registry, instance)
     }
     await this.#servers.command(lease, 'del', lease)
   }
 }
 
-function readHeartbeat (reply: unknown): { isNew: boolean, clears: boolean, lost: string[] } {
-  const [isNew, clears, lost] = readArray(reply)
-  return { isNew: readInteger(isNew) === 1, clears: readInteger(clears) === 1, lost: readTexts(lost) }
+function readHeartbeat (reply: unknown): { isNew: boolean, clears: boolean, lost: string[], policies: string[] } {
+  const [isNew, clears, lost, policies] = readArray(reply)
+  return { isNew: readInteger(isNew) === 1, clears: readInteger(clears) === 1, lost: readTexts(lost), policies: readTexts(policies) }
 }

@@ -39,6 +39,11 @@ export class RedisKeys {
     return `${this.#prefix}{nodes}:registry`
   }
 
+  /** The digest of each instance's room policies. */
+  get policies (): string {
+    return `${this.#prefix}{nodes}:policies`
+  }
+
   /** The instance that removes the state of lost ones. */
   get lease (): string {
     return `${this.#prefix}{nodes}:lease`

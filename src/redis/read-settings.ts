@@ -21,6 +21,9 @@ export function readRedisSettings (environment: RedisEnvironment, faults: string
   const [server] = readUrls('REDIS_URL', url === undefined ? [] : [url], faults)
   const watchers = readUrls('REDIS_SENTINELS', sentinels ?? [], faults)
   const nodes = readUrls('REDIS_CLUSTER', cluster, faults)
+  if (durable && server === undefined && watchers.length === 0 && nodes.length === 0) {
+    faults.push('REDIS_DURABLE is set without Redis: set REDIS_URL as well')
+  }
   if (sentinels !== undefined && name === undefined) faults.push('REDIS_SENTINEL_NAME is required beside REDIS_SENTINELS')
   if (sentinels === undefined && name !== undefined) faults.push('REDIS_SENTINEL_NAME goes with REDIS_SENTINELS')
   if (watchers.length > 0 && nodes.length > 0) faults.push('REDIS_SENTINELS and REDIS_CLUSTER exclude each other')

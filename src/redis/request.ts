@@ -5,6 +5,25 @@ export const COMMAND_TIMEOUT_MS = 2_000
 
 export type Argument = string | Buffer | number
 
+/**
+ * Whether a command may be sent again although Redis may have carried it out:
+ *
+ * - `always`: to carry it out twice has the same effect as once.
+ * - `same run`: the server remembers that it carried the command out; a server with another run ID does not.
+ * - `never`: each time has another effect, such as the one of `PUBLISH`.
+ */
+export type Repeatable = 'always' | 'same run' | 'never'
+
+/** The commands that are always repeatable: they read, or write a state. All other commands are carried out at most once. */
+const REPEATABLE_COMMANDS = new Set([
+  'del', 'hdel', 'hgetall', 'hkeys', 'hset', 'pexpire', 'sadd', 'smembers', 'srem', 'zadd', 'zrange', 'zrem'
+])
+
+/** Tells whether a command may be sent again. A script tells it itself. */
+export function repeatabilityOf (command: string): Repeatable {
+  return REPEATABLE_COMMANDS.has(command) ? 'always' : 'never'
+}
+
 /** One command for a server, until it is settled. It outlives the connection that it was sent over. */
 export interface Request {
   /** Ascends with the calls. A request that is sent again keeps its place. */
@@ -17,6 +36,9 @@ export interface Request {
   readonly slot: number
   /** Whether the reply holds bytes instead of text. */
   readonly binary: boolean
+  readonly repeatable: Repeatable
+  /** The run ID of the server that it was last sent to; empty until then. */
+  sentTo: string
   /** Whether Redis may have carried it out although no reply came. */
   uncertain: boolean
   /** Instant at which it fails, ms since 1970. */

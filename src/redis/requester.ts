@@ -35,7 +35,7 @@ export interface RequesterOptions {
 
 /**
  * Sends requests to one server, over one connection, and keeps them until they are settled. After a reconnect it sends
- * them again, in order: every request that changes something must be safe to repeat.
+ * them again, in order. A request that Redis may have carried out is sent again only if it is `Repeatable`, else it fails.
  *
  * A connection is used once the server's run ID is known and the scripts are loaded. A script that is sent again gets
  * the run ID of the server that receives it now.
@@ -106,6 +106,8 @@ export class Requester {
   takeAll (): Request[] {
     const requests = [...this.#unsettled]
     this.#unsettled.clear()
+    // A usable connection has sent them all, and no reply is awaited any more.
+    if (this.#usable) for (const request of requests) request.uncertain = true
     return requests
   }
 
@@ -167,6 +169,12 @@ export class Requester {
 
   #write (request: Request): void {
     const { command, args, runIdAt, binary } = request
+    if (request.uncertain && !this.#mayRepeat(request)) {
+      this.#unsettled.delete(request)
+      request.reject(new RequestFailed(true))
+      return
+    }
+    request.sentTo = this.#runId
     if (runIdAt !== -1) args[runIdAt] = this.#runId
     this.#gather()
     // Modules loaded after the connect register more scripts. If loading fails, the server replies NOSCRIPT.
@@ -175,6 +183,10 @@ export class Requester {
       this.#watchdog.heardAt = Date.now()
       if (this.#unsettled.delete(request)) request.resolve(reply)
     }, (error) => { this.#failed(request, error) }))
+  }
+
+  #mayRepeat ({ repeatable, sentTo }: Request): boolean {
+    return repeatable === 'always' || (repeatable === 'same run' && sentTo === this.#runId)
   }
 
   /** Gathers the writes of this turn of the event loop into one: a write costs the kernel more than a command costs the process. */

@@ -1,11 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Masters } from './masters.ts'
-import { type Argument, codeOf, COMMAND_TIMEOUT_MS, type Request, RequestFailed } from './request.ts'
+import { type Argument, codeOf, COMMAND_TIMEOUT_MS, type Repeatable, type Request, RequestFailed } from './request.ts'
 import type { Requester } from './requester.ts'
 import type { Master } from './master.ts'
 
 /** Requests without an answer may take this many bytes together; new ones beyond that are refused. */
 const MAX_UNSETTLED_BYTES = 64 * 1024 * 1024
+/** An estimate for the objects of a request: many small requests take more than their arguments. */
+const REQUEST_BYTES = 500
 /** Time between two looks for requests past their deadline, ms. */
 const EXPIRY_SWEEP_MS = 100
 /** Time until a refused request is retried, ms. */
@@ -20,6 +22,7 @@ export interface Call {
   runIdAt: number
   /** Whether the reply holds bytes instead of text. */
   binary: boolean
+  repeatable: Repeatable
 }
 
 /**
@@ -44,9 +47,9 @@ export class Router {
   }
 
   /** Sends a command; rejects with `RequestFailed`. */
-  send ({ key, command, args, runIdAt, binary }: Call): Promise<unknown> {
+  send ({ key, command, args, runIdAt, binary, repeatable }: Call): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      let bytes = 0
+      let bytes = REQUEST_BYTES
       for (const arg of args) if (typeof arg !== 'number') bytes += arg.length
       const slot = this.#masters.slotOf(key)
       const lostAt = this.#masters.ownerOf(slot)?.requester.lostAt
@@ -61,6 +64,8 @@ export class Router {
         runIdAt,
         slot,
         binary,
+        repeatable,
+        sentTo: '',
         bytes,
         uncertain: false,
         deadline: now + COMMAND_TIMEOUT_MS,

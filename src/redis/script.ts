@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto'
+import type { Repeatable } from './request.ts'
 
 /** A Lua script, named by its SHA-1. */
 export interface Script {
   readonly lua: string
   readonly sha: string
+  readonly repeatable: Repeatable
 }
 
 const registered: Script[] = []
@@ -12,8 +14,8 @@ const registered: Script[] = []
 export const SCRIPTS: readonly Script[] = registered
 
 /** Makes a script and registers it. Scripts are made once, when their module is loaded. */
-export function script (lua: string): Script {
-  const made = { lua, sha: createHash('sha1').update(lua).digest('hex') }
+export function script (lua: string, repeatable: Repeatable): Script {
+  const made = { lua, sha: createHash('sha1').update(lua).digest('hex'), repeatable }
   registered.push(made)
   return made
 }

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { connectMasters } from './connect.ts'
 import { Masters } from './masters.ts'
 import { type OnEvent, OperatorLog } from './operator-log.ts'
-import { type Argument, codeOf, RequestFailed } from './request.ts'
+import { type Argument, codeOf, repeatabilityOf, RequestFailed } from './request.ts'
 import { RETRY_MS, Router } from './router.ts'
 import type { Script } from './script.ts'
 import type { RedisSettings } from './settings.ts'
@@ -25,7 +25,7 @@ export interface ChannelListener {
  * subscriptions go to the server that owns their key.
  *
  * Requests for one slot reach Redis in the order of the calls, also when connections are lost and slots move. Each is
- * retried for `COMMAND_TIMEOUT_MS` and may be carried out twice, so it must be safe to repeat.
+ * retried for `COMMAND_TIMEOUT_MS`, and again after a lost reply if it is `Repeatable`.
  */
 export class RedisServers {
   /** `SPUBLISH` in a cluster, where a channel belongs to its slot. */
@@ -90,7 +90,7 @@ export class RedisServers {
 
   /** Sends a command about a key; rejects with `RequestFailed`. A value of another type under the key is removed first. */
   async command (key: string, command: string, ...args: Argument[]): Promise<unknown> {
-    const call = { key, runIdAt: -1, binary: false }
+    const call = { key, runIdAt: -1, binary: false, repeatable: repeatabilityOf(command) }
     try {
       return await this.#router.send({ ...call, command, args: [...args] })
     } catch (error) {
@@ -108,7 +108,8 @@ export class RedisServers {
    */
   runScript (script: Script, keys: [string, ...string[]], args: Argument[], binary = false): Promise<unknown> {
     const evalArgs = [script.sha, keys.length, ...keys, '', ...args]
-    return this.#router.send({ key: keys[0], command: 'evalsha', args: evalArgs, runIdAt: 2 + keys.length, binary })
+    const { repeatable } = script
+    return this.#router.send({ key: keys[0], command: 'evalsha', args: evalArgs, runIdAt: 2 + keys.length, binary, repeatable })
   }
 
   /** Subscribes a channel; resolves when the subscription is confirmed. */
@@ -122,6 +123,11 @@ export class RedisServers {
       await this.#masters.refreshMap()
       await sleep(RETRY_MS)
     }
+  }
+
+  /** Resolves when the earlier messages of a subscribed channel are received, lost or late. */
+  async caughtUp (channel: string): Promise<void> {
+    await this.#masters.ownerOf(this.#masters.slotOf(channel))?.subscriber.caughtUp()
   }
 
   unsubscribe (channel: string): void {

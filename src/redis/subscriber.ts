@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import { type Address, makeClient, type RedisSettings } from './settings.ts'
 import { Watchdog } from './watchdog.ts'
@@ -6,6 +7,8 @@ import { Watchdog } from './watchdog.ts'
 const CHUNK = 500
 /** Time until failed subscriptions are retried, ms. */
 const RETRY_MS = 100
+/** Time for the messages that the server has sent to arrive, ms. */
+const CATCH_UP_MS = 1_000
 
 export interface SubscriberOptions {
   settings: RedisSettings
@@ -37,6 +40,8 @@ export class Subscriber {
   readonly #sharded: boolean
   /** Number of messages received. */
   received = 0
+  /** Resolves when all messages sent before are received; shared by the calls of one turn of the event loop. */
+  #caughtUp: Promise<void> | undefined
   #retry: NodeJS.Timeout | undefined
   #usable = false
   #closed = false
@@ -113,6 +118,14 @@ export class Subscriber {
     return subscription
   }
 
+  /**
+   * Resolves when the messages that the server has sent before are received. It also resolves when the connection is lost,
+   * and after `CATCH_UP_MS`.
+   */
+  async caughtUp (): Promise<void> {
+    await (this.#caughtUp ??= this.#catchUp())
+  }
+
   /** Replaces the connection. */
   reconnect (): void {
     this.#client.disconnect(true)
@@ -124,6 +137,18 @@ export class Subscriber {
     this.#watchdog.stop()
     clearTimeout(this.#retry)
     this.#client.disconnect()
+  }
+
+  /** Sends a PING: the server answers behind everything that it has sent before. */
+  async #catchUp (): Promise<void> {
+    await turn()
+    this.#caughtUp = undefined
+    let timer: NodeJS.Timeout | undefined
+    await Promise.race([
+      this.#client.ping().catch(() => {}),
+      new Promise((resolve) => { timer = setTimeout(setImmediate, CATCH_UP_MS, resolve) }) // A blocked event loop reads first.
+    ])
+    clearTimeout(timer)
   }
 
   async #subscribe (channels: string[]): Promise<void> {

@@ -37,5 +37,7 @@ function isDecodable (text: string): boolean {
 
 /** Hides the credentials of a URL, for messages. */
 export function withoutPassword (url: string): string {
-  return url.replace(/:\/\/.*@/, '://***@')
+  const start = url.indexOf('://') + 3
+  const end = url.lastIndexOf('@')
+  return start > 2 && end >= start ? `${url.slice(0, start)}***${url.slice(end)}` : url
 }

@@ -1,7 +1,7 @@
 import { type Caller, type Identity, identityOf, SERVER } from '../auth/identity.ts'
 import type { HistoryPage, Published } from '../broker/broker.ts'
 import type { Content } from '../protocol/message.ts'
-import { checkContent, checkHistoryOptions, checkListOptions, checkPublishOptions } from './arguments.ts'
+import { readContent, readHistoryOptions, readListOptions, readPublishOptions } from './arguments.ts'
 import type { HistoryOptions, ListOptions, PublishOptions, RoomList, Rooms, RoomsFor, RoomSummary } from './rooms.ts'
 
 /**
@@ -11,16 +11,21 @@ import type { HistoryOptions, ListOptions, PublishOptions, RoomList, Rooms, Room
 export class ApplicationRooms {
   readonly #roomsFor: RoomsFor
   readonly #rooms: Rooms
+  readonly #maxMessageBytes: number
 
-  /** @param caller the application itself, unless told otherwise */
-  constructor (roomsFor: RoomsFor, caller: Identity = SERVER) {
+  /**
+   * @param maxMessageBytes size of a message; 0 is no limit
+   * @param caller the application itself, unless told otherwise
+   */
+  constructor (roomsFor: RoomsFor, maxMessageBytes: number, caller: Identity = SERVER) {
     this.#roomsFor = roomsFor
     this.#rooms = roomsFor(caller)
+    this.#maxMessageBytes = maxMessageBytes
   }
 
   /** The rooms as a user may use them. */
   as (caller: Caller): ApplicationRooms {
-    return new ApplicationRooms(this.#roomsFor, identityOf(caller))
+    return new ApplicationRooms(this.#roomsFor, this.#maxMessageBytes, identityOf(caller))
   }
 
   /**
@@ -29,13 +34,12 @@ export class ApplicationRooms {
    * @param name a room, `@all`, `@user` (the caller's own) or `@user:<name>`
    */
   async publish (name: string, content: Content, options: Omit<PublishOptions, 'connection'> = {}): Promise<Published> {
-    checkContent(content)
-    return await this.#rooms.publish(name, content, checkPublishOptions(options))
+    return await this.#rooms.publish(name, readContent(content, this.#maxMessageBytes), readPublishOptions(options))
   }
 
   /** Reads a page of a room's history. */
   async history (name: string, options: Omit<HistoryOptions, 'connection'> = {}): Promise<{ room: string, page: HistoryPage }> {
-    return await this.#rooms.history(name, checkHistoryOptions(options))
+    return await this.#rooms.history(name, readHistoryOptions(options))
   }
 
   /** Deletes a room's history and keeps its position. */
@@ -50,6 +54,6 @@ export class ApplicationRooms {
 
   /** Lists the occupied rooms in which the caller has any grant, by name. */
   async list (options: ListOptions = {}): Promise<RoomList> {
-    return await this.#rooms.list(checkListOptions(options))
+    return await this.#rooms.list(readListOptions(options))
   }
 }

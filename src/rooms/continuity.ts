@@ -7,9 +7,10 @@ import type { Envelope, MessageEnvelope } from '../protocol/envelope.ts'
 import type { Position } from '../protocol/position.ts'
 import type { HistoryReads } from './history-reads.ts'
 
-/** Bounds of the messages held while a gap is filled; beyond them messages are dropped and read from history. */
+/** Bounds of the messages held while gaps are filled, in one room and in all; beyond them messages are dropped and read from history. */
 const MAX_HELD_MESSAGES = 1_000
 const MAX_HELD_BYTES = 4 * 1024 * 1024
+const MAX_ALL_HELD_BYTES = 64 * 1024 * 1024
 /** Bounds of one read of history. */
 const READ_MESSAGES = 500
 const READ_BYTES = 1024 * 1024
@@ -55,12 +56,18 @@ export class Continuity {
   readonly #reads: HistoryReads
   readonly #onError: (error: unknown) => void
   readonly #gaps = new Map<Room, Gap>()
+  #heldBytes = 0
 
   constructor ({ hub, broker, reads, onError }: ContinuityOptions) {
     this.#hub = hub
     this.#broker = broker
     this.#reads = reads
     this.#onError = onError
+  }
+
+  /** Messages that are held while gaps are filled, in all rooms, bytes. */
+  get heldBytes (): number {
+    return this.#heldBytes
   }
 
   /** Receives an envelope from the broker. */
@@ -113,6 +120,7 @@ export class Continuity {
     const release = room.hold()
     gap.filled = this.#fill(room, gap).catch(this.#onError).finally(() => {
       this.#gaps.delete(room)
+      this.#takeHeld(gap)
       if (events.gapClosed.wanted) {
         const { outcome = 'abandoned', messages } = gap
         events.gapClosed.publish({ instance: this.#hub.instance, room: room.name, outcome, messages })
@@ -124,12 +132,22 @@ export class Continuity {
 
   #hold (gap: Gap, envelope: PlacedEnvelope): void {
     const bytes = envelope.fields.length + (envelope.bytes?.length ?? 0)
-    if (gap.held.length >= MAX_HELD_MESSAGES || gap.heldBytes + bytes > MAX_HELD_BYTES) {
+    const isFull = gap.held.length >= MAX_HELD_MESSAGES || gap.heldBytes + bytes > MAX_HELD_BYTES
+    if (isFull || this.#heldBytes + bytes > MAX_ALL_HELD_BYTES) {
       gap.overflowed = true
       return
     }
     gap.held.push(envelope)
     gap.heldBytes += bytes
+    this.#heldBytes += bytes
+  }
+
+  #takeHeld (gap: Gap): PlacedEnvelope[] {
+    const { held } = gap
+    this.#heldBytes -= gap.heldBytes
+    gap.held = []
+    gap.heldBytes = 0
+    return held
   }
 
   async #fill (room: Room, gap: Gap): Promise<void> {
@@ -197,9 +215,7 @@ export class Continuity {
    * @param known the number of messages held before history was read: those of other epochs among them are obsolete
    */
   #deliverHeld (room: Room, gap: Gap, known: number): boolean {
-    const { held } = gap
-    gap.held = []
-    gap.heldBytes = 0
+    const held = this.#takeHeld(gap)
     for (const [i, envelope] of held.entries()) {
       const { position } = envelope
       const { delivered } = room

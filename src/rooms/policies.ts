@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { HistoryPolicy } from '../broker/broker.ts'
 import { InvalidPattern, matches, type Pattern, parsePattern, quote, splitName } from '../protocol/room-pattern.ts'
 
@@ -19,8 +20,13 @@ export interface PolicyRule {
   publish?: RoomPolicy['publish']
 }
 
+/** Enough to tell the policies of one deployment apart. */
+const DIGEST_LENGTH = 12
+
 /** The policies of all rooms: that of the first rule whose pattern matches, or the default. */
 export class RoomPolicies {
+  /** The same text for the same policies, so that instances can compare theirs. */
+  readonly digest: string
   readonly #standard: RoomPolicy
   readonly #rules: { pattern: Pattern, policy: RoomPolicy }[]
 
@@ -35,6 +41,8 @@ export class RoomPolicies {
       pattern: parseRoomPattern(pattern),
       policy: { history: own === false ? undefined : positive({ ...history, ...own }), presence, publish }
     }))
+    const content = JSON.stringify([this.#standard, rules.map(({ pattern }, i) => [pattern, this.#rules[i]?.policy])])
+    this.digest = createHash('sha256').update(content).digest('base64url').slice(0, DIGEST_LENGTH)
   }
 
   /** Finds the policy of a room. */

@@ -1,6 +1,7 @@
 import { ACTIONS } from '../auth/grants.ts'
 import type { Identity } from '../auth/identity.ts'
 import type { Broker, HistoryPage, Occupancy, Published } from '../broker/broker.ts'
+import type { KeyLimit } from '../callers/key-limit.ts'
 import { RoomcastError } from '../errors.ts'
 import { events } from '../events/index.ts'
 import type { Connection } from '../hub/connection.ts'
@@ -29,6 +30,7 @@ export interface RoomsOptions {
   broker: Broker
   reads: HistoryReads
   policies: RoomPolicies
+  keys: KeyLimit
 }
 
 /** Options of a publish. */
@@ -95,7 +97,7 @@ export class Rooms {
    * @param name a room, `@all`, `@user` (the caller's own) or `@user:<name>`
    */
   async publish (name: string, content: Content, { key, exclude, connection }: PublishOptions = {}): Promise<Published> {
-    const { hub, broker, policies } = this.#options
+    const { hub, broker, policies, keys } = this.#options
     const caller = this.#caller
     const room = resolveName(caller, name)
     const membership = connection?.memberships.get(room)
@@ -108,13 +110,11 @@ export class Rooms {
     if (hub.backlog.bytes > MAX_BACKLOG_BYTES) throw new RoomcastError('overloaded', 'More is being published than can be delivered', 1_000)
 
     const encoded = encode(caller, content)
-    const published = await broker.publish({
-      room,
-      fields: encoded.fields,
-      bytes: encoded.bytes,
-      exclude,
-      idempotency: key === undefined ? undefined : idempotencyOf(caller, key, encoded)
-    })
+    const publication = { room, fields: encoded.fields, bytes: encoded.bytes, exclude }
+    const published = await (key === undefined
+      ? broker.publish(publication)
+      : keys.count(caller.user, async (refusal) =>
+        await broker.publish({ ...publication, idempotency: { ...idempotencyOf(caller, key, encoded), refusal } })))
     if (events.messagePublished.wanted) {
       const { position, time, replayed } = published
       const bytes = encoded.fields.length + (encoded.bytes?.length ?? 0)
@@ -122,6 +122,11 @@ export class Rooms {
       events.messagePublished.publish({ instance: hub.instance, room, ...publisher, position, time, replayed, bytes })
     }
     return published
+  }
+
+  /** Resolves when the messages that were published to a room before the call have arrived here, see `Broker.caughtUp`. */
+  async caughtUp (name: string): Promise<void> {
+    await this.#options.broker.caughtUp(resolveName(this.#caller, name))
   }
 
   /** Reads a page of a room's history. */

@@ -39,7 +39,7 @@ test('a header carries a token after the scheme Bearer, in any case of both name
   t.equal(findIn('Authorization', 'Bearer Bearer').token, 'Bearer')
 })
 
-test('a header that is not a bearer token is unauthorized', async (t) => {
+test('a header that is not a bearer token is unauthorized if there is no other token', async (t) => {
   for (const value of [
     '', 'Bearer', 'Bearer ', 'Bearer   ', 'a.b.c', 'Bearera.b.c', ' Bearer a.b.c', 'Bearer\ta.b.c', 'Bearer: a.b.c', 'Bearer a b',
     'Bearer a.b.c, Bearer d.e.f', 'Basic YWRhOnNlY3JldA==', 'Digest username="ada"', 'Token a.b.c', 'x Bearer a.b.c', 'Bearer a.b.c\n'
@@ -48,18 +48,31 @@ test('a header that is not a bearer token is unauthorized', async (t) => {
   }
 })
 
-test('another scheme is refused although another source has a token', async (t) => {
-  const rawHeaders = ['Authorization', 'Basic YWRhOnNlY3JldA==']
-  t.throws(() => find({ rawHeaders, protocols: ['bearer.a'] }), SCHEME)
-  t.throws(() => find({ rawHeaders, query: 'a' }), SCHEME)
-  t.throws(() => find({ rawHeaders, cookie: 'session=a' }, 'session'), SCHEME)
+test('a header of another scheme is left aside if another source has a token', async (t) => {
+  for (const value of ['Basic YWRhOnNlY3JldA==', 'Digest username="ada"', 'Negotiate YWRh', 'Bearers a', 'a.b.c', '']) {
+    const rawHeaders = ['Authorization', value]
+    t.strictSame(find({ rawHeaders, protocols: ['roomcast.v1', 'bearer.a'] }), { token: 'a', fromCookie: false }, value)
+    t.strictSame(find({ rawHeaders, query: 'a' }), { token: 'a', fromCookie: false }, value)
+    t.strictSame(find({ rawHeaders, cookie: 'session=a' }, 'session'), { token: 'a', fromCookie: true }, value)
+    t.throws(() => find({ rawHeaders, protocols: ['bearer.a'], query: 'b' }), SEVERAL, value)
+    t.throws(() => find({ rawHeaders, cookie: 'other=a' }, 'session'), SCHEME, value)
+  }
 })
 
-test('two headers are refused, also those that Node would ignore', async (t) => {
+test('a header of the scheme Bearer without a token is refused although another source has one', async (t) => {
+  for (const value of ['Bearer', 'bearer ', 'Bearer a b', 'Bearer: a', 'Bearer, Basic b', ' Bearer\ta', 'Bearer a, Bearer b']) {
+    for (const other of [{ protocols: ['bearer.a'] }, { query: 'a' }, { cookie: 'session=a' }]) {
+      t.throws(() => find({ rawHeaders: ['Authorization', value], ...other }, 'session'), SCHEME, value)
+    }
+  }
+})
+
+test('two headers with tokens are refused, also those that Node would ignore', async (t) => {
   t.throws(() => findIn('Authorization', 'Bearer a', 'Authorization', 'Bearer b'), SEVERAL)
   t.throws(() => findIn('Authorization', 'Bearer a', 'Host', 'x', 'authorization', 'Bearer a'), SEVERAL, 'even with the same token')
-  t.throws(() => findIn('Authorization', 'Bearer a', 'Authorization', 'Basic b'), SCHEME)
-  t.throws(() => findIn('Authorization', 'Basic b', 'Authorization', 'Bearer a'), SCHEME)
+  t.equal(findIn('Authorization', 'Bearer a', 'Authorization', 'Basic b').token, 'a', 'except one of another scheme')
+  t.equal(findIn('Authorization', 'Basic b', 'Authorization', 'Bearer a').token, 'a')
+  t.throws(() => findIn('Authorization', 'Bearer a', 'Authorization', 'Basic b', 'Authorization', 'Bearer a'), SEVERAL)
 })
 
 test('only the names of headers are compared, and only the whole name', async (t) => {

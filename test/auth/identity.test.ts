@@ -34,6 +34,15 @@ test('a user is 1–255 bytes of well-formed text without control characters', a
   }
 })
 
+test('the names of the application and of API keys are reserved', async (t) => {
+  for (const sub of ['server', 'key:', 'key:shop', 'key:a:b']) {
+    t.throws(() => identify({ sub, exp: EXP }, DEFAULT), { name: 'InvalidClaims', message: /reserved/ }, sub)
+  }
+  for (const sub of ['Server', 'servers', 'server ', 'key', 'Key:shop', 'keys:a', 'a key:']) {
+    t.equal(identify({ sub, exp: EXP }, DEFAULT).user, sub)
+  }
+})
+
 test('a token has to end', async (t) => {
   for (const exp of [undefined, null, String(EXP), true, new Date(EXP)]) {
     t.throws(() => identify({ sub: 'ada', exp }, DEFAULT), { name: 'InvalidClaims', message: /exp claim/ })

@@ -449,6 +449,24 @@ export function conformance (name: string, makeBroker: MakeBroker): void {
     t.strictSame(await other.publish(text(room, 'one', idempotency('key', 'one'))), { ...first, replayed: true }, 'the first answer stays')
   })
 
+  test(`${name}: where no more keys may be remembered, a known key replays and a new one is refused`, async (t) => {
+    for (const size of [1_000, 0]) {
+      const { broker, other } = await start(t, { historyOf: historyOf(size) })
+      const [room, refusal] = [roomName(), new RoomcastError('rate_limited', 'Too many keys', 1_234)]
+      const publish = async (node: Broker, id: string, fingerprint = 'same') =>
+        await node.publish(text(room, 'once', { idempotency: { id, fingerprint, refusal } }))
+      const first = await broker.publish(text(room, 'once', idempotency('known')))
+      for (const node of [broker, other]) {
+        t.strictSame(await publish(node, 'known'), { ...first, replayed: true })
+        await t.rejects(publish(node, 'known', 'other'), { code: 'idempotency_conflict' })
+        t.equal(await publish(node, 'new').catch((error: unknown) => error), refusal)
+      }
+      t.match(await other.publish(text(room, 'once', idempotency('new'))), { replayed: false }, 'a refused key is not used up')
+      const { messages } = await broker.history(room, { after: 0, ...EVERYTHING })
+      t.equal(messages.length, size === 0 ? 0 : 2, 'a refused publish makes no message')
+    }
+  })
+
   test(`${name}: a key means one publish in one room, and no key means a message each`, async (t) => {
     const { broker } = await start(t)
     const [room, neighbour] = [roomName(), roomName()]
@@ -661,6 +679,19 @@ export function conformance (name: string, makeBroker: MakeBroker): void {
     }
     await broker.forget(room)
     await broker.unsubscribe(room)
+  })
+
+  test(`${name}: whoever has caught up has everything that was published to the room before`, async (t) => {
+    for (const size of [0, 100]) {
+      const { broker, other, heard } = await start(t, { historyOf: historyOf(size) })
+      const room = roomName()
+      await broker.subscribe(room)
+      for (let i = 1; i <= 20; i++) {
+        await (i % 2 === 0 ? broker : other).publish(text(room, `${i}`))
+        await broker.caughtUp(room)
+        t.equal(heard.messages(room).length, i)
+      }
+    }
   })
 
   test(`${name}: without history order and idempotency hold all the same`, async (t) => {

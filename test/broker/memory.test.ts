@@ -12,7 +12,7 @@ const EVERYTHING = { limit: 10_000, maxBytes: 100_000_000 }
 let losses = 0
 
 conformance('memory', async (options) => {
-  const broker = new MemoryBroker({ ...options, maxHistoryBytes: 0 })
+  const broker = new MemoryBroker({ ...options, maxHistoryBytes: 0, maxIdleRooms: 0 })
   return {
     broker,
     other: broker,
@@ -33,7 +33,7 @@ conformance('memory', async (options) => {
 function brokerWithClock (t: Test, options: Partial<MemoryBrokerOptions> = {}): MemoryBroker {
   mock.timers.enable({ apis: ['Date', 'setInterval'], now: Date.UTC(2030) })
   t.teardown(() => { mock.timers.reset() })
-  const broker = new MemoryBroker({ historyOf: historyOf(), maxHistoryBytes: 0, ...options })
+  const broker = new MemoryBroker({ historyOf: historyOf(), maxHistoryBytes: 0, maxIdleRooms: 0, ...options })
   t.teardown(async () => { await broker.close() })
   return broker
 }
@@ -161,6 +161,68 @@ test('a publish is remembered under its key for five minutes', async (t) => {
   t.match(await publish(), { position: { offset: 3 }, replayed: false })
 })
 
+test('no key is forgotten within its five minutes, however many there are', async (t) => {
+  const broker = brokerWithClock(t, { historyOf: historyOf(1) })
+  const publish = async (key: number) => await broker.publish({ ...publication('room'), idempotency: { id: `${key}`, fingerprint: 'x' } })
+  const first = await publish(0)
+  for (let key = 1; key < 50_000; key++) await publish(key)
+  mock.timers.setTime(Date.now() + IDEMPOTENCY_MS - 1)
+  t.strictSame(await publish(0), { ...first, replayed: true })
+})
+
+test('of rooms without a subscription the least recently used is evicted, and starts a new epoch', async (t) => {
+  const broker = brokerWithClock(t, { maxIdleRooms: 3 })
+  const first = await Promise.all(['a', 'b', 'c'].map(async (room) => (await broker.publish(publication(room))).position))
+  await broker.history('a', EVERYTHING) // Now b is the least recently used.
+  await broker.publish(publication('d'))
+  t.strictSame(await broker.position('a'), first[0])
+  t.strictSame(await broker.position('c'), first[2])
+  const page = await broker.history('b', { after: 1, epoch: first[1]?.epoch, ...EVERYTHING }) // Evicts d.
+  t.match(page, { recovered: false, messages: [], position: { offset: 0 } })
+  t.not(page.position?.epoch, first[1]?.epoch)
+  t.strictSame([await offsetsIn(broker, 'a'), await offsetsIn(broker, 'c')], [[1], [1]])
+  t.match(await broker.publish(publication('b')), { position: { epoch: page.position?.epoch, offset: 1 } })
+})
+
+test('a room with a subscription is never evicted, and counts again when it is unsubscribed', async (t) => {
+  const broker = brokerWithClock(t, { maxIdleRooms: 2 })
+  const delivered: string[] = []
+  broker.listen(({ room }) => { delivered.push(room) })
+  const before = (await broker.publish(publication('occupied'))).position
+  await broker.subscribe('occupied')
+  await broker.subscribe('fresh')
+  for (let i = 0; i < 100; i++) await broker.publish(publication(`room${i}`))
+  t.strictSame(await broker.position('occupied'), before)
+  t.match(await broker.publish(publication('occupied')), { position: { epoch: before?.epoch, offset: 2 } })
+  t.strictSame(delivered, ['occupied'])
+  await broker.unsubscribe('occupied')
+  await broker.publish(publication('other'))
+  t.strictSame(await offsetsIn(broker, 'occupied'), [1, 2])
+  for (let i = 0; i < 2; i++) await broker.publish(publication(`room${i}`))
+  t.not((await broker.position('occupied'))?.epoch, before?.epoch)
+})
+
+test('an evicted room leaves no bytes behind, and its epochs never come twice', async (t) => {
+  const broker = brokerWithClock(t, { maxIdleRooms: 1, maxHistoryBytes: 10_000 })
+  const epochs = new Set<string | undefined>()
+  for (let i = 0; i < 5_000; i++) {
+    const { position } = await broker.publish(publication(`room${i % 2}`, 5_000)) // All within one ms.
+    t.equal(position?.offset, 1)
+    epochs.add(position?.epoch)
+  }
+  t.equal(epochs.size, 5_000)
+  await broker.publish(publication('room', 9_000))
+  t.strictSame(await offsetsIn(broker, 'room'), [1])
+})
+
+test('a retry replays although its room was evicted', async (t) => {
+  const broker = brokerWithClock(t, { maxIdleRooms: 1 })
+  const publish = async () => await broker.publish({ ...publication('room'), idempotency: { id: 'key', fingerprint: 'x' } })
+  const first = await publish()
+  await broker.publish(publication('other'))
+  t.strictSame(await publish(), { ...first, replayed: true })
+})
+
 test('times do not decrease when the clock is set back', async (t) => {
   const broker = brokerWithClock(t)
   const { time } = await broker.publish(publication('room'))
@@ -220,7 +282,7 @@ test('a closed broker leaves no timer behind', async (t) => {
   const started = mock.method(globalThis, 'setInterval')
   const stopped = mock.method(globalThis, 'clearInterval')
   t.teardown(() => { mock.restoreAll() })
-  const broker = new MemoryBroker({ historyOf: historyOf(1, 1), maxHistoryBytes: 1 })
+  const broker = new MemoryBroker({ historyOf: historyOf(1, 1), maxHistoryBytes: 1, maxIdleRooms: 0 })
   await broker.close()
   t.equal(started.mock.callCount(), 1)
   t.strictSame(stopped.mock.calls.map(({ arguments: [timer] }) => timer), started.mock.calls.map(({ result }) => result))

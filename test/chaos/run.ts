@@ -90,6 +90,7 @@ export async function run (scope: Scope, options: RunOptions): Promise<Result> {
       REDIS_URL: `redis://127.0.0.1:${proxy.port}`,
       REDIS_DURABLE: String(durable),
       MESSAGE_RATE: '0',
+      REST_RATE: '0',
       DRAIN_WINDOW_MS: '1000'
     },
     onIncident

@@ -3,7 +3,7 @@ import { type AddressInfo, createServer, connect as connectTcp } from 'node:net'
 import { mock } from 'node:test'
 import { type Test, test } from 'tap'
 import { Answers } from '../../client/answers.ts'
-import { fullJitter } from '../../client/backoff.ts'
+import { fullJitter, limitJitter } from '../../client/backoff.ts'
 import { type Client, connect, type ConnectOptions, type Message, type Room, type RoomcastError, type Status } from '../../client/node.ts'
 import { Outbox } from '../../client/outbox.ts'
 import { Room as RoomOfClient } from '../../client/room.ts'
@@ -398,14 +398,6 @@ test('more than the service takes at once gets through in the end, in order', as
   t.strictSame(seen.filter((one) => typeof one === 'number').sort((a, b) => Number(a) - Number(b)), Array.from({ length: 60 }, (_, i) => i))
 })
 
-test('a client that is one too many stays away', async (t) => {
-  const service = await startService(t, { MAX_CONNECTIONS_PER_USER: '1' })
-  await open(t, service.url).room('lobby').join()
-  const second = open(t, service.url, { transports: ['websocket'] })
-  await until(() => second.status.state === 'closed')
-  t.strictSame(second.status, { state: 'closed', reason: 'connectionLimit', code: 4509 })
-})
-
 test('a connection that is dead without a word is noticed by its missing heartbeats', async (t) => {
   const service = await startService(t, { HEARTBEAT_SECONDS: '1' })
   await Promise.all(TRANSPORTS.map(async (transport) => {
@@ -543,6 +535,15 @@ test('a publish without an answer for four minutes is unknown, and more than may
   t.equal(await large, 'queue_full')
   outbox.reject({ code: 'closed' } as RoomcastError)
   t.equal(await away, 'closed')
+})
+
+test('waits at a limit are at least 30 s, and their bound grows from one minute to five', (t) => {
+  for (const [away, bound] of [[0, 60_000], [29_000, 60_000], [100_000, 130_000], [10 ** 7, 300_000]] as const) {
+    const waits = Array.from({ length: 500 }, () => limitJitter(away))
+    t.ok(waits.every((ms) => ms >= 30_000 && ms <= bound), `${away} ms away: up to ${bound} ms`)
+    t.ok(Math.max(...waits) - Math.min(...waits) > (bound - 30_000) / 2, 'spread')
+  }
+  t.end()
 })
 
 test('waits are anything up to how long it has lasted, between half a second and half a minute', (t) => {

@@ -49,6 +49,17 @@ test('what is published to a room, to everybody and to a user reaches a member',
   t.match(await client.next('message'), { room: '@user', data: 1 })
 })
 
+test('a publisher above the rate waits as it is told, and everything gets through, once', async (t) => {
+  const { service, publisher } = await start(t, {}, { REST_RATE: '50', REST_BURST: '10' })
+  const numbers = Array.from({ length: 30 }, (_, i) => i)
+  const published = await Promise.all(numbers.map(async (data) => await publisher.publish('lobby', { data })))
+  const results = await publisher.batch(numbers.map((data) => ({ room: 'orders', data })))
+  const offsets = published.map(({ offset }) => Number(offset)).sort((a, b) => a - b)
+  t.strictSame(offsets, numbers.map((i) => i + 1))
+  t.ok(results.every((result) => !(result instanceof RoomcastError)))
+  t.strictSame((await history(service, 'orders')).map(({ data }) => data), numbers, 'a batch keeps its order')
+})
+
 test('bytes reach a member as they are, alone and in a batch', async (t) => {
   const service = await startService(t)
   const client = await connect(service, { query: 'room=lobby' })

@@ -27,7 +27,7 @@ test('what is not a JSON object is answered with an error that says so', async (
   const service = await startService(t)
   const client = await connect(service, { query: 'room=lobby' })
   for (const text of [
-    '', ' ', 'hello', '{', '{"type":"ping"', "{'type':'ping'}", '{"type":"ping"}x', '{"a":1,}', 'NaN', 'undefined', '\ufeff{}', '\u0000',
+    '', ' ', 'hello', '{', '{"type":"ping"', "{'type':'ping'}", '{"type":"ping"}x', '{"a":1,}', 'NaN', 'undefined', '\ufeff', '\u0000',
     '[1,', '{"type":"ping"}\u0000'
   ]) {
     t.strictSame(
@@ -121,13 +121,17 @@ test('what stands in __proto__ is data, and not part of the frame', async (t) =>
   const client = await connect(service, { query: 'room=lobby' })
   await client.next('joined')
   t.equal((await errorOf(client, '{"__proto__":{"type":"ping"}}')).code, 'invalid_frame')
-  t.equal((await errorOf(client, '{"type":"publish","__proto__":{"data":1}}')).code, 'invalid_frame')
+  t.equal((await errorOf(client, '{"type":"publish","__proto__":{"data":1}}')).code, 'invalid_json')
   t.equal((await errorOf(client, '{"type":"chat","__proto__":{"text":"hi"}}')).code, 'invalid_frame')
   t.equal(
     (await errorOf(client, '{"type":"join","__proto__":{"room":"x"},"constructor":{"prototype":{"room":"x"}}}')).code,
     'invalid_frame'
   )
   t.notOk('id' in await errorOf(client, '{"type":"nothing","__proto__":{"id":1}}'))
+  const text = 'Invalid JSON: A member may not be named "__proto__", nor "constructor" with a member "prototype"'
+  t.match(await errorOf(client, '{"type":"publish","id":2,"data":{"__proto__":{"isAdmin":true}}}'), { code: 'invalid_json', id: 2, text })
+  for (let i = 0; i < 20; i++) client.send('{"type":"publish","data":1e309}')
+  t.match(await client.ask({ type: 'ping' }), { type: 'pong' }, 'such frames do not end a connection')
   client.send('{"type":"ping","type":"chat","text":"the last of two counts","id":1}')
   t.match(await client.next('ack'), { id: 1 })
 })

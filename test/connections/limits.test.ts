@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { PassThrough } from 'node:stream'
 import { test } from 'tap'
 import { readOrigins } from '../../src/auth/origins.ts'
-import { type Client, Limits, type LimitsOptions } from '../../src/connections/limits.ts'
+import { type Client, Limits, type LimitsOptions, type Owner } from '../../src/connections/limits.ts'
 import { RoomcastError } from '../../src/errors.ts'
 import type { Connection } from '../../src/hub/connection.ts'
 import { Hub } from '../../src/hub/hub.ts'
@@ -26,17 +26,23 @@ function makeLimits (options: Partial<LimitsOptions> = {}): Limits {
 }
 
 function clientFrom (ip: string, origin?: string): Client {
-  return { ip, headers: { origin } }
+  return { ip, socket: {}, headers: { origin } }
 }
 
 /** A client whose address counts its reads. */
 function countReads (origin?: string): { client: Client, reads: () => number } {
   let reads = 0
-  return { client: { get ip () { reads++; return ADDRESS }, headers: { origin } }, reads: () => reads }
+  const read = () => { reads++; return ADDRESS }
+  const socket = { get remoteAddress () { return read() } }
+  return { client: { get ip () { return read() }, socket, headers: { origin } }, reads: () => reads }
 }
 
-function connectUser (hub: Hub, user: string): Connection {
-  const connection = connectTo(new RecordingTransport(), { user })
+function ownerOf (user: string, origin?: string): Owner {
+  return { user, origin }
+}
+
+function connectUser (hub: Hub, user: string, origin?: string): Connection {
+  const connection = connectTo(new RecordingTransport(), { user, ...(origin !== undefined && { origin }) })
   hub.add(connection)
   return connection
 }
@@ -71,8 +77,8 @@ test('limits of 0 refuse no client, however many connections there are', async (
   const hub = new Hub()
   const limits = makeLimits({ hub })
   for (let i = 0; i < 1_000; i++) {
-    limits.check(clientFrom(ADDRESS), new PassThrough(), 'ada')
-    limits.recheck('ada')
+    limits.check(clientFrom(ADDRESS), new PassThrough(), ownerOf('ada'))
+    limits.recheck(ownerOf('ada'))
     connectUser(hub, 'ada')
   }
   t.equal(hub.connectionsOf('ada'), 1_000)
@@ -90,13 +96,13 @@ test('a client gets the first of the refusals that apply at once: draining, orig
       maxConnectionsPerUser: user === true ? 2 : 3,
       maxConnectionsPerAddress: address === true ? 1 : 2
     })
-    limits.check(clientFrom(ADDRESS), new PassThrough(), 'ada')
+    limits.check(clientFrom(ADDRESS), new PassThrough(), ownerOf('ada'))
     connectUser(hub, 'ada')
     connectUser(hub, 'ada')
     isDraining = draining === true
     const client = clientFrom(ADDRESS, origin === true ? 'https://evil.example' : 'https://app.example.com')
     const expected = REFUSALS.find((_, i) => (applying & (1 << i)) !== 0)
-    t.strictSame(refusalOf(() => { limits.check(client, new PassThrough(), 'ada') }), expected, `case ${applying}`)
+    t.strictSame(refusalOf(() => { limits.check(client, new PassThrough(), ownerOf('ada')) }), expected, `case ${applying}`)
   }
 })
 
@@ -116,7 +122,9 @@ test('an instance takes as many connections as it may have, and another one when
 test('a user has as many connections as allowed, and other users are not refused for them', async (t) => {
   const hub = new Hub()
   const limits = makeLimits({ hub, maxConnectionsPerUser: 2 })
-  const check = (user?: string) => (): void => { limits.check(clientFrom(ADDRESS), new PassThrough(), user) }
+  const check = (user?: string) => (): void => {
+    limits.check(clientFrom(ADDRESS), new PassThrough(), user === undefined ? undefined : ownerOf(user))
+  }
   const first = connectUser(hub, 'ada')
   check('ada')()
   connectUser(hub, 'ada')
@@ -126,6 +134,41 @@ test('a user has as many connections as allowed, and other users are not refused
   check()() // The user of a WebSocket is not known yet.
   hub.remove(first)
   check('ada')()
+})
+
+test('at the limit a user gets in again by the oldest connection of the same client, and by no other', async (t) => {
+  const hub = new Hub()
+  const limits = makeLimits({ hub, maxConnectionsPerUser: 3, maxConnectionsPerAddress: 10 })
+  const [mine, others] = ['the-origin-of-a-tab', 'the-origin-of-another']
+  const unnamed = connectUser(hub, 'ada')
+  const first = connectUser(hub, 'ada', mine)
+  limits.check(clientFrom(ADDRESS), new PassThrough(), ownerOf('ada', mine))
+  t.equal(first.ended, false, 'there was a place')
+  const second = connectUser(hub, 'ada', mine)
+  const bob = connectUser(hub, 'bob', others)
+  for (const origin of [undefined, others, unnamed.id]) {
+    t.strictSame(refusalOf(() => { limits.recheck(ownerOf('ada', origin)) }), REFUSALS[3], String(origin))
+    t.strictSame(refusalOf(() => { limits.check(clientFrom(ADDRESS), new PassThrough(), ownerOf('ada', origin)) }), REFUSALS[3])
+  }
+  limits.recheck(ownerOf('ada', mine))
+  t.strictSame([first, second, unnamed, bob].map(({ closeReason }) => closeReason), ['removed', undefined, undefined, undefined])
+  const third = connectUser(hub, 'ada', mine)
+  t.equal(hub.connectionsOf('ada'), 3, 'the replaced connection does not count, although its socket is not closed yet')
+  limits.check(clientFrom(ADDRESS), new PassThrough(), ownerOf('ada', mine))
+  t.strictSame([second.closeReason, third.closeReason], ['removed', undefined])
+  hub.remove(first)
+  hub.remove(second)
+  t.equal(hub.connectionsOf('ada'), 2, 'it is not subtracted again')
+})
+
+test('a client that is refused for its address replaces none of its connections', async (t) => {
+  const hub = new Hub()
+  const limits = makeLimits({ hub, maxConnectionsPerUser: 1, maxConnectionsPerAddress: 1 })
+  limits.check(clientFrom(ADDRESS), new PassThrough())
+  const old = connectUser(hub, 'ada', 'the-origin-of-a-tab')
+  const check = (): void => { limits.check(clientFrom(ADDRESS), new PassThrough(), ownerOf('ada', old.origin)) }
+  t.strictSame(refusalOf(check), REFUSALS[4])
+  t.equal(old.ended, false)
 })
 
 test('a page of another origin is refused, and a client without an origin is not', async (t) => {
@@ -143,7 +186,7 @@ test('a recheck finds that the service is draining, the instance is full or the 
   const hub = new Hub()
   let isDraining = false
   const limits = makeLimits({ hub, maxConnections: 2, maxConnectionsPerUser: 1, isDraining: () => isDraining })
-  const recheck = (user: string) => (): void => { limits.recheck(user) }
+  const recheck = (user: string) => (): void => { limits.recheck(ownerOf(user)) }
   recheck('ada')()
   const ada = connectUser(hub, 'ada')
   recheck('bob')()
@@ -164,7 +207,7 @@ test('a recheck does not count the address a second time', async (t) => {
   const limits = makeLimits({ maxConnectionsPerAddress: 2 })
   const check = (): void => { limits.check(clientFrom(ADDRESS), new PassThrough()) }
   check()
-  for (let i = 0; i < 5; i++) limits.recheck('ada')
+  for (let i = 0; i < 5; i++) limits.recheck(ownerOf('ada'))
   check()
   t.strictSame(refusalOf(check), REFUSALS[4])
 })
@@ -198,7 +241,7 @@ test('a refused client is not counted for its address, and its stream has no lis
   const refused = (expected: number, client: Client, user: string): void => {
     const stream = new PassThrough()
     const listeners = stream.listenerCount('close')
-    t.strictSame(refusalOf(() => { limits.check(client, stream, user) }), REFUSALS[expected])
+    t.strictSame(refusalOf(() => { limits.check(client, stream, ownerOf(user)) }), REFUSALS[expected])
     t.equal(stream.listenerCount('close'), listeners)
   }
   refused(0, clientFrom(ADDRESS), 'ada')
@@ -209,7 +252,7 @@ test('a refused client is not counted for its address, and its stream has no lis
   const bob = connectUser(hub, 'bob')
   refused(2, clientFrom(ADDRESS), 'eve')
   hub.remove(bob)
-  limits.check(clientFrom(ADDRESS), new PassThrough(), 'bob')
+  limits.check(clientFrom(ADDRESS), new PassThrough(), ownerOf('bob'))
   refused(4, clientFrom(ADDRESS), 'bob')
 })
 
@@ -218,20 +261,20 @@ test('the address of a client is read only for a limit per address, once, and af
   connectUser(hub, 'ada')
   const unlimited = makeLimits({ hub, maxConnections: 9, maxConnectionsPerUser: 9 })
   const quick = countReads('https://app.example.com')
-  unlimited.check(quick.client, new PassThrough(), 'ada')
+  unlimited.check(quick.client, new PassThrough(), ownerOf('ada'))
   await unlimited.checkRate(quick.client)
   t.equal(quick.reads(), 0)
 
   const limited = makeLimits({ hub, maxConnectionsPerUser: 1, maxConnectionsPerAddress: 1 })
   const full = countReads()
-  t.strictSame(refusalOf(() => { limited.check(full.client, new PassThrough(), 'ada') }), REFUSALS[3])
+  t.strictSame(refusalOf(() => { limited.check(full.client, new PassThrough(), ownerOf('ada')) }), REFUSALS[3])
   t.equal(full.reads(), 0, 'the refusal was certain without it')
   const stream = new PassThrough()
-  limited.check(full.client, stream, 'bob')
+  limited.check(full.client, stream, ownerOf('bob'))
   t.equal(full.reads(), 1)
   await close(stream) // The kernel does not know the address of a closed socket.
   t.equal(full.reads(), 1)
-  limited.check(clientFrom(ADDRESS), new PassThrough(), 'bob')
+  limited.check(clientFrom(ADDRESS), new PassThrough(), ownerOf('bob'))
 })
 
 test('an address above its rate is refused with the wait that the counter gives', async (t) => {
@@ -245,8 +288,8 @@ test('an address above its rate is refused with the wait that the counter gives'
   await t.rejects(limits.checkRate(client), { ...refusal, retryAfterMs: 0 })
   await limits.checkRate(client)
   t.ok(counted.length === 4 && counted.every((one) => one === client))
-  limits.check(client, new PassThrough(), 'ada')
-  limits.recheck('ada')
+  limits.check(client, new PassThrough(), ownerOf('ada'))
+  limits.recheck(ownerOf('ada'))
   t.equal(counted.length, 4, 'the other checks do not count')
 })
 

@@ -108,7 +108,7 @@ test('a graceful shutdown publishes its begin and its end once, and a reason for
 })
 
 test('a gap publishes an event when it is found, and one with the outcome when it is closed', async (t) => {
-  const broker = new MemoryBroker({ historyOf: historyOf(3), maxHistoryBytes: 0 })
+  const broker = new MemoryBroker({ historyOf: historyOf(3), maxHistoryBytes: 0, maxIdleRooms: 0 })
   t.teardown(async () => { await broker.close() })
   const hub = new Hub()
   const seen = record(t, hub.instance)

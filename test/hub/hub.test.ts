@@ -22,6 +22,24 @@ test('the hub knows its connections and how many each user has', async (t) => {
   t.strictSame([hub.connectionsOf('ada'), hub.connections.size], [0, 1])
 })
 
+test('the hub finds the oldest connection of a client, and a released one is not found and does not count', async (t) => {
+  const hub = new Hub()
+  const options = [
+    { user: 'ada' }, { user: 'ada', origin: 'tab' }, { user: 'ada', origin: 'tab' }, { user: 'bob', origin: 'tab' }
+  ]
+  const [unnamed, one, two, bob] = options.map((options) => connectTo(new RecordingTransport(), options)) as
+    [Connection, Connection, Connection, Connection]
+  for (const connection of [unnamed, one, two, bob]) hub.add(connection)
+  t.equal(hub.oldestOf('ada', 'tab'), one)
+  t.equal(hub.oldestOf('ada', unnamed.id), undefined, 'an id is no origin of a client')
+  hub.release(one)
+  t.strictSame([hub.oldestOf('ada', 'tab'), hub.connectionsOf('ada'), hub.connections.size], [two, 2, 4])
+  hub.remove(one)
+  hub.remove(two)
+  t.strictSame([hub.oldestOf('ada', 'tab'), hub.connectionsOf('ada'), hub.connections.size], [undefined, 1, 2])
+  t.equal(hub.oldestOf('bob', 'tab'), bob)
+})
+
 test('emptied resolves for everybody who waits when the last connection is gone, and at once when there is none', async (t) => {
   const hub = new Hub()
   await hub.emptied()

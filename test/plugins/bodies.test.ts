@@ -2,6 +2,7 @@ import { gzipSync } from 'node:zlib'
 import { test } from 'tap'
 import { call, type Service, startService } from '../support/service.ts'
 import { makeToken } from '../support/token.ts'
+import { FAULTY_JSON, SOUND_JSON } from '../support/json-faults.ts'
 import { connect } from '../support/websocket-client.ts'
 import { type Answer, ask, isProblem, request, speak } from '../support/http.ts'
 
@@ -92,17 +93,95 @@ test('a body that would reach for a prototype is refused', async (t) => {
     '{"data":[[{"a":{"__proto__":1}}]]}',
     '{"text":"hi","\\u005f_proto__":{}}',
     '{"data":{"\\u005f\\u005fproto\\u005f\\u005f":{}}}',
-    '{"data":{"constructor":{"prototype":{}}}}',
-    '{"messages":[{"room":"lobby","text":"hi","__proto__":{}}]}'
+    '{"data":{"constructor":{"prototype":{}}}}'
   ]
   for (const path of ROUTES) {
     for (const body of bodies) isProblem(t, await post(t, service, path, 'application/json', body), 400, 'invalid_json', `${path} ${body}`)
   }
+  const batch = '{"messages":[{"room":"other","text":"hi","__proto__":{}},{"room":"other","text":"hi"}]}'
+  t.match(JSON.parse((await post(t, service, '/v1/messages', 'application/json', batch)).body).results, [
+    { error: { status: 400, code: 'invalid_json' } }, { offset: 1 }
+  ], 'an item of a batch is refused alone')
   const data = { constructor: 1, toString: 'x', hasOwnProperty: null, valueOf: [], prototype: { a: 1 } }
   t.equal((await call(service, 'POST', ONE, { body: { data } })).status, 201, 'other names are plain data')
   t.strictSame((await call(service, 'GET', ONE)).body.messages[0].data, data)
   const text = '{"__proto__":1}'
   t.equal((await call(service, 'POST', ONE, { body: { text } })).status, 201, 'and so is a text about it')
+})
+
+test('JSON that not every reader can read is refused over REST as in frames, and an item of a batch alone', async (t) => {
+  const service = await startService(t)
+  for (const value of FAULTY_JSON) {
+    for (const path of ROUTES.slice(0, 3)) {
+      const answer = await post(t, service, path, 'application/json', `{"data":${value}}`)
+      isProblem(t, answer, 400, 'invalid_json', `${path} ${value.slice(0, 30)}`)
+    }
+    const body = `{"messages":[{"room":"lobby","text":"hi"},{"room":"lobby","data":${value}}]}`
+    const { status, body: answer } = await post(t, service, '/v1/messages', 'application/json', body)
+    t.equal(status, 207, value.slice(0, 30))
+    t.match(JSON.parse(answer).results, [{ room: 'lobby' }, { error: { code: 'invalid_json' } }])
+  }
+  for (const body of ['{"text":"\\ud83d"}', '{"text":"hi","event":"\\udc4b"}', '{"text":"hi","ignored":["\\udc4b"]}']) {
+    isProblem(t, await post(t, service, ONE, 'application/json', body), 400, 'invalid_json', body)
+  }
+  const item = '{"messages":[{"room":"lobby","text":"hi","key":"\\ud83d"}]}'
+  const { body: refusal } = await post(t, service, '/v1/messages', 'application/json', item)
+  t.match(JSON.parse(refusal).results, [{ error: { code: 'invalid_json' } }])
+  const beside = await post(t, service, '/v1/messages', 'application/json', '{"messages":[1],"x":1e309}')
+  isProblem(t, beside, 400, 'invalid_json', 'beside the items')
+  for (const value of SOUND_JSON) {
+    t.equal((await post(t, service, ONE, 'application/json', `{"data":${value}}`)).status, 201, value)
+    const { messages: [message] } = (await call(service, 'GET', `${ONE}?limit=1`)).body
+    t.equal(JSON.stringify(message.data), JSON.stringify(JSON.parse(value)), value)
+  }
+  for (const query of ['after=1e309', 'before=1e400', 'limit=1e309', `after=${'9'.repeat(400)}`]) {
+    isProblem(t, await call(service, 'GET', `${ONE}?${query}`), 400, 'invalid_request', query.slice(0, 20))
+  }
+})
+
+test('a body that is compressed is refused on every route, and nothing of it is published', async (t) => {
+  const service = await startService(t)
+  const authorization = `Authorization: Bearer ${EVERYTHING}`
+  const body = '{"text":"hi","messages":[{"room":"lobby","text":"hi"}]}'
+  const common = [authorization, 'Content-Type: application/json', `Content-Length: ${body.length}`]
+  const send = async (path: string, headers: string[], method = 'POST'): Promise<Answer> =>
+    await ask(t, service, request(method, path, [...common, ...headers], body))
+  for (const path of ROUTES) {
+    for (const coding of ['gzip', 'GZIP', 'br', 'deflate', 'unknown', 'identity, gzip', '']) {
+      isProblem(t, await send(path, [`Content-Encoding: ${coding}`]), 415, 'unsupported_media_type', `${path} ${coding}`)
+    }
+    const two = await send(path, ['Content-Encoding: identity', 'Content-Encoding: br'])
+    isProblem(t, two, 415, 'unsupported_media_type', `${path} two headers`)
+    for (const coding of ['identity', 'Identity']) {
+      t.equal((await send(path, [`Content-Encoding: ${coding}`])).status, 201, `${path} ${coding}`)
+    }
+    for (const coding of ['gzip, chunked', 'gzip,Chunked']) {
+      const headers = [authorization, 'Content-Type: application/octet-stream', `Transfer-Encoding: ${coding}`]
+      const answer = await ask(t, service, request('POST', path, headers, '2\r\nhi\r\n0\r\n\r\n'))
+      isProblem(t, answer, 415, 'unsupported_media_type', `${path} ${coding}`)
+    }
+  }
+  const before = (await call(service, 'GET', '/v1/rooms/lobby')).body.offset
+  isProblem(t, await send(ONE, ['Content-Encoding: gzip'], 'DELETE'), 415, 'unsupported_media_type', 'DELETE')
+  isProblem(t, await send('/v1/rooms', ['Content-Encoding: gzip'], 'GET'), 415, 'unsupported_media_type', 'GET with a body')
+  t.equal((await call(service, 'GET', '/v1/rooms', { headers: { 'content-encoding': 'gzip' } })).status, 200, 'GET without a body')
+  t.equal((await call(service, 'GET', '/v1/rooms/lobby')).body.offset, before)
+  const anonymous = ['Content-Type: text/plain', 'Content-Encoding: gzip', 'Content-Length: 2']
+  isProblem(t, await ask(t, service, request('POST', ONE, anonymous, 'hi')), 401, 'unauthorized', 'the token comes first')
+})
+
+test('a text in another charset is refused, and bytes have none', async (t) => {
+  const service = await startService(t)
+  const body = '{"text":"hi","messages":[{"room":"lobby","text":"hi"}]}'
+  for (const charset of ['iso-8859-1', 'utf-16le', 'UTF-16', 'us-ascii', '"latin1"', '', 'utf-8; charset=utf-16']) {
+    for (const path of ROUTES) {
+      const answer = await post(t, service, path, `application/json; charset=${charset}`, body)
+      isProblem(t, answer, 415, 'unsupported_media_type', `${path} ${charset}`)
+    }
+    isProblem(t, await post(t, service, ONE, `text/plain; charset=${charset}`, 'hi'), 415, 'unsupported_media_type', charset)
+    t.equal((await post(t, service, ONE, `application/octet-stream; charset=${charset}`, 'hi')).status, 201, charset)
+  }
+  t.equal((await post(t, service, ONE, 'text/plain; x="; charset=latin1"; charset="UTF-8"', 'hi')).status, 201)
 })
 
 test('JSON that is nested more than 32 deep is refused, however deep', async (t) => {

@@ -174,6 +174,8 @@ test('claims that are missing or of the wrong kind are refused', async (t) => {
     'sub of 2 KB': { sub: 'a'.repeat(2_048) },
     'sub with a control character': { sub: 'ada\u0000' },
     'sub with a line break': { sub: 'ada\nbea' },
+    'sub of the application': { sub: 'server' },
+    'sub of an API key': { sub: 'key:shop' },
     'sub with half a character': { sub: 'ada\ud800' },
     'nbf in the future': { nbf: now() + 60 },
     'nbf a string': { nbf: '1' },

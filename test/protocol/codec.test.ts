@@ -1,6 +1,7 @@
 import { test, type Test } from 'tap'
 import { decodeFrame, encodeFrame, type Refused } from '../../src/protocol/codec.ts'
 import { MAX_JSON_DEPTH } from '../../src/protocol/depth.ts'
+import { FAULTY_JSON, SOUND_JSON } from '../support/json-faults.ts'
 
 function refused (json: string | object): Refused {
   const decoded = decodeFrame(typeof json === 'string' ? json : JSON.stringify(json))
@@ -40,14 +41,36 @@ test('frames of the protocol are taken as they are', async (t) => {
 test('unknown properties are ignored, whatever they are called', async (t) => {
   accepts(t, { type: 'ping', extra: { a: 1 }, text: 7, room: 7 })
   const decoded = decodeFrame(
-    '{"type":"publish","data":{"__proto__":{"polluted":true},"constructor":1},"__proto__":{"echo":false},"toString":1}'
+    '{"type":"publish","data":{"prototype":{"polluted":true},"constructor":1},"toString":1,"prototype":{"echo":false}}'
   )
   t.ok(decoded.ok)
   if (decoded.ok && decoded.frame.type === 'publish') {
-    t.equal(decoded.frame.echo, undefined, 'a property of its own, not the prototype')
-    t.equal(JSON.stringify(decoded.frame.data), '{"__proto__":{"polluted":true},"constructor":1}')
+    t.equal(decoded.frame.echo, undefined)
+    t.equal(JSON.stringify(decoded.frame.data), '{"prototype":{"polluted":true},"constructor":1}')
   }
-  t.equal(({} as { polluted?: boolean }).polluted, undefined)
+})
+
+test('a frame with JSON that not every reader can read is refused, with its id', async (t) => {
+  for (const value of FAULTY_JSON) {
+    for (const json of [`{"type":"publish","id":7,"data":${value}}`, `{"id":7,"type":"chat","text":"hi","ignored":[[${value}]]}`]) {
+      const { code, id, malformed, text } = refused(json)
+      t.strictSame({ code, id, malformed }, { code: 'invalid_json', id: 7, malformed: false }, json)
+      t.match(text, /^Invalid JSON: A (member|number|text) /)
+    }
+  }
+  for (const value of SOUND_JSON) t.ok(decodeFrame(`{"type":"publish","data":${value}}`).ok, value)
+  for (const frame of [
+    '{"type":"chat","text":"\\ud83d"}', '{"type":"publish","data":1,"event":"\\udc4b"}', '{"type":"publish","data":1,"key":"\\ud83dx"}',
+    '{"type":"ping","id":"\\udc4b\\ud83d"}', '{"type":"publish","binary":5,"event":"\\ud83d"}'
+  ]) {
+    t.equal(refused(frame).code, 'invalid_json', frame)
+  }
+  t.ok(refused('{"type":"publish","binary":5,"event":"\\ud83d"}').announcesBinary, 'its binary frame is dropped')
+})
+
+test('a byte order mark before a frame is ignored', async (t) => {
+  t.ok(decodeFrame('\ufeff{"type":"ping"}').ok)
+  t.equal(refused('\ufeff\ufeff{"type":"ping"}').code, 'invalid_json', 'only one')
 })
 
 test('what is not JSON is refused as such', async (t) => {
@@ -164,7 +187,7 @@ test('a refused publish says whether its payload will follow', async (t) => {
 })
 
 test('data may be nested 32 deep, and not 33', async (t) => {
-  for (const [open, close] of [['[', ']'], ['{"a":', '}'], ['[1,', ']'], ['{"__proto__":', '}']] as const) {
+  for (const [open, close] of [['[', ']'], ['{"a":', '}'], ['[1,', ']'], ['{"prototype":', '}']] as const) {
     t.ok(decodeFrame(`{"type":"publish","data":${nested(MAX_JSON_DEPTH, open, close)}}`).ok, `${open} as deep as allowed`)
     const { code, text, malformed } = refused(`{"type":"publish","data":${nested(MAX_JSON_DEPTH + 1, open, close)},"id":1}`)
     t.strictSame({ code, malformed }, { code: 'too_deep', malformed: false }, `${open} one deeper`)

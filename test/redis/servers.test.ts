@@ -13,7 +13,7 @@ if (program !== undefined) {
     const { servers, ...redis } = await connectToRedis(redisSettings({ REDIS_URL: server.url }), makePrefix())
     t.teardown(() => { servers.close() })
     const early = String(await server.command('info', 'server'))
-    const late = script('return ARGV[1] .. ARGV[2]')
+    const late = script('return ARGV[1] .. ARGV[2]', 'always')
     t.equal(readText(await servers.runScript(late, [redis.keys.lease], ['!'])), `${/run_id:(\w+)/.exec(early)?.[1]}!`)
     t.match(await server.command('info', 'errorstats'), /^(?!.*NOSCRIPT)/s, 'without a failed attempt')
   })

@@ -11,7 +11,7 @@ import { join } from '../hub/recorder.ts'
 
 /** A room with a member, and a broker that loses and repeats what the test tells it to. */
 async function start (t: Test, options: Partial<MemoryBrokerOptions> = {}) {
-  const broker = new MemoryBroker({ historyOf: historyOf(10_000), maxHistoryBytes: 0, ...options })
+  const broker = new MemoryBroker({ historyOf: historyOf(10_000), maxHistoryBytes: 0, maxIdleRooms: 0, ...options })
   t.teardown(async () => { await broker.close() })
   const hub = new Hub()
   const released: string[] = []
@@ -126,7 +126,7 @@ test('another epoch is declared and delivered from its beginning; one that is ov
   t.equal(continuity.counts.resets, 0)
 
   // The broker begins again, as Redis does after a restart.
-  const again = new MemoryBroker({ historyOf: historyOf(10), maxHistoryBytes: 0 })
+  const again = new MemoryBroker({ historyOf: historyOf(10), maxHistoryBytes: 0, maxIdleRooms: 0 })
   t.teardown(async () => { await again.close() })
   delivery.way = () => []
   broker.history = async (room, query) => await again.history(room, query)
@@ -159,6 +159,29 @@ test('while history cannot be read everything is held, and delivered when it can
   await until(() => words().length === 3)
   t.strictSame(words(), ['1', '2', '3'])
   t.equal(continuity.counts.gaps, 1)
+})
+
+test('what all rooms hold together has a bound, and what is beyond it is read from history', async (t) => {
+  const { broker, continuity, delivery, hub } = await start(t)
+  const read = broker.history.bind(broker)
+  broker.history = async () => { throw new Error('away') }
+  const members = await Promise.all(Array.from({ length: 20 }, async (_, i) => {
+    const room = hub.open(`room${i}`)
+    room.adopt(await broker.subscribe(room.name))
+    return join(room)
+  }))
+  const fields = Buffer.from(`"from":"ada","text":"x","data":"${'x'.repeat(1_000_000)}"`)
+  const publish = async () => { for (let i = 0; i < 20; i++) await broker.publish({ room: `room${i}`, fields }) }
+  delivery.way = () => []
+  await publish()
+  delivery.way = (envelope) => [envelope]
+  for (let i = 0; i < 4; i++) await publish()
+  const held = continuity.heldBytes
+  t.ok(held > 60 * 1024 * 1024 && held <= 64 * 1024 * 1024, `${held} bytes of 80,000,000 are held`)
+  broker.history = read
+  await until(() => members.every(({ transport }) => transport.json.length === 5), 'all messages')
+  for (const { transport } of members) t.strictSame(transport.json.map(({ offset }) => offset), [1, 2, 3, 4, 5])
+  await until(() => continuity.heldBytes === 0, 'nothing to be held')
 })
 
 test('when the last member goes while a hole is filled, the room is let go of', async (t) => {

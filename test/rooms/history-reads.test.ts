@@ -8,7 +8,7 @@ const QUERY = { after: 0, limit: 10, maxBytes: 1_000 }
 
 /** Reads of a broker that answers each when it is told to. */
 function start (t: Test) {
-  const broker = new MemoryBroker({ historyOf: historyOf(), maxHistoryBytes: 0 })
+  const broker = new MemoryBroker({ historyOf: historyOf(), maxHistoryBytes: 0, maxIdleRooms: 0 })
   t.teardown(async () => { await broker.close() })
   const asked: { room: string, answer: (offset: number) => void, fail: () => void }[] = []
   broker.history = async (room) => await new Promise<HistoryPage>((resolve, reject) => {

@@ -1,6 +1,7 @@
 import { test } from 'tap'
 import { InvalidPattern } from '../../src/protocol/room-pattern.ts'
 import { RoomPolicies } from '../../src/rooms/policies.ts'
+import { readPolicies } from '../../src/rooms/read-policies.ts'
 import { call, type Service, startService } from '../support/service.ts'
 import { makeToken } from '../support/token.ts'
 import { type Client, connect, type Frame } from '../support/websocket-client.ts'
@@ -81,4 +82,17 @@ test('where there is no presence, nobody is announced', async (t) => {
   t.match(await client.next('system'), { room: 'other', event: 'joined', user: 'bob' })
   t.match(await client.next('system'), { room: 'other', event: 'left', user: 'bob' })
   t.strictSame((await client.drain()).map((frame) => (frame as Frame).room), [])
+})
+
+test('equal policies have the same digest, however they are written', (t) => {
+  const digest = (json: string | undefined, size = 5): string => readPolicies(json, { size, ttlSeconds: 7 }).digest
+  const rule = digest('[{"pattern":"a","history":{"size":1,"ttlSeconds":2},"presence":true}]')
+  t.equal(digest('[{ "history": { "ttlSeconds": 2, "size": 1 }, "publish": "clients", "pattern": "a" }]'), rule)
+  const others = [
+    digest(undefined), digest(undefined, 6), digest('[{"pattern":"b","history":{"size":1,"ttlSeconds":2}}]'),
+    digest('[{"pattern":"a","history":false}]'), digest('[{"pattern":"a","history":{"size":1}}]'),
+    digest('[{"pattern":"a","history":{"size":1,"ttlSeconds":2},"presence":false}]')
+  ]
+  t.equal(new Set([rule, ...others]).size, others.length + 1)
+  t.end()
 })

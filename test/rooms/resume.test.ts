@@ -13,7 +13,7 @@ import { join, parseWire } from '../hub/recorder.ts'
 
 /** A room with a member, a broker that loses what the test tells it to, and reads of history that can be held back. */
 async function start (t: Test) {
-  const broker = new MemoryBroker({ historyOf: historyOf(10_000), maxHistoryBytes: 0 })
+  const broker = new MemoryBroker({ historyOf: historyOf(10_000), maxHistoryBytes: 0, maxIdleRooms: 0 })
   t.teardown(async () => { await broker.close() })
   const read = broker.history.bind(broker)
   const held: (() => void)[] = []
@@ -98,7 +98,7 @@ test('when the room begins again while history is read, nothing is recovered', a
   const back = comeBack(1)
   await until(() => held.length === 1)
   network.holdsReads = false
-  const again = new MemoryBroker({ historyOf: historyOf(), maxHistoryBytes: 0 })
+  const again = new MemoryBroker({ historyOf: historyOf(), maxHistoryBytes: 0, maxIdleRooms: 0 })
   t.teardown(async () => { await again.close() })
   const fresh = await again.publish({ room: 'lobby', fields: Buffer.from('"text":"a"') })
   broker.history = async (name, query) => await again.history(name, query)

@@ -2,6 +2,7 @@ import { inspect } from 'node:util'
 import { test, type Test } from 'tap'
 import type { Content } from '../../src/app.ts'
 import { RoomcastError } from '../../src/errors.ts'
+import { FAULTY_JSON, SOUND_JSON } from '../support/json-faults.ts'
 import { type Service, startService } from '../support/service.ts'
 import { connect } from '../support/websocket-client.ts'
 
@@ -44,9 +45,9 @@ test('a content of another shape is refused, and nothing of it is in the room', 
   const service = await startService(t)
   await refuses(t, service, { kind: 'text', text: 'hi' }, /has no "kind"; pass \{ text \}/)
   await refuses(t, service, { kind: 'data', data: 1 }, /has no "kind"/)
-  for (const content of [undefined, null, 'hi', 7]) await refuses(t, service, content, /must be an object/)
+  for (const content of [undefined, null, 'hi', 7, []]) await refuses(t, service, content, /must be an object/)
   const bytes = new Uint8Array()
-  for (const content of [{}, { text: undefined }, { data: undefined }, { text: 'a', data: 1 }, { text: 'a', bytes }, []]) {
+  for (const content of [{}, { text: undefined }, { data: undefined }, { text: 'a', data: 1 }, { text: 'a', bytes }]) {
     await refuses(t, service, content, /exactly one of/)
   }
   await refuses(t, service, { text: 7 }, /"text" must be a string/)
@@ -60,6 +61,98 @@ test('a content of another shape is refused, and nothing of it is in the room', 
     t.equal(await codeOf(service.app.rooms.publish('lobby', { data })), 'too_deep')
   }
   t.strictSame(await messagesIn(service, 'lobby'), [])
+})
+
+test('JSON that REST and frames refuse is refused', async (t) => {
+  const service = await startService(t)
+  const { rooms } = service.app
+  for (const value of FAULTY_JSON) {
+    t.equal(await codeOf(rooms.publish('lobby', { data: JSON.parse(value) })), 'invalid_json', value)
+  }
+  const contents = [{ text: '\ud83d' }, { text: 'hi', event: '\udc4b' }, { data: NaN }, { data: Infinity }, { data: { n: [-Infinity] } }]
+  for (const content of contents) t.equal(await codeOf(rooms.publish('lobby', content)), 'invalid_json', inspect(content))
+  for (const key of ['\ud83d', ' k', 'k ']) t.equal(await codeOf(rooms.publish('lobby', { text: 'hi' }, { key })), 'invalid_request')
+  t.strictSame(await messagesIn(service, 'lobby'), [])
+  for (const value of SOUND_JSON) await rooms.publish('lobby', { data: JSON.parse(value) })
+  const { page: { messages } } = await rooms.history('lobby')
+  t.strictSame(
+    messages.map(({ fields }) => fields.toString()),
+    SOUND_JSON.map((value) => `"from":"server","data":${JSON.stringify(JSON.parse(value))}`)
+  )
+})
+
+test('data is read as JSON.stringify reads it, and refused where that would lose it', async (t) => {
+  const service = await startService(t)
+  const { rooms } = service.app
+  class Point { x = 1; get hidden () { return 2 } }
+  const shared = { a: 1 }
+  const good: [unknown, unknown][] = [
+    [new Date(0), '1970-01-01T00:00:00.000Z'], [{ toJSON: () => [1] }, [1]], [new Point(), { x: 1 }], [{ a: undefined, b: 1 }, { b: 1 }],
+    [new Proxy({ a: 1 }, {}), { a: 1 }], [[Object('s'), Object(1), Object(false)], ['s', 1, false]],
+    [Object.create(null), {}], [[shared, shared], [{ a: 1 }, { a: 1 }]], [new URL('http://x/'), 'http://x/'],
+    [Buffer.from('a'), { type: 'Buffer', data: [97] }]
+  ]
+  for (const [data, json] of good) {
+    await rooms.publish('lobby', { data })
+    t.strictSame((await messagesIn(service, 'lobby')).at(-1), { from: 'server', data: json }, inspect(data))
+  }
+  const count = good.length
+  const throwing = { get a (): never { throw new Error('from a getter') } }
+  const revoked = Proxy.revocable({}, {})
+  revoked.revoke()
+  for (const data of [
+    new Map([[1, 2]]), { a: new Set([1]) }, [new ArrayBuffer(1)], new Uint8Array(2), new DataView(new ArrayBuffer(1)), /x/, new Error('x'),
+    Promise.resolve(1), [undefined], new Array(3), { f: () => {} }, { s: Symbol('s') }, { toJSON: () => undefined }, throwing,
+    revoked.proxy,
+    { toJSON () { throw new Error('x') } }, Object(1n), Object(Symbol('s'))
+  ]) {
+    await refuses(t, service, { data }, /"data" must be JSON/)
+  }
+  t.equal((await messagesIn(service, 'lobby')).length, count)
+})
+
+test('objects of the application that throw, or change, cannot get around the checks', async (t) => {
+  const service = await startService(t)
+  const { rooms } = service.app
+  const throwing = (name: string): never => Object.defineProperty({}, name, { get () { throw new Error('from a getter') } }) as never
+  const revoked = Proxy.revocable({}, {})
+  revoked.revoke()
+  for (const content of [throwing('text'), throwing('kind'), revoked.proxy]) await refuses(t, service, content, /A message cannot be read/)
+  const options: Promise<unknown>[] = [
+    rooms.publish('lobby', { text: 'hi' }, throwing('key')), rooms.publish('lobby', { text: 'hi' }, [] as never),
+    rooms.history('lobby', throwing('after')), rooms.history('lobby', revoked.proxy), rooms.list(throwing('prefix')),
+    rooms.list({ prefix: 'x'.repeat(129) }), rooms.publish('lobby', { text: 'hi' }, { key: Symbol('k') as never })
+  ]
+  for (const work of options) t.equal(await codeOf(work), 'invalid_request')
+  for (const caller of [throwing('user'), { user: 'ada', grants: new Proxy({}, { ownKeys () { throw new Error('x') } }) }, revoked.proxy]) {
+    t.equal(await codeOf(() => rooms.as(caller as never)), 'invalid_request')
+  }
+  t.equal(await codeOf(rooms.publish(Symbol('lobby') as never, { text: 'hi' })), 'invalid_room')
+  let reads = 0
+  await rooms.publish('lobby', { get text () { return reads++ === 0 ? 'first' : undefined as never } })
+  t.strictSame([reads, await messagesIn(service, 'lobby')], [1, [{ from: 'server', text: 'first' }]])
+  const bytes = new Uint8Array(2)
+  structuredClone(bytes, { transfer: [bytes.buffer] })
+  await refuses(t, service, { bytes }, /has been transferred/)
+  for (const value of [new ArrayBuffer(2), new DataView(new ArrayBuffer(2)), new Uint16Array(2), [1], { length: 1 }]) {
+    await refuses(t, service, { bytes: value }, /must be a Uint8Array/)
+  }
+  await rooms.publish('lobby', { bytes: new Uint8Array() })
+})
+
+test('a message of the application has the size limit of REST', async (t) => {
+  const { rooms } = (await startService(t, { MAX_MESSAGE_BYTES: '100' })).app
+  const ada = rooms.as({ user: 'ada', grants: { '**': ['publish'] } })
+  for (const caller of [rooms, ada]) {
+    for (const content of [{ text: 'a'.repeat(101) }, { text: 'é'.repeat(51) }, { data: 'a'.repeat(99) }, { bytes: Buffer.alloc(101) }]) {
+      t.equal(await codeOf(caller.publish('lobby', content)), 'message_too_large')
+    }
+    for (const content of [{ text: 'é'.repeat(50) }, { data: 'a'.repeat(98) }, { bytes: Buffer.alloc(100) }]) {
+      await caller.publish('lobby', content)
+    }
+  }
+  const unlimited = (await startService(t, { MAX_MESSAGE_BYTES: '0' })).app.rooms
+  await unlimited.publish('lobby', { text: 'a'.repeat(3_000_000) })
 })
 
 test('the application acts for a user whom it names in plain values', async (t) => {
@@ -89,7 +182,7 @@ test('keys of one user are not those of another, or of the application', async (
 
 test('a user or grants that no token could have are refused', async (t) => {
   const { rooms } = (await startService(t)).app
-  for (const user of ['', 'a\nb', 'x'.repeat(256), 7, undefined]) {
+  for (const user of ['', 'a\nb', 'x'.repeat(256), 7, undefined, 'server', 'key:shop', '\ud83d']) {
     t.equal(await codeOf(() => rooms.as({ user: user as string, grants: {} })), 'invalid_request', String(user))
   }
   t.equal(await codeOf(() => rooms.as(null as never)), 'invalid_request')

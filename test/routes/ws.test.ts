@@ -6,7 +6,7 @@ import { type Service, startService } from '../support/service.ts'
 import { makeToken } from '../support/token.ts'
 import { until } from '../support/until.ts'
 import { type Client, close, connect, type ConnectOptions, refusal } from '../support/websocket-client.ts'
-import { HANDSHAKE, isProblem, request, speak, UPGRADE } from '../support/http.ts'
+import { ask, HANDSHAKE, isProblem, request, speak, UPGRADE } from '../support/http.ts'
 
 /** Resolves when the service has no connection left. */
 async function empty ({ app }: Service): Promise<void> {
@@ -88,9 +88,12 @@ test('an upgrade in a pipeline is answered in its turn, and the service still cl
 })
 
 test('only pages of the allowed origins may connect', async (t) => {
-  const service = await startService(t, { ALLOWED_ORIGINS: 'https://app.example.com, http://localhost:5173' })
+  const service = await startService(t, {
+    ALLOWED_ORIGINS: 'https://app.example.com, http://localhost:5173, chrome-extension://abcdefghijklmnop, https://*.example.org'
+  })
   for (const origin of [
-    'https://app.example.com', 'https://APP.Example.COM', 'HTTPS://app.example.com', 'https://app.example.com:443', 'http://localhost:5173'
+    'https://app.example.com', 'https://APP.Example.COM', 'HTTPS://app.example.com', 'https://app.example.com:443', 'http://localhost:5173',
+    'chrome-extension://abcdefghijklmnop', 'https://app.example.org'
   ]) {
     const client = await connect(service, { headers: { origin } })
     t.ok(await answersPing(client), origin)
@@ -100,7 +103,7 @@ test('only pages of the allowed origins may connect', async (t) => {
     'https://evil.example.com', 'null', 'https://app.example.com:8443', 'http://app.example.com', 'https://app.example.com.evil.example',
     'https://evilapp.example.com', 'https://app.example.comx', 'https://example.com', 'http://localhost', 'http://localhost:51730', '*', '',
     'app.example.com', 'https://app.example.com@evil.example', 'https://app.example.com%00', 'file://',
-    'https://app.example.com https://evil.example'
+    'https://app.example.com https://evil.example', 'https://example.org', 'https://evil-example.org', 'chrome-extension://a'
   ]
   for (const origin of others) {
     const { answers: [answer], closed } = await speak(
@@ -134,6 +137,9 @@ test('more upgrades a minute from one address than allowed are told when to come
   t.ok(Number(refused.headers['retry-after']) > 0 && Number(refused.headers['retry-after']) <= 60)
   t.ok(await answersPing(await connect(service, from('192.0.2.2'))), 'another address may')
   t.ok(await answersPing(first), 'and who is connected stays')
+  for (const address of ['192.0.2.1:4711', '::ffff:192.0.2.1', '"[::ffff:c000:201]:80"']) {
+    isProblem(t, await refusal(service, from(address)), 429, 'rate_limited', address)
+  }
   const response = await fetch(`${service.url}/health/live`, { headers: { 'x-forwarded-for': '192.0.2.1' } })
   t.equal(response.status, 200, 'REST is not limited by it')
 })
@@ -171,7 +177,7 @@ test('upgrades that are admitted at once do not make a node more than full', asy
   t.equal(service.app.roomcast.hub.connections.size, 1)
 })
 
-test('one connection too many of a user is closed for good, and only that one', async (t) => {
+test('one connection too many of a user is closed, and only that one', async (t) => {
   const service = await startService(t, { MAX_CONNECTIONS_PER_USER: '2' })
   const [one, two] = [await connect(service), await connect(service)]
   const three = await connect(service, { query: 'room=lobby' })
@@ -185,6 +191,24 @@ test('one connection too many of a user is closed for good, and only that one', 
   t.equal(service.app.roomcast.hub.room('lobby'), undefined)
 })
 
+test('at the limit of a user, a new connection of the same client replaces the old one at once, alive or dead', async (t) => {
+  const service = await startService(t, { MAX_CONNECTIONS_PER_USER: '2' })
+  const tab = 'query-origin-of-a-tab'
+  const others = await connect(service, { query: 'room=lobby' })
+  const first = await connect(service, { query: `origin=${tab}&room=lobby` })
+  await first.next('joined')
+  first.ws.pause() // As after a change of network: it reads nothing and answers nothing.
+  const second = await connect(service, { query: `origin=${tab}&room=lobby` })
+  t.ok(await answersPing(second))
+  await until(() => service.app.roomcast.hub.connections.size === 2, 'the dead connection is destroyed')
+  first.ws.resume()
+  t.equal((await first.closed).code, 4503)
+  t.equal((await (await connect(service, { query: 'origin=origin-of-another-tab' })).closed).code, 4509)
+  t.equal((await (await connect(service)).closed).code, 4509)
+  const foreign = await connect(service, { token: makeToken({ sub: 'bea' }), query: `origin=${tab}` })
+  t.ok(await answersPing(foreign) && await answersPing(second) && await answersPing(others), 'no other connection is replaced')
+})
+
 test('one connection too many from an address is refused; refused upgrades do not count', async (t) => {
   const service = await startService(t, { MAX_CONNECTIONS_PER_ADDRESS: '1', TRUST_PROXY: '127.0.0.1' })
   const from = (address: string): ConnectOptions => ({ headers: { 'x-forwarded-for': address } })
@@ -196,6 +220,34 @@ test('one connection too many from an address is refused; refused upgrades do no
   await until(() => service.app.roomcast.hub.connections.size === 1)
   client = await connect(service, from('192.0.2.1'))
   t.ok(await answersPing(client), 'there is room again')
+})
+
+test('an address is one address in every notation, and a text that is none is the address of the proxy', async (t) => {
+  const service = await startService(t, { MAX_CONNECTIONS_PER_ADDRESS: '1', TRUST_PROXY: '1' })
+  const from = (address: string): ConnectOptions => ({ headers: { 'x-forwarded-for': address } })
+  for (const [first, ...others] of [
+    ['192.0.2.1:40001', '192.0.2.1', '192.0.2.1:40002', '::ffff:192.0.2.1', '[::ffff:c000:201]:80'],
+    ['2001:db8:1:1::1', '2001:DB8:1:1::2', '[2001:db8:1:1::3]:4711', '2001:db8:1:1:0:0:0:4%eth0'],
+    ['unknown', '_hidden', 'garbage', '127.0.0.1', '::ffff:127.0.0.1']
+  ] as [string, ...string[]][]) {
+    t.ok(await answersPing(await connect(service, from(first))), first)
+    for (const address of others) isProblem(t, await refusal(service, from(address)), 429, 'connection_limit', address)
+  }
+  t.ok(await answersPing(await connect(service, from('2001:db8:1:2::1'))), 'another network')
+})
+
+test('a token is found beside the password of a site', async (t) => {
+  const service = await startService(t, { JWT_COOKIE: 'session', ALLOWED_ORIGINS: 'https://app.example.com' })
+  const authorization = `Basic ${Buffer.from('stage:stage').toString('base64')}`
+  const token = makeToken()
+  const protocols = ['roomcast.v1', `bearer.${token}`]
+  t.ok(await answersPing(await connect(service, { token: '', protocols, headers: { authorization } })), 'in the subprotocol')
+  t.ok(await answersPing(await connect(service, { token, headers: { authorization } })), 'in the URL')
+  t.ok(await answersPing(await connect(service, { token: '', headers: { authorization, cookie: `session=${token}` } })), 'in a cookie')
+  isProblem(t, await refusal(service, { token: '', headers: { authorization } }), 401, 'unauthorized', 'no token')
+  isProblem(t, await refusal(service, { token, headers: { authorization: 'Bearer' } }), 401, 'unauthorized', 'a Bearer without a token')
+  const two = [`Authorization: Bearer ${token}`, `Authorization: ${authorization}`]
+  t.equal((await ask(t, service, request('GET', '/v1/rooms', two))).status, 200, 'two headers, of which one is a token')
 })
 
 test('a hook of the application that never answers gets the client a 503, and the end of the socket', async (t) => {

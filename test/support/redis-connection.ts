@@ -18,5 +18,5 @@ export function redisSettings (environment: Record<string, string>): RedisSettin
 
 /** Connects as the service does. The caller adds its state, starts `instances`, and closes. */
 export async function connectToRedis (settings: RedisSettings, prefix: string): Promise<RedisConnection> {
-  return await connectRedis({ settings, prefix, onEvent: () => {} })
+  return await connectRedis({ settings, prefix, policies: '', onEvent: () => {} })
 }

@@ -9,6 +9,9 @@ import { until } from './until.ts'
 
 const SERVER = fileURLToPath(new URL('../../src/server.js', import.meta.url))
 
+/** The settings that production requires beside a key. */
+export const PRODUCTION = { NODE_ENV: 'production', ALLOWED_ORIGINS: '*', DEFAULT_GRANTS: '*' }
+
 /** The service as a process of its own. */
 export interface ServiceProcess extends Pick<Service, 'url' | 'port'> {
   child: ChildProcess
@@ -18,11 +21,14 @@ export interface ServiceProcess extends Pick<Service, 'url' | 'port'> {
   exited: Promise<number | string>
 }
 
-/** Starts `server.js` with nothing in its environment but what is given; kills it when the test is over. */
-export function spawnServer (t: Test, environment: Record<string, string>, program = SERVER): ServiceProcess {
-  // A directory without a .env.
+/**
+ * Starts `server.js` with the given environment and nothing else; kills it when the test is over.
+ *
+ * @param folder its working directory; one without a .env if not given
+ */
+export function spawnServer (t: Test, environment: Record<string, string>, program = SERVER, folder = tmpdir()): ServiceProcess {
   const child = spawn(process.execPath, [program], {
-    cwd: tmpdir(),
+    cwd: folder,
     env: { PATH: process.env.PATH ?? '', PORT: '0', ...environment },
     stdio: ['ignore', 'pipe', 'pipe']
   })
@@ -47,7 +53,7 @@ export async function startProcess (t: Test, environment: Record<string, string>
 /** The same with another program that says where it listens. */
 export async function spawnProgram (t: Test, program: string, environment: Record<string, string>): Promise<ServiceProcess> {
   const service = spawnServer(t, environment, program)
-  const address = /listens on (http:\/\/\S+:(\d+))/
+  const address = /listens on (https?:\/\/\S+:(\d+))/
   let gone = false
   void service.exited.then(() => { gone = true })
   await until(() => gone || address.test(service.stdout()), 'the service to listen')

@@ -8,7 +8,14 @@ interface Pair {
   server: Socket
   /** What Redis publishes is not let through, but the rest of what it sends. */
   filter: PublishedFilter | undefined
+  /** Whether the client has subscribed a channel of Redis. */
+  subscribes: boolean
+  /** The server does not see that the client closes it. */
+  isAbandoned: boolean
 }
+
+/** A command of Redis that subscribes channels. */
+const SUBSCRIBE = /\r\ns?subscribe\r\n/
 
 /** Stands between a client and a server, and makes the network between them bad. */
 export class TcpProxy {
@@ -18,6 +25,7 @@ export class TcpProxy {
   #refusing = false
   #holding = false
   #delayMs = 0
+  #subscriptionDelayMs = 0
   #swallowing = false
 
   private constructor (listener: Server, target: number) {
@@ -61,6 +69,15 @@ export class TcpProxy {
     }
   }
 
+  /** Lets nothing through on the open connections, and everything on new ones: the client has changed networks. */
+  abandon (): void {
+    for (const pair of this.#pairs) {
+      pair.isAbandoned = true
+      pair.client.pause()
+      pair.server.pause()
+    }
+  }
+
   /** Has the connections that are open answer, and deliver nothing that is published: what comes of Redis' pub/sub is dropped. */
   deafen (): void {
     for (const pair of this.#pairs) pair.filter = new PublishedFilter()
@@ -69,6 +86,11 @@ export class TcpProxy {
   /** Lets everything through this much later, ms, in either direction. */
   delay (ms: number): void {
     this.#delayMs = ms
+  }
+
+  /** Delays everything that Redis sends over connections with subscriptions, ms: published messages come after the replies. */
+  delaySubscriptions (ms: number): void {
+    this.#subscriptionDelayMs = ms
   }
 
   /** Lets go of what the server answers from now on, and ends the connection with the first of it: what was asked was done. */
@@ -81,6 +103,7 @@ export class TcpProxy {
     this.#refusing = false
     this.#holding = false
     this.#delayMs = 0
+    this.#subscriptionDelayMs = 0
     this.#swallowing = false
     for (const pair of this.#pairs) {
       if (pair.filter !== undefined) pair.client.write(pair.filter.rest)
@@ -97,7 +120,7 @@ export class TcpProxy {
       return
     }
     const server = connect(this.#target, '127.0.0.1')
-    const pair = { client, server, filter: undefined as PublishedFilter | undefined }
+    const pair: Pair = { client, server, filter: undefined, subscribes: false, isAbandoned: false }
     this.#pairs.add(pair)
     const end = (): void => {
       this.#pairs.delete(pair)
@@ -106,12 +129,15 @@ export class TcpProxy {
     }
     const towardsServer = new Lane(server)
     const towardsClient = new Lane(client)
-    client.on('data', (data) => { towardsServer.write(data, this.#delayMs) })
+    client.on('data', (data) => {
+      pair.subscribes ||= SUBSCRIBE.test(data.toString('latin1'))
+      towardsServer.write(data, this.#delayMs)
+    })
     server.on('data', (data) => {
       if (this.#swallowing) end()
-      else towardsClient.write(pair.filter?.apply(data) ?? data, this.#delayMs)
+      else towardsClient.write(pair.filter?.apply(data) ?? data, Math.max(this.#delayMs, pair.subscribes ? this.#subscriptionDelayMs : 0))
     })
-    client.on('close', end)
+    client.on('close', () => { if (!pair.isAbandoned) end() })
     server.on('error', () => {})
     server.on('close', end)
     if (this.#holding) {

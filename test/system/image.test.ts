@@ -13,6 +13,9 @@ import { until } from '../support/until.ts'
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 const FIXTURES = join(ROOT, 'test/fixtures')
 
+/** The settings that the image requires beside a key. */
+const REQUIRED = { ALLOWED_ORIGINS: '*', DEFAULT_GRANTS: '*' }
+
 /** The last stage of the Dockerfile, as far as it matters here. */
 interface Runtime {
   /** What is copied: from, to. */
@@ -120,7 +123,8 @@ for (const [what, tls] of [
   ['https', { TLS_CERT_FILE: join(FIXTURES, 'certificate.pem'), TLS_KEY_FILE: join(FIXTURES, 'key.pem') }]
 ] as const) {
   test(`the files of the image serve ${what} on another port, their health check sees it, and SIGTERM ends it with 0`, async (t) => {
-    const environment = { ...runtime.environment, ...tls, PORT: String(await findFreePort()), JWT_SECRET: SECRET, DRAIN_DELAY_MS: '0' }
+    const port = String(await findFreePort())
+    const environment = { ...runtime.environment, ...REQUIRED, ...tls, PORT: port, JWT_SECRET: SECRET, DRAIN_DELAY_MS: '0' }
     const early = run(t, folder, runtime.healthCheck, environment)
     t.equal(await early.exited, 1, 'not there yet')
     t.match(early.output(), /^roomcast: not alive: .*ECONNREFUSED/)
@@ -136,7 +140,7 @@ for (const [what, tls] of [
 }
 
 test('the health check fails when the service does not answer', async (t) => {
-  const environment = { ...runtime.environment, PORT: String(await findFreePort()), JWT_SECRET: SECRET }
+  const environment = { ...runtime.environment, ...REQUIRED, PORT: String(await findFreePort()), JWT_SECRET: SECRET }
   const service = run(t, folder, runtime.command, environment)
   await until(() => service.output().includes('listens on') || service.child.exitCode !== null, 'the service to listen')
   service.child.kill('SIGSTOP')

@@ -41,8 +41,8 @@ export class Journal {
 /** Two instances with one Redis between them, a member on each, and what they got. */
 export async function startPair (t: Test, environment: Record<string, string>) {
   const services = await Promise.all([
-    startService(t, { MESSAGE_RATE: '0', ...environment }),
-    startService(t, { MESSAGE_RATE: '0', ...environment })
+    startService(t, { MESSAGE_RATE: '0', REST_RATE: '0', ...environment }),
+    startService(t, { MESSAGE_RATE: '0', REST_RATE: '0', ...environment })
   ])
   const clients = await Promise.all(services.map(async (service, i) => {
     const client = await connect(service, { token: makeToken({ sub: `member-${i}` }) })

@@ -159,15 +159,18 @@ if (program !== undefined) {
     const locked = await RedisServer.start(t, program, '--requirepass right')
     const cluster = await RedisServer.start(t, program, '--cluster-enabled yes')
     for (const [environment, says] of [
-      [{ REDIS_URL: 'redis://127.0.0.1:1' }, /^roomcast: Redis at 127\.0\.0\.1:1 cannot be used: .*ECONNREFUSED.*\n$/],
-      [{ REDIS_URL: `redis://:wrong@127.0.0.1:${locked.port}` }, /^roomcast: Redis at 127\.0\.0\.1:\d+ cannot be used: .*WRONGPASS.*\n$/],
-      [{ REDIS_URL: locked.url }, /^roomcast: Redis at 127\.0\.0\.1:\d+ cannot be used: .*NOAUTH.*\n$/],
-      [{ REDIS_URL: cluster.url }, /^roomcast: Redis at 127\.0\.0\.1:\d+ cannot be used: .*REDIS_CLUSTER.*\n$/],
-      [{ REDIS_CLUSTER: `127.0.0.1:${cluster.port}` }, /^roomcast: Redis at 127\.0\.0\.1:\d+ cannot be used: .*slots.*\n$/],
-      [{ REDIS_CLUSTER: '127.0.0.1:1' }, /^roomcast: Redis at 127\.0\.0\.1:1 cannot be used: .*ECONNREFUSED.*\n$/],
+      [{ REDIS_URL: 'redis://127.0.0.1:1' }, /^roomcast: Redis at 127\.0\.0\.1:1 \(REDIS_URL\) cannot be used: .*ECONNREFUSED.*\n$/],
+      [{ REDIS_URL: `redis://:wrong@127.0.0.1:${locked.port}` }, /^roomcast: Redis at 127\.0\.0\.1:\d+ \(REDIS_URL\) cannot be used: .*WRONGPASS.*\n$/],
+      [{ REDIS_URL: locked.url }, /^roomcast: Redis at 127\.0\.0\.1:\d+ \(REDIS_URL\) cannot be used: .*NOAUTH.*\n$/],
+      [{ REDIS_URL: cluster.url }, /^roomcast: Redis at 127\.0\.0\.1:\d+ \(REDIS_URL\) cannot be used: .*REDIS_CLUSTER.*\n$/],
+      [
+        { REDIS_CLUSTER: `127.0.0.1:${cluster.port}` },
+        /^roomcast: Redis at 127\.0\.0\.1:\d+ \(REDIS_CLUSTER\) cannot be used: .*slots.*\n$/
+      ],
+      [{ REDIS_CLUSTER: '127.0.0.1:1' }, /^roomcast: Redis at 127\.0\.0\.1:1 \(REDIS_CLUSTER\) cannot be used: .*ECONNREFUSED.*\n$/],
       [
         { REDIS_SENTINELS: '127.0.0.1:1', REDIS_SENTINEL_NAME: 'rooms' },
-        /^roomcast: Redis at 127\.0\.0\.1:1 \(master rooms\) cannot be used: .*\n$/
+        /^roomcast: Redis at 127\.0\.0\.1:1 \(REDIS_SENTINELS, master rooms\) cannot be used: .*\n$/
       ]
     ] as const) {
       const service = spawnServer(t, { JWT_SECRET: SECRET, ...environment })

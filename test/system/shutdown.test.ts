@@ -1,5 +1,8 @@
 import { once } from 'node:events'
 import { connect as connectTcp, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { connect as connectTls } from 'node:tls'
+import { fileURLToPath } from 'node:url'
 import { test } from 'tap'
 import type { WebSocket } from 'ws'
 import { openEvents } from '../support/event-stream.ts'
@@ -9,6 +12,7 @@ import { until } from '../support/until.ts'
 import { type Client, connect, type Frame, refusal } from '../support/websocket-client.ts'
 import { startProcess } from '../support/service-process.ts'
 
+const FIXTURES = fileURLToPath(new URL('../../../test/fixtures', import.meta.url))
 const UPGRADE = ['Upgrade: websocket', 'Connection: Upgrade', 'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==']
 const SECRET_ENVIRONMENT = { JWT_SECRET: 'a secret of the tests, thirty-two bytes long' }
 
@@ -113,6 +117,51 @@ test('a second signal, and the deadline, end it with 1', async (t) => {
   const stuck = await startProcess(t, { ...SECRET_ENVIRONMENT, DRAIN_DELAY_MS: '60000', DRAIN_DEADLINE_MS: '300' })
   stuck.child.kill('SIGTERM')
   t.equal(await stuck.exited, 1)
+})
+
+test('clients that never finish their requests do not delay a graceful shutdown, and its exit code is 0', async (t) => {
+  for (const tls of [false, true]) {
+    const service = await startProcess(t, {
+      ...SECRET_ENVIRONMENT,
+      ...(tls && { TLS_CERT_FILE: `${FIXTURES}/certificate.pem`, TLS_KEY_FILE: `${FIXTURES}/key.pem` }),
+      DRAIN_WINDOW_MS: '200',
+      DRAIN_DEADLINE_MS: '60000'
+    })
+    const post = [
+      'POST /v1/rooms/lobby/messages HTTP/1.1', 'Host: x', `Authorization: Bearer ${makeToken()}`, 'Content-Type: application/json',
+      'Content-Length: 1000'
+    ].join('\r\n')
+    const beginnings = [
+      '', // Nothing at all.
+      'G',
+      'GET /health/live HTTP/1.1\r\nHost: x\r\n',
+      'GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n', // Idle, after its answer.
+      `${post}\r\n\r\n{`,
+      `${post.replace('Bearer', 'Basic')}\r\n\r\n{`,
+      `${post.replace('/v1/rooms', '/nowhere')}\r\n\r\n{`,
+      `${post.replace('Content-Length: 1000', 'Transfer-Encoding: chunked')}\r\n\r\n5\r\n{"te`,
+      `${[`GET /ws?token=${makeToken()} HTTP/1.1`, ...UPGRADE].join('\r\n')}\r\n\r\n`, // Without a Host.
+      `${['GET /ws HTTP/1.1', 'Host: x', ...UPGRADE].join('\r\n')}\r\n\r\n`
+    ]
+    const sockets = await Promise.all(Array.from({ length: 30 }, () => beginnings).flat().map(async (beginning) => {
+      const socket = tls
+        ? connectTls({ port: service.port, host: '127.0.0.1', rejectUnauthorized: false })
+        : connectTcp(service.port, '127.0.0.1')
+      t.teardown(() => { socket.destroy() })
+      socket.on('error', () => {}).resume()
+      await once(socket, tls ? 'secureConnect' : 'connect')
+      socket.write(beginning)
+      return socket
+    }))
+    // TLS handshakes that never begin.
+    if (tls) sockets.push(...Array.from({ length: 30 }, () => connectTcp(service.port, '127.0.0.1').on('error', () => {}).resume()))
+    const silent = sockets.filter((_, i) => i % beginnings.length === 0 && i < 30 * beginnings.length)
+    t.ok(silent.every(({ destroyed }) => !destroyed))
+    await sleep(500)
+    service.child.kill('SIGTERM')
+    t.equal(await service.exited, 0, tls ? 'over TLS' : 'in plain text')
+    await Promise.all(sockets.map(async (socket) => { if (!socket.closed) await once(socket, 'close') }))
+  }
 })
 
 test('during the delay for load balancers, it still takes connections', async (t) => {

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { encodeHistoryMessage } from '../../../src/protocol/message.ts'
 import { Type } from '../../../src/protocol/schema.ts'
-import { publishRequest } from '../publishing.ts'
+import { decodeKey, publishRequest } from '../publishing.ts'
 import { HistorySchema, IdempotencyHeaders, MessageBody, MessageQuery, problems, PublishedSchema, RoomParams } from '../schemas.ts'
 
 const Offset = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
@@ -9,6 +9,7 @@ const Offset = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
 /** `/v1/rooms/:room/messages`: publishes to a room, reads its history, deletes its history. */
 const route: FastifyPluginAsyncTypebox = async (app) => {
   app.post('/v1/rooms/:room/messages', {
+    preValidation: decodeKey,
     schema: {
       tags: ['messages'],
       summary: 'Publish to a room',
@@ -19,7 +20,7 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
       body: MessageBody,
       response: { 201: PublishedSchema, ...problems }
     }
-  }, async (request, reply) => await publishRequest(app.roomsFor(request.roomcastIdentity), request.params.room, request, reply))
+  }, async (request, reply) => await publishRequest(app, request.params.room, request, reply))
 
   app.get('/v1/rooms/:room/messages', {
     schema: {

@@ -1,12 +1,13 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { RoomcastError } from '../../../src/errors.ts'
 import { isUser, userRoom } from '../../../src/protocol/names.ts'
-import { publishRequest } from '../publishing.ts'
+import { decodeKey, publishRequest } from '../publishing.ts'
 import { IdempotencyHeaders, MessageBody, MessageQuery, problems, PublishedSchema, UserParams } from '../schemas.ts'
 
 /** `POST /v1/users/:user/messages`: publishes to one user. */
 const route: FastifyPluginAsyncTypebox = async (app) => {
   app.post('/v1/users/:user/messages', {
+    preValidation: decodeKey,
     schema: {
       tags: ['messages'],
       summary: 'Publish to a user',
@@ -20,7 +21,7 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
   }, async (request, reply) => {
     const { user } = request.params
     if (!isUser(user)) throw new RoomcastError('invalid_request', 'Users are 1–255 bytes without control characters')
-    return await publishRequest(app.roomsFor(request.roomcastIdentity), userRoom(user), request, reply)
+    return await publishRequest(app, userRoom(user), request, reply)
   })
 }
 

@@ -385,13 +385,15 @@ test('what may not be listened to is refused before the stream', async (t) => {
 })
 
 test('only pages of the allowed origins may listen, and those may read it', async (t) => {
-  const service = await startService(t, { ALLOWED_ORIGINS: 'https://app.example.com' })
-  for (const origin of ['https://evil.example', 'null', 'https://app.example.com:8443']) {
+  const service = await startService(t, { ALLOWED_ORIGINS: 'https://app.example.com, capacitor://localhost, https://*.example.org' })
+  for (const origin of ['https://evil.example', 'null', 'https://app.example.com:8443', 'http://localhost', 'https://example.org']) {
     isProblem(t, await refusalOfEvents(service, LOBBY, { headers: { origin } }), 403, 'origin_forbidden', origin)
   }
-  const reader = await openEvents(service, LOBBY, { headers: { origin: 'https://app.example.com' } })
-  t.match(reader.response.headers, { 'access-control-allow-origin': 'https://app.example.com', vary: /Origin/ })
-  await reader.next('joined')
+  for (const origin of ['https://app.example.com', 'capacitor://localhost', 'https://a.b.example.org']) {
+    const reader = await openEvents(service, LOBBY, { headers: { origin } })
+    t.match(reader.response.headers, { 'access-control-allow-origin': origin, vary: /Origin/ })
+    await reader.next('joined')
+  }
   const preflight = await fetch(`${service.url}${LOBBY}`, {
     method: 'OPTIONS',
     headers: {
@@ -410,7 +412,7 @@ test('HEAD and other methods open no stream', async (t) => {
   const service = await startService(t)
   for (const path of [LOBBY, '/v1/events?room=lobby']) {
     for (const method of ['HEAD', 'POST', 'PUT']) {
-      t.equal((await fetch(`${service.url}${path}`, { method, headers: { authorization: `Bearer ${makeToken()}` } })).status, 404, method)
+      t.equal((await fetch(`${service.url}${path}`, { method, headers: { authorization: `Bearer ${makeToken()}` } })).status, 405, method)
     }
   }
   t.equal(service.app.roomcast.hub.connections.size, 0)
@@ -477,6 +479,24 @@ test('a user has no more streams and sockets than they may', async (t) => {
   await (await openEvents(service, LOBBY)).next('joined')
 })
 
+test('at the limit of a user, a stream replaces an older connection of the same client, and a WebSocket replaces a stream', async (t) => {
+  const service = await startService(t, { MAX_CONNECTIONS_PER_USER: '1' })
+  const path = `${LOBBY}?origin=origin-of-a-tab-1`
+  const socket = await connect(service, { query: 'origin=origin-of-a-tab-1' })
+  const first = await openEvents(service, path)
+  await first.next('joined')
+  t.equal((await socket.closed).code, 4503)
+  const second = await openEvents(service, path)
+  await second.next('joined')
+  t.match(await first.next('close'), { frame: { code: 4503 } })
+  isProblem(t, await refusalOfEvents(service, `${LOBBY}?origin=origin-of-a-tab-2`), 429, 'connection_limit')
+  isProblem(t, await refusalOfEvents(service, LOBBY), 429, 'connection_limit')
+  const last = await connect(service, { query: 'origin=origin-of-a-tab-1' })
+  t.match(await second.next('close'), { frame: { code: 4503 } })
+  t.match(await last.ask({ type: 'ping' }), { type: 'pong' })
+  await left(service, 1)
+})
+
 test('an address has no more streams and sockets than it may', async (t) => {
   const service = await startService(t, { MAX_CONNECTIONS_PER_ADDRESS: '2', TRUST_PROXY: 'true' })
   const from = (address: string) => ({ headers: { 'x-forwarded-for': address } })
@@ -484,6 +504,7 @@ test('an address has no more streams and sockets than it may', async (t) => {
   const client = await connect(service, from('192.0.2.1'))
   for (let i = 0; i < 3; i++) isProblem(t, await refusalOfEvents(service, LOBBY, from('192.0.2.1')), 429, 'connection_limit')
   isProblem(t, await refusal(service, from('192.0.2.1')), 429, 'connection_limit', 'they count together')
+  isProblem(t, await refusalOfEvents(service, LOBBY, from('[::ffff:192.0.2.1]:80')), 429, 'connection_limit', 'in every notation')
   await (await openEvents(service, LOBBY, from('192.0.2.2'))).next('joined')
   client.ws.close()
   await client.closed
@@ -852,7 +873,7 @@ test('curl -N prints a room', async (t) => {
   await until(() => text.endsWith('"text":"hi"}\n\n'), 'the message')
   t.ok(text.includes(`\n\nid: ${epoch}:1\ndata: {"type":"message"`))
   const { stdout } = await run('curl', ['-s', '--head', '-H', `Authorization: Bearer ${makeToken()}`, `${service.url}${LOBBY}`])
-  t.match(stdout, /^HTTP\/1\.1 404/)
+  t.match(stdout, /^HTTP\/1\.1 405/)
 })
 
 /** A page of another origin than the service. */

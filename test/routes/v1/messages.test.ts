@@ -361,6 +361,38 @@ test('a key is 1 to 255 characters, without control characters', async (t) => {
   t.equal((await ask(t, service, request('POST', ROOM, twice, 'hi'))).headers['idempotent-replayed'], 'true')
 })
 
+test('a key is the same over every entry point, also if it is not ASCII', async (t) => {
+  const service = await startService(t)
+  const client = await connect(service, { query: 'room=lobby', token: EVERYTHING })
+  await client.next('joined')
+  const headers = [`Authorization: Bearer ${EVERYTHING}`, 'Content-Type: application/json', 'Content-Length: 10']
+  const batch = async (key: string) =>
+    (await call(service, 'POST', '/v1/messages', { token: EVERYTHING, body: { messages: [{ room: 'lobby', data: 1, key }] } })).body
+  for (const key of ['größe-1', 'é', '世界', '👋', 'ÿ', '"quoted"', 'ö'.repeat(255)]) {
+    const sent = Buffer.from(request('POST', ROOM, [...headers, `Idempotency-Key:   ${key}  `], '{"data":1}'))
+    const { offset } = JSON.parse((await ask(t, service, sent)).body)
+    const { results: [item] } = await batch(key)
+    const ack = await client.ask({ type: 'publish', room: 'lobby', data: 1, key })
+    t.strictSame([item.offset, item.replayed, ack.offset], [offset, true, offset], key.slice(0, 20))
+    const { position } = await service.app.rooms.as({ user: 'ada', grants: { '**': ['publish'] } }).publish('lobby', { data: 1 }, { key })
+    t.equal(position?.offset, offset, key.slice(0, 20))
+    if (Buffer.from(key, 'latin1').toString('latin1') === key) {
+      const options = { token: EVERYTHING, body: { data: 1 }, headers: { 'idempotency-key': key } }
+      const { headers } = await call(service, 'POST', ROOM, options)
+      t.equal(headers.get('idempotent-replayed'), 'true', 'as browsers send it, in ISO 8859-1')
+    }
+  }
+  for (const key of ['ö'.repeat(256), 'a\u00e9\tb']) {
+    const sent = request('POST', ROOM, [...headers, `Idempotency-Key: ${key}`], '{"data":1}')
+    isProblem(t, await ask(t, service, sent), 400, 'invalid_request')
+  }
+  for (const key of [' k', 'k ', ' ']) {
+    const { results } = await batch(key)
+    t.match(results, [{ error: { code: 'invalid_request' } }], 'a header cannot have spaces at its ends')
+    t.match(await client.ask({ type: 'publish', room: 'lobby', data: 1, key }), { code: 'invalid_frame' })
+  }
+})
+
 test('a refused publish does not use its key up', async (t) => {
   const service = await startService(t)
   const headers = { 'idempotency-key': 'k' }

@@ -1,8 +1,8 @@
 import { mock } from 'node:test'
 import { test, type Test } from 'tap'
-import { Allowance } from '../../src/commands/allowance.ts'
+import { Allowance } from '../../src/callers/allowance.ts'
 
-/** Time passes only when it is told to; returns how. */
+/** Stops the clock; returns a function that moves it on. */
 function stopClock (t: Test): (ms: number) => void {
   let now = 1_000
   const clock = mock.method(performance, 'now', () => now)
@@ -84,4 +84,27 @@ test('a rate of 0 is no limit, and a burst is one at the least', async (t) => {
   t.strictSame(take(allowance, 2), ['granted', 'exceeded'])
   pass(2_000)
   t.equal(allowance.take(), 'granted')
+})
+
+test('several are admitted as a whole while one is left, and a refusal is free', async (t) => {
+  const pass = stopClock(t)
+  const allowance = new Allowance(10, 5)
+  t.equal(allowance.admit(20), true)
+  for (let i = 0; i < 10; i++) t.equal(allowance.admit(1), false)
+  const wait = allowance.retryAfterMs
+  t.ok(wait >= 1_600 && wait <= 1_602, '15 of debt, and one to be left')
+  pass(wait)
+  t.strictSame([allowance.admit(1), allowance.admit(1)], [true, false])
+  t.equal(new Allowance(0, 0).admit(1_000_000), true, 'a rate of 0 is no limit')
+})
+
+test('it is full when no trace of its use is left', async (t) => {
+  const pass = stopClock(t)
+  const allowance = new Allowance(10, 5)
+  t.equal(allowance.isFull, true)
+  allowance.admit(2)
+  pass(199)
+  t.equal(allowance.isFull, false)
+  pass(1)
+  t.equal(allowance.isFull, true)
 })

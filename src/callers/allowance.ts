@@ -1,0 +1,55 @@
+/**
+ * A token bucket: `rate` a second, up to `burst` at once. `take` charges a refusal as much as a success, so a client that does
+ * not slow down sinks below zero, and a whole burst below zero is abuse. `admit` charges nothing for a refusal.
+ */
+export class Allowance {
+  readonly #rate: number
+  readonly #burst: number
+  #tokens: number
+  #at = performance.now()
+
+  /** @param rate a second; 0 is no limit */
+  constructor (rate: number, burst: number) {
+    this.#rate = rate
+    this.#burst = Math.max(burst, 1)
+    this.#tokens = this.#burst
+  }
+
+  /** Takes one. */
+  take (): 'granted' | 'exceeded' | 'abused' {
+    if (this.#rate === 0) return 'granted'
+    this.#refill()
+    this.#tokens--
+    if (this.#tokens >= 0) return 'granted'
+    return this.#tokens < -this.#burst ? 'abused' : 'exceeded'
+  }
+
+  /**
+   * Takes several as a whole, if at least one is left. The rest is a debt: more than a burst at once is possible, and the wait
+   * after it is longer.
+   */
+  admit (count: number): boolean {
+    if (this.#rate === 0) return true
+    this.#refill()
+    if (this.#tokens < 1) return false
+    this.#tokens -= count
+    return true
+  }
+
+  /** Whether it is as good as new. */
+  get isFull (): boolean {
+    this.#refill()
+    return this.#tokens >= this.#burst
+  }
+
+  /** Time until the next grant, ms. It is never a rounding error too short. */
+  get retryAfterMs (): number {
+    return Math.floor((1 - this.#tokens) / this.#rate * 1_000) + 1
+  }
+
+  #refill (): void {
+    const now = performance.now()
+    this.#tokens = Math.min(this.#burst, this.#tokens + (now - this.#at) / 1_000 * this.#rate)
+    this.#at = now
+  }
+}
