@@ -4,7 +4,7 @@ import type { Position } from './position.ts'
 export class Progress {
   /** The position up to which each message has arrived or excludes this client; undefined without a position to resume from. */
   position: Position | undefined
-  /** The number of missed messages that are yet to arrive, and the position that the last of them leads to. */
+  /** The number of missed messages that are yet to arrive, and the position after the last one. */
   #missed = 0
   #top: Position | undefined
   /** The latest run of own messages, not echoed, beyond the position: its first and its last offset. */

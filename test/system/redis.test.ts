@@ -63,6 +63,40 @@ if (program !== undefined) {
     t.equal((await publish(0, 'b')).status, 422)
   })
 
+  test('messages that exclude a client are no loss when it resumes at another instance, also while more arrive', async (t) => {
+    const redis = await RedisServer.start(t, program)
+    const { services } = await startPair(t, { REDIS_URL: redis.url, HISTORY_SIZE: '20000' })
+    const origin = 'the-tab-of-the-sender'
+    const client = await connect(services[0], { query: `room=lobby&origin=${origin}` })
+    const { epoch, offset } = await client.next('joined')
+    for (let i = 0; i < 700; i++) client.send({ type: 'publish', room: 'lobby', data: i, echo: false, id: i })
+    await client.next(({ type, id }) => type === 'ack' && id === 699)
+    await close(client)
+    const publish = async (text: string) => await call(services[0], 'POST', '/v1/rooms/lobby/messages', { body: { text } })
+    const flood = async () => {
+      const { broker } = services[0].app.roomcast
+      const publication = { room: 'lobby', fields: Buffer.from('"from":"ada","text":"mine"'), exclude: origin }
+      await Promise.all(Array.from({ length: 500 }, async () => await broker.publish(publication)))
+    }
+    await publish('a')
+    let floods = 2
+    const { broker } = services[1].app.roomcast
+    const read = broker.history.bind(broker)
+    broker.history = async (...query) => {
+      const page = await read(...query)
+      if (floods-- > 0) await flood()
+      return page
+    }
+    const back = await connect(services[1], { query: `room=lobby&origin=${origin}&since=${epoch}:${offset}` })
+    t.match(await back.next('joined'), { recovered: true, missed: 1, epoch, offset: 1_701 })
+    t.match(await back.next('message'), { text: 'a', offset: 701 })
+    await publish('b')
+    t.match(await back.next('message'), { text: 'b', offset: 1_702 })
+    await close(back)
+    const other = await comeBack(services[1], { epoch: String(epoch), offset: Number(offset) })
+    t.match(other, { recovered: false }, 'another origin would have got them')
+  })
+
   test('an event stream goes on at another instance, with everything once', async (t) => {
     const redis = await RedisServer.start(t, program)
     const { services } = await startPair(t, { REDIS_URL: redis.url })
