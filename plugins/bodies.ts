@@ -9,7 +9,7 @@ import { TRUSTED_SCHEMAS } from '../src/protocol/schema.ts'
 
 /**
  * Accepts JSON, text and bytes as request bodies. A body that is compressed, or in another charset than UTF-8, is refused, where
- * Fastify would take it for what it is not. Text that is not UTF-8 is refused, where Fastify would replace the invalid bytes.
+ * Fastify would decode it wrongly. Text that is not UTF-8 is refused, where Fastify would replace the invalid bytes.
  * The routes check the rules of `src/protocol/json.ts`. Bodies are validated without coercion, where Fastify would turn a number
  * into the text that the schema asks for.
  */

@@ -83,7 +83,7 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
 
 export default route
 
-/** The body without its items, each of which is checked by itself, so that one of them does not refuse the others. */
+/** The body without its items. Each item is checked separately, so that an invalid item does not refuse the others. */
 function withoutItems (body: unknown): unknown {
   return typeof body === 'object' && body !== null && !Array.isArray(body) ? { ...body, messages: undefined } : body
 }

@@ -5,7 +5,7 @@ import { MAX_JSON_DEPTH } from './depth.ts'
  * clients in any language. JSON that cannot be passed on unchanged is refused (RFC 7493 has the same rules of numbers and texts).
  */
 
-/** The reason why JSON is refused. `too_deep` is told only where there is no other. */
+/** The reason why JSON is refused. `too_deep` only if there is no other. */
 export interface JsonFault {
   code: 'invalid_json' | 'too_deep'
   text: string

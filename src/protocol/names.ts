@@ -55,14 +55,12 @@ export function isOrigin (name: unknown): name is string {
 
 /** Whether a text may be the event of a message. */
 export function isEvent (text: unknown): text is string {
-  return typeof text === 'string' && text !== '' && text.length <= 2 * MAX_EVENT_CHARACTERS &&
-    [...text].length <= MAX_EVENT_CHARACTERS && PRINTABLE.test(text)
+  return typeof text === 'string' && text !== '' && isWithin(text, MAX_EVENT_CHARACTERS) && PRINTABLE.test(text)
 }
 
 /** Whether a text may be the key of a publish. */
 export function isKey (text: unknown): text is string {
-  return typeof text === 'string' && text.length <= 2 * MAX_KEY_CHARACTERS && [...text].length <= MAX_KEY_CHARACTERS &&
-    KEY.test(text) && text.isWellFormed()
+  return typeof text === 'string' && isWithin(text, MAX_KEY_CHARACTERS) && KEY.test(text) && text.isWellFormed()
 }
 
 /** Whether a name may be a user: 1–255 bytes of well-formed text without control characters. */
@@ -94,4 +92,9 @@ export function isAutomatic (room: string): boolean {
 /** The name of a room in the frames of its members: a user's own room is `@user`. */
 export function roomLabel (room: string): string {
   return room.startsWith(`${USER_ALIAS}:`) ? USER_ALIAS : room
+}
+
+/** Whether a text has at most so many characters (code points, of one or two units each). */
+function isWithin (text: string, maxCharacters: number): boolean {
+  return text.length <= maxCharacters || (text.length <= 2 * maxCharacters && [...text].length <= maxCharacters)
 }

@@ -25,8 +25,9 @@ export function readContent (given: Content, maxBytes: number): Content {
   if (event !== undefined && !isEvent(event)) {
     throw invalid(`"event" must be a string of 1–${MAX_EVENT_CHARACTERS} characters without control characters`)
   }
-  const content = { ...readPayload(text, data, bytes), ...(event !== undefined && { event }) }
-  const fault = findJsonFault({ text: content.text, data: content.data, event }, MAX_JSON_DEPTH + 1)
+  const content = readPayload(text, data, bytes)
+  if (event !== undefined) content.event = event
+  const fault = findJsonFault(content.text ?? content.data, MAX_JSON_DEPTH) ?? findJsonFault(event, MAX_JSON_DEPTH)
   if (fault !== undefined) throw new RoomcastError(fault.code, fault.text)
   if (maxBytes > 0 && sizeOf(content) > maxBytes) throw new RoomcastError('message_too_large', `A message may have ${maxBytes} bytes`)
   return content

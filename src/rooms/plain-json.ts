@@ -21,7 +21,8 @@ export function toPlainJson (value: unknown, maxDepth: number): unknown {
   return copy
 }
 
-function copyOf (given: unknown, depth: number, name: string): unknown {
+function copyOf (given: unknown, depth: number, name: string | number): unknown {
+  if (typeof given === 'string' || typeof given === 'number' || typeof given === 'boolean') return given
   const value = unwrap(given, name)
   if (typeof value === 'bigint' || typeof value === 'function' || typeof value === 'symbol') {
     throw new NotJson(`a ${typeof value} is no JSON`)
@@ -30,10 +31,12 @@ function copyOf (given: unknown, depth: number, name: string): unknown {
   if (depth === 0) throw new TooDeep()
   if (Array.isArray(value)) return copyItems(value, depth - 1)
   if (isOpaque(value)) throw new NotJson('an object without members of its own, such as a Map or an ArrayBuffer, is empty as JSON')
-  const copy = Object.create(null) as Record<string, unknown> // `__proto__` is an ordinary name here.
+  const copy: Record<string, unknown> = {}
   for (const key of Object.keys(value)) {
     const member = copyOf((value as Record<string, unknown>)[key], depth - 1, key)
-    if (member !== undefined) copy[key] = member
+    if (member === undefined) continue
+    if (key === '__proto__') Object.defineProperty(copy, key, { value: member, enumerable: true }) // It would set the prototype.
+    else copy[key] = member
   }
   return copy
 }
@@ -41,7 +44,7 @@ function copyOf (given: unknown, depth: number, name: string): unknown {
 function copyItems (items: unknown[], depth: number): unknown[] {
   const copy: unknown[] = []
   for (let i = 0; i < items.length; i++) {
-    const item = copyOf(items[i], depth, String(i))
+    const item = copyOf(items[i], depth, i)
     if (item === undefined) throw new NotJson('undefined in a list is no JSON')
     copy.push(item)
   }
@@ -49,15 +52,21 @@ function copyItems (items: unknown[], depth: number): unknown[] {
 }
 
 /** The result of `toJSON`, and the value in an object such as `new Number(1)`. */
-function unwrap (value: unknown, name: string): unknown {
+function unwrap (value: unknown, name: string | number): unknown {
   if ((typeof value !== 'object' || value === null) && typeof value !== 'bigint') return value
   const { toJSON } = value as { toJSON?: unknown }
-  const json: unknown = typeof toJSON === 'function' ? Reflect.apply(toJSON, value, [name]) : value
-  return types.isBoxedPrimitive(json) ? json.valueOf() : json
+  const json: unknown = typeof toJSON === 'function' ? Reflect.apply(toJSON, value, [String(name)]) : value
+  return !isPlain(json) && types.isBoxedPrimitive(json) ? json.valueOf() : json
 }
 
 /** Whether an object keeps its content where JSON does not find it, or has bytes, which are published as `bytes`. */
 function isOpaque (value: object): boolean {
+  if (isPlain(value)) return false
   return types.isMap(value) || types.isSet(value) || types.isWeakMap(value) || types.isWeakSet(value) || types.isPromise(value) ||
     types.isRegExp(value) || types.isNativeError(value) || types.isAnyArrayBuffer(value) || ArrayBuffer.isView(value)
+}
+
+/** Whether a value is a list or an ordinary object, as most are: other questions about a value take longer. */
+function isPlain (value: unknown): boolean {
+  return Array.isArray(value) || (typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype)
 }
