@@ -16,7 +16,7 @@ import { TRUSTED_SCHEMAS } from '../src/protocol/schema.ts'
 export default fp(async (app) => {
   // After the token is checked, and before anything is read.
   app.addHook('preParsing', (request, _reply, payload, done) => {
-    checkCodings(request)
+    checkBodyHeaders(request)
     done(null, payload)
   })
   app.removeAllContentTypeParsers() // Also those of the application.
@@ -55,11 +55,14 @@ function compileWhenNeeded (ajv: Ajv, schema: AnySchema): ValidateFunction {
   return validate as ValidateFunction
 }
 
-/** Refuses bodies that the service would have to decompress. Requests without a body may have any of these headers. */
-function checkCodings ({ method, headers }: FastifyRequest): void {
+/** Refuses bodies that the service would have to decompress, or whose type is not certain. Requests without a body may have any headers. */
+function checkBodyHeaders ({ method, headers, raw: { rawHeaders } }: FastifyRequest): void {
   const { 'content-encoding': contentEncoding, 'transfer-encoding': transferEncoding, 'content-length': length } = headers
   const hasBody = (method !== 'GET' && method !== 'HEAD') || transferEncoding !== undefined || Number(length) > 0
   if (!hasBody) return
+  if (rawHeaders.filter((name, i) => i % 2 === 0 && name.toLowerCase() === 'content-type').length > 1) {
+    throw new RoomcastError('unsupported_media_type', 'A request has one Content-Type') // Node keeps the first and ignores the others.
+  }
   if (contentEncoding !== undefined && !isIdentityEncoding(contentEncoding)) {
     throw new RoomcastError('unsupported_media_type', 'Content-Encoding is not supported; send the body as it is')
   }

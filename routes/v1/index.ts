@@ -1,6 +1,7 @@
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import type { Credentials } from '../../src/auth/authentication.ts'
 import type { Identity } from '../../src/auth/identity.ts'
+import { RoomcastError } from '../../src/errors.ts'
 import { readProtocols } from '../../src/protocol/subprotocol.ts'
 import broadcast from './broadcast.ts'
 import events from './events.ts'
@@ -33,6 +34,10 @@ const routes: FastifyPluginAsync = async (app) => {
     request.roomcastIdentity = app.authentication.identify(credentialsOf(request))
     done()
   })
+  app.addHook('preValidation', (request, _reply, done) => {
+    checkQuery(request.url)
+    done()
+  })
   await app.register(async (scope) => {
     scope.addHook('onRequest', (request, reply, done) => {
       app.requests.begin(request.roomcastIdentity.user, { request: request.raw, response: reply.raw })
@@ -48,6 +53,17 @@ const routes: FastifyPluginAsync = async (app) => {
 }
 
 export default routes
+
+/** Refuses a query with an escape that is not UTF-8: Fastify would take the escape for the text. */
+function checkQuery (url: string): void {
+  const start = url.indexOf('?')
+  if (start === -1 || !url.includes('%', start)) return
+  try {
+    decodeURIComponent(url.slice(start))
+  } catch {
+    throw new RoomcastError('invalid_request', 'The query of the URL has an escape that is not UTF-8; write % as %25')
+  }
+}
 
 function credentialsOf ({ raw: { method = 'GET', rawHeaders, headers }, query, routeOptions }: FastifyRequest): Credentials {
   return {

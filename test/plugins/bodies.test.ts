@@ -182,6 +182,8 @@ test('a text in another charset is refused, and bytes have none', async (t) => {
     t.equal((await post(t, service, ONE, `application/octet-stream; charset=${charset}`, 'hi')).status, 201, charset)
   }
   t.equal((await post(t, service, ONE, 'text/plain; x="; charset=latin1"; charset="UTF-8"', 'hi')).status, 201)
+  const two = await post(t, service, ONE, 'text/plain\r\ncontent-type: application/octet-stream', 'hi')
+  isProblem(t, two, 415, 'unsupported_media_type', 'two types')
 })
 
 test('JSON that is nested more than 32 deep is refused, however deep', async (t) => {
@@ -351,7 +353,7 @@ test('a message is exactly one of text and data, of the right kind, with a good 
   }
   for (const query of [
     'event=', `event=${'a'.repeat(129)}`, 'event=a%0Ab', 'event=a&event=b', 'exclude=short',
-    'exclude=aaaaaaaaaaaaaaaa&exclude=bbbbbbbbbbbbbbbb'
+    'exclude=aaaaaaaaaaaaaaaa&exclude=bbbbbbbbbbbbbbbb', 'event=%ff', 'event=%ED%A0%80', 'event=100%', 'event=a&other=%zz'
   ]) {
     isProblem(t, await post(t, service, `${ONE}?${query}`, 'text/plain', 'hi'), 400, 'invalid_request', query.slice(0, 30))
   }
