@@ -28,11 +28,11 @@ export default fp(async (app) => {
 
 async function countPerMinute (max: number): Promise<CountConnection> {
   const { default: rateLimit } = await import('@fastify/rate-limit') // Rarely needed, and slow to load.
-  // In an application of its own: beside a rate limit of the application, the plugin would count by that one's rules.
+  // In a separate application: beside a rate limit of the host application, the plugin would count by the rules of that limit.
   const { default: Fastify } = await import('fastify')
-  const own = Fastify()
-  await own.register(rateLimit, { global: false })
-  const rateOf = own.createRateLimit({ max, timeWindow: MINUTE_MS, keyGenerator: addressKey })
+  const counter = Fastify()
+  await counter.register(rateLimit, { global: false })
+  const rateOf = counter.createRateLimit({ max, timeWindow: MINUTE_MS, keyGenerator: addressKey })
   return async (client) => {
     const rate = await rateOf(client as FastifyRequest)
     return !rate.isAllowed && rate.isExceeded ? rate.ttl : undefined

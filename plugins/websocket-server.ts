@@ -9,4 +9,6 @@ import { completeInjectedUpgrade } from '../src/connections/injected-upgrade.ts'
 export default fp(async (app) => {
   if (!app.hasPlugin('@fastify/websocket')) await app.register(fastifyWebsocket)
   app.server.prependListener('upgrade', completeInjectedUpgrade)
+  // It answers no upgrade: the shutdown looks for listeners that do.
+  app.addHook('preClose', async () => { app.server.removeListener('upgrade', completeInjectedUpgrade) })
 }, { name: 'roomcast-websocket-server' })

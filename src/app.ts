@@ -85,7 +85,7 @@ export interface RoomcastOptions {
   prefix?: string
   /** The settings, or the variables to read them from; the environment if not given. A key for tokens is required. */
   config?: Config | Record<string, string | undefined>
-  /** The name of the application's decorator that holds the rooms, for an application that has `rooms` of its own. */
+  /** The name of the application's decorator that holds the rooms, if the application already has `rooms`. */
   decorator?: string
   /** `/health/live` and `/health/ready`; on unless false. */
   health?: boolean
@@ -95,7 +95,7 @@ export interface RoomcastOptions {
 
 /**
  * The package's plugin. The application it is registered in gets `rooms` (or the option `decorator`) and `roomcast`, and WebSocket
- * routes by `@fastify/websocket` if it has none; everything else stays in a scope of its own, under `prefix`.
+ * routes by `@fastify/websocket` if it has none; everything else stays in a separate scope, under `prefix`.
  */
 const roomcast: FastifyPluginAsync<RoomcastOptions> = async (app, options) => {
   const { prefix = '', decorator = 'rooms', health: hasHealth = true } = options

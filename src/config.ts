@@ -180,13 +180,13 @@ export function readConfig (environment?: Record<string, string | undefined>, { 
       return undefined
     }
   }
-  const process = environment === undefined ? read('.env', readProcessEnvironment) : undefined
+  const own = environment === undefined ? read('.env', readProcessEnvironment) : undefined
   // Compose files and CI make an empty variable of one that is not set. An application may give numbers.
-  const entries = Object.entries<unknown>(environment ?? process?.variables ?? {})
+  const entries = Object.entries<unknown>(environment ?? own?.variables ?? {})
   const given = Object.fromEntries(entries.flatMap(([name, value]) => value === undefined || value === '' ? [] : [[name, String(value)]]))
   // An unknown environment is held to the rules of production.
   const production = given.NODE_ENV !== undefined && !['development', 'test'].includes(given.NODE_ENV)
-  const file = new Set(standalone ? process?.file : [])
+  const file = new Set(standalone ? own?.file : [])
   checkEnvironment(given, { settings: Object.keys(ENVIRONMENT), production, file }, findings)
   const settings = variables.read(given, faults)
   const { keys, ephemeralSecret } = readAllKeys(settings, { standalone, production }, findings)

@@ -84,8 +84,7 @@ export function handleError (error: FastifyError, request: FastifyRequest, reply
   reply[kProblem] = problem
   if (problem.status >= 500 && !(error instanceof RoomcastError)) request.log.error({ err: error }, 'request failed')
   else request.log.debug({ err: error }, 'request refused')
-  // The request's own word: a hook of the application may have refused it before `request.ws` was set.
-  if ('upgrade' in request.raw && request.raw.upgrade === true) void reply.header('connection', 'close')
+  if (isUpgrade(request)) void reply.header('connection', 'close')
   if (problem.status === 401 && !reply.hasHeader('www-authenticate')) void reply.headers(CHALLENGE)
   // Of the answer that failed.
   void reply.removeHeader('content-encoding').serializer(JSON.stringify)
@@ -130,10 +129,15 @@ function writeWithoutHooks (reply: FastifyReply, problem: Problem): void {
     'Content-Type': CONTENT_TYPE,
     'Content-Length': Buffer.byteLength(body),
     ...(problem.status === 401 && CHALLENGE),
-    ...(reply.request.ws && { Connection: 'close' }),
+    ...(isUpgrade(reply.request) && { Connection: 'close' }),
     ...retryAfter(problem)
   })
   reply.raw.end(body)
+}
+
+/** Whether a request asks for an upgrade. A hook of the application may have refused it before `request.ws` was set. */
+function isUpgrade ({ raw }: FastifyRequest): boolean {
+  return 'upgrade' in raw && raw.upgrade === true
 }
 
 function translate (error: FastifyError, request: FastifyRequest, reply: FastifyReply): Problem {

@@ -18,7 +18,7 @@ const HEADER = /^[a-z][a-z\d+.-]*:\/\/(?:[\w.~-]*|\[[\da-f:.]+\])(?::\d+)?$/
 const SUBDOMAIN = /^(?:[\w-]+\.)+[\w-]+\.?(?::\d+)?$/
 /** A misspelt http or https. */
 const SLIP = /^[hpst]{3,7}$/
-/** Schemes without an origin of their own: browsers send `null` for them. */
+/** Schemes whose pages have an opaque origin: browsers send `null` for them. */
 const OPAQUE_SCHEMES = new Set(['about', 'blob', 'data', 'filesystem', 'javascript'])
 
 /** Reads a list of origins; throws an `Error` whose message follows the name of the setting. */

@@ -93,8 +93,8 @@ export class Limits {
   }
 
   /**
-   * Checks the limit of a user. At the limit, a client may still replace a connection of its own: after a change of network
-   * the old one is dead, and the service does not know it yet.
+   * Checks the limit of a user. At the limit, a client may still replace its older connection: after a change of network
+   * that connection is dead, and the service does not know it yet.
    *
    * @returns the connection to replace
    */

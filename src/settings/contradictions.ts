@@ -17,6 +17,8 @@ interface DependentSettings {
   MAX_CONNECTIONS_PER_ADDRESS: number
   MESSAGE_RATE: number
   MESSAGE_BURST: number
+  REST_RATE: number
+  REST_BURST: number
   DRAIN_DELAY_MS: number
   DRAIN_WINDOW_MS: number
   DRAIN_DEADLINE_MS: number
@@ -32,7 +34,7 @@ interface ContradictionOptions {
 export function findContradictions (settings: DependentSettings, { changed, hasRedis }: ContradictionOptions): string[] {
   const warnings: string[] = []
   const warn = (condition: boolean, warning: string): void => { if (condition) warnings.push(warning) }
-  const { MAX_MESSAGE_BYTES, MAX_CONNECTIONS, MESSAGE_RATE, MESSAGE_BURST } = settings
+  const { MAX_MESSAGE_BYTES, MAX_CONNECTIONS } = settings
   const isBelow = (limit: number, other: number): boolean => limit > 0 && other > 0 && limit < other
 
   const { JWT_SECRET: secret, JWT_SECRET_PREVIOUS: previous } = settings
@@ -52,8 +54,11 @@ export function findContradictions (settings: DependentSettings, { changed, hasR
   for (const name of ['MAX_CONNECTIONS_PER_USER', 'MAX_CONNECTIONS_PER_ADDRESS'] as const) {
     warn(isBelow(MAX_CONNECTIONS, settings[name]), `${name} has no effect: it is above MAX_CONNECTIONS`)
   }
-  warn(MESSAGE_RATE === 0 && changed.has('MESSAGE_BURST'), 'MESSAGE_BURST has no effect: MESSAGE_RATE=0 is no limit')
-  warn(MESSAGE_RATE > 0 && MESSAGE_BURST === 0, 'MESSAGE_BURST=0 counts as 1: set MESSAGE_RATE=0 for no limit')
+  for (const kind of ['MESSAGE', 'REST'] as const) {
+    const [rate, burst] = [settings[`${kind}_RATE`], settings[`${kind}_BURST`]]
+    warn(rate === 0 && changed.has(`${kind}_BURST`), `${kind}_BURST has no effect: ${kind}_RATE=0 is no limit`)
+    warn(rate > 0 && burst === 0, `${kind}_BURST=0 counts as 1: set ${kind}_RATE=0 for no limit`)
+  }
   const drainMs = settings.DRAIN_DELAY_MS + settings.DRAIN_WINDOW_MS + DRAIN_REST_MS
   warn(
     settings.DRAIN_DEADLINE_MS < drainMs,

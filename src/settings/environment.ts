@@ -15,7 +15,7 @@ const NODE_ENVS = ['production', 'development', 'test']
 /** Settings that hold a list. */
 const LISTS = ['JWT_ALGORITHMS', 'ALLOWED_ORIGINS', 'REDIS_SENTINELS', 'REDIS_CLUSTER', 'TRUST_PROXY'] as const
 
-/** Settings of the contract that this version does not have yet: refused, so that nobody relies on them. */
+/** Settings of the contract that this version does not support yet. They are refused, so that no operator relies on them. */
 const NOT_YET = ['JWKS_URL', 'API_KEYS']
 
 interface EnvironmentOptions {

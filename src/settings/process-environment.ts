@@ -8,11 +8,11 @@ export interface ProcessEnvironment {
   file: ReadonlySet<string>
 }
 
-/** Reads `process.env` and `.env`; throws an `Error` if there is a `.env` that cannot be read. */
+/** Reads `process.env` and `.env`; throws an `Error`, whose message follows the name `.env`, if the file cannot be read. */
 export function readProcessEnvironment (): ProcessEnvironment {
   const file: Record<string, string> = {}
   const { error } = dotenv.config({ quiet: true, processEnv: file })
   const isMissing = error !== undefined && 'code' in error && String(error.code) === 'ENOENT'
-  if (error !== undefined && !isMissing) throw new Error(`.env cannot be read: ${error.message}`)
+  if (error !== undefined && !isMissing) throw new Error(`cannot be read: ${error.message}`)
   return { variables: { ...file, ...process.env }, file: new Set(Object.keys(file)) }
 }
