@@ -3,6 +3,13 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod,
 import fp from 'fastify-plugin'
 import { handleNotFound } from '../src/problem.ts'
 
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Parts of the schema for OpenAPI, where the handler is stricter than the schema: its refusals are in words. */
+    documented?: FastifySchema
+  }
+}
+
 /** The routes of `@fastify/swagger-ui` below `/docs`. */
 const PAGES = ['/', '/json', '/yaml', '/static/index.html', '/static/swagger-initializer.js', '/static/*']
 /** Headers of a request that decide about the answer. */
@@ -78,8 +85,8 @@ async function describe (routes: RouteOptions[], prefix: string): Promise<Fastif
   }, { prefix })
   // It only describes them: a path with `..` may lead here.
   const refuse: RouteHandlerMethod = (_request, reply) => { reply.callNotFound() }
-  for (const { method, url, schema } of routes) {
-    if (method !== 'HEAD') app.route({ method, url, ...(schema !== undefined && { schema }), handler: refuse })
+  for (const { method, url, schema, config } of routes) {
+    if (method !== 'HEAD') app.route({ method, url, schema: { ...schema, ...config?.documented }, handler: refuse })
   }
   await app.ready()
   return app

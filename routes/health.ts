@@ -5,6 +5,7 @@ const route: FastifyPluginAsync = async (app) => {
   const status = (description: string, value: string) => ({
     description,
     type: 'object',
+    required: ['status'],
     properties: { status: { type: 'string', examples: [value] } }
   })
 

@@ -1,12 +1,15 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { ALL_ROOM } from '../../src/protocol/names.ts'
 import { decodeKey, publishRequest } from './publishing.ts'
-import { IdempotencyHeaders, MessageBody, MessageQuery, problems, PublishedSchema } from './schemas.ts'
+import {
+  DocumentedMessageBody, IdempotencyHeaders, MessageBody, MessageQuery, problems, PUBLISH, PublishedSchema
+} from './schemas.ts'
 
 /** `POST /v1/broadcast`: publishes to every connection. */
 const route: FastifyPluginAsyncTypebox = async (app) => {
   app.post('/v1/broadcast', {
     preValidation: decodeKey,
+    config: { documented: { body: DocumentedMessageBody } },
     schema: {
       tags: ['messages'],
       summary: 'Publish to everybody',
@@ -14,7 +17,7 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
       querystring: MessageQuery,
       headers: IdempotencyHeaders,
       body: MessageBody,
-      response: { 201: PublishedSchema, ...problems }
+      response: { 201: PublishedSchema, ...problems(...PUBLISH) }
     }
   }, async (request, reply) => await publishRequest(app, ALL_ROOM, request, reply))
 }

@@ -5,7 +5,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest, FastifySchema } from 'fastify'
 import { dropConnectionHeaders } from '../../src/connection-headers.ts'
 import { RoomcastError } from '../../src/errors.ts'
-import { isAlias, ORIGIN_PATTERN } from '../../src/protocol/names.ts'
+import { isAlias, ORIGIN_PATTERN, ROOM_OR_ALIAS_PATTERN } from '../../src/protocol/names.ts'
 import { SUBPROTOCOL } from '../../src/protocol/subprotocol.ts'
 import { NO_POSITION, parsePosition, type Position } from '../../src/protocol/position.ts'
 import { Type } from '../../src/protocol/schema.ts'
@@ -14,24 +14,34 @@ import { problems, RoomParams } from './schemas.ts'
 /** Largest number of rooms on one stream: their positions must fit into a header. */
 const MAX_ROOMS = 20
 
-const Since = Type.Optional(Type.String({
+/** `parsePosition` as a pattern, for the positions that the service gives. */
+const POSITION = '[^\\s,:]{1,32}:(?:[0-8]\\d{15}|\\d{1,15})'
+
+const Since = {
   description: 'The position up to which the client has the messages: `<epoch>:<offset>`, the `id` of an event. For several rooms, ' +
     'one for each, in the order of their names, separated by commas. The header `Last-Event-ID` wins.',
   examples: ['1764000000000123:42']
-}))
+}
 const Query = {
   token: Type.Optional(Type.String({ description: 'The token, where no header can be set, as with `EventSource`.' })),
-  since: Since,
+  since: Type.Optional(Type.String(Since)),
   origin: Type.Optional(Type.String({ pattern: ORIGIN_PATTERN, description: "The tab's own name, for `exclude`." })),
   protocol: Type.Optional(Type.Literal(SUBPROTOCOL, { description: 'Asks for a `welcome` event first.' }))
 }
+/** The query as the handler checks it. A client of our protocol gets an answer for each room, and no refusal. */
+const DocumentedQuery = { ...Query, since: Type.Optional(Type.String({ ...Since, pattern: `^${POSITION}(?:,${POSITION})*$` })) }
+const DocumentedRoom = Type.String({ pattern: ROOM_OR_ALIAS_PATTERN, description: 'A room, `@user` or `@all`.', examples: ['lobby'] })
 const Stream = {
-  'text/event-stream': { schema: Type.String({ description: 'Server-sent events: the `data` of each is a frame, as JSON.' }) }
+  // A schema would be the form of the whole text to some tools, and of one event to others.
+  'text/event-stream': { schema: Type.Unknown({ description: 'Server-sent events: the `data` of each is a frame, as JSON.' }) }
 }
 const common = {
   tags: ['messages'],
   headers: Type.Object({ 'last-event-id': Type.Optional(Type.String({ description: 'As `since`; `EventSource` sends it by itself.' })) }),
-  response: { 200: { description: 'The stream; it goes on until one of the two ends it.', content: Stream }, ...problems }
+  response: {
+    200: { description: 'The stream; it goes on until one of the two ends it.', content: Stream },
+    ...problems('invalid_room', 'room_limit', 'connection_limit', 'overloaded')
+  }
 } satisfies FastifySchema
 
 /** The parameters of a stream's URL, except its rooms. */
@@ -46,12 +56,12 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
   const { eventStreams, limits, memberships } = app
   const options = {
     exposeHeadRoute: false, // It would open a stream.
-    config: { tokenInQuery: true },
     onRequest: async (request: FastifyRequest) => { await limits.checkRate(request) }
   }
 
   app.get('/v1/rooms/:room/events', {
     ...options,
+    config: { tokenInQuery: true, documented: { querystring: Type.Object(DocumentedQuery) } },
     schema: {
       ...common,
       summary: 'Listen to a room',
@@ -63,6 +73,10 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
 
   app.get('/v1/events', {
     ...options,
+    config: {
+      tokenInQuery: true,
+      documented: { querystring: Type.Object({ room: Type.Optional(Type.Array(DocumentedRoom)), ...DocumentedQuery }) }
+    },
     schema: {
       ...common,
       summary: 'Listen to several rooms',
@@ -119,15 +133,14 @@ function begin (reply: FastifyReply): void {
 
 /** The client's position in each room. Positions that cannot belong to these rooms are replaced by unknown ones. */
 function readPositions ({ headers }: FastifyRequest, rooms: string[], since: string | undefined): Position[] | undefined {
-  const last = headers['last-event-id']
-  const isHeader = typeof last === 'string' && last !== ''
-  const text = isHeader ? last : since
-  if (text === undefined) return undefined
-  const positions = text.split(',').map(parsePosition)
-  // An EventSource that is answered with an error does not reconnect.
-  if (!isHeader && positions.includes(undefined)) {
+  if (since?.split(',').map(parsePosition).includes(undefined) === true) {
     throw new RoomcastError('invalid_request', 'since has to be <epoch>:<offset>, for each room, separated by commas')
   }
+  const last = headers['last-event-id']
+  const text = typeof last === 'string' && last !== '' ? last : since
+  if (text === undefined) return undefined
+  const positions = text.split(',').map(parsePosition)
+  // A header is not refused: an EventSource that is answered with an error does not reconnect.
   if (positions.length !== rooms.length || positions.includes(undefined)) return rooms.map(() => NO_POSITION)
   return positions as Position[]
 }

@@ -9,7 +9,7 @@ import { isRoomName, ROOM_RULE } from '../../src/protocol/names.ts'
 import { TRUSTED_SCHEMAS, Type } from '../../src/protocol/schema.ts'
 import { checkJson, readJsonMessage, type Posted } from './content.ts'
 import { toPublishedBody } from './publishing.ts'
-import { JsonMessage, ProblemSchema, problems, PublishedSchema, Room } from './schemas.ts'
+import { JsonMessage, ProblemSchema, problems, PUBLISH, PublishedSchema, Room } from './schemas.ts'
 
 const MAX_ITEMS = 100
 /** Largest body of a batch, in multiples of one message. */
@@ -22,8 +22,11 @@ const Item = Type.Object({
   key: Type.Optional({ ...Key, description: 'Like Idempotency-Key, for this item.' })
 }, { description: 'Exactly one of `text`, `data` and `base64`.' })
 
+/** The handler tells an item with several contents, or without one, in a text that a caller understands. */
+const DescribedItem = Object.assign({}, Item, { oneOf: [{ required: ['text'] }, { required: ['data'] }, { required: ['base64'] }] })
+
 // The handler validates each item, so that an invalid item does not refuse the others. The body's schema takes any item.
-const AnyItem = Type.Union([Item, Type.Unknown({ description: 'Refused by itself.' })])
+const AnyItem = Type.Union([DescribedItem, Type.Unknown({ description: 'Refused by itself.' })])
 /** Compiled for the first batch. */
 let validateItem: ValidateFunction<Static<typeof Item>> | undefined
 
@@ -57,7 +60,7 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
       response: {
         201: Type.Object(Results.properties, { description: 'All were made.' }),
         207: Type.Object(Results.properties, { description: 'Some were not: a result or an error for each, in their order.' }),
-        ...problems
+        ...problems(...PUBLISH)
       }
     }
   }, async (request, reply) => {

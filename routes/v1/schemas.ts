@@ -1,3 +1,4 @@
+import { type ErrorCode, ERRORS } from '../../src/errors.ts'
 import { Event, HistoryMessage, Key } from '../../src/protocol/frames.ts'
 import { MAX_USER_BYTES, ORIGIN_PATTERN, ROOM_PATTERN } from '../../src/protocol/names.ts'
 import { Type } from '../../src/protocol/schema.ts'
@@ -10,10 +11,11 @@ export const Room = Type.String({
   examples: ['lobby']
 })
 export const RoomParams = Type.Object({ room: Room })
+const User = { minLength: 1, maxLength: MAX_USER_BYTES, description: 'The `sub` of their tokens.', examples: ['ada'] }
 // The schema counts characters; `isUser` counts bytes.
-export const UserParams = Type.Object({
-  user: Type.String({ minLength: 1, maxLength: MAX_USER_BYTES, description: 'The `sub` of their tokens.', examples: ['ada'] })
-})
+export const UserParams = Type.Object({ user: Type.String(User) })
+/** As `isUser` checks it, except that a pattern cannot count bytes. */
+export const DocumentedUserParams = Type.Object({ user: Type.String({ ...User, pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f]*$' }) })
 
 const Exclude = Type.String({ pattern: ORIGIN_PATTERN, description: 'The origin whose connections do not get it.' })
 
@@ -33,6 +35,14 @@ export const MessageBody = {
     'application/json': { schema: JsonMessage },
     'text/plain': { schema: Type.String({ examples: ['hello'] }) },
     'application/octet-stream': { schema: Type.Unknown({ description: 'A binary message.' }) }
+  }
+}
+
+/** The body as the handler checks it. */
+export const DocumentedMessageBody = {
+  content: {
+    ...MessageBody.content,
+    'application/json': { schema: { ...JsonMessage, oneOf: [{ required: ['text'] }, { required: ['data'] }] } }
   }
 }
 
@@ -84,5 +94,24 @@ export const ProblemSchema = Type.Object({
   retryAfterMs: Type.Optional(Type.Integer())
 }, { description: 'A problem document (RFC 9457).' })
 
-/** Every route may answer with a problem. */
-export const problems = { '4xx': ProblemSchema, '5xx': ProblemSchema }
+/** The problems of every route. */
+const EVERYWHERE: readonly ErrorCode[] = [
+  'invalid_request', 'unauthorized', 'forbidden', 'origin_forbidden', 'not_found', 'uri_too_long', 'rate_limited', 'internal', 'draining',
+  'timeout', 'unavailable'
+]
+
+/** The problems of a route with a body. */
+export const BODY: readonly ErrorCode[] = ['message_too_large', 'unsupported_media_type']
+
+/** The problems of a route that publishes. */
+export const PUBLISH: readonly ErrorCode[] = [...BODY, 'invalid_json', 'too_deep', 'idempotency_conflict', 'overloaded', 'publish_unknown']
+
+/** Describes the problem documents of a route by their statuses: those of every route, and those with the given codes. */
+export function problems (...codes: ErrorCode[]): object {
+  const byStatus: Record<number, ErrorCode[]> = {}
+  for (const code of new Set([...EVERYWHERE, ...codes])) (byStatus[ERRORS[code].status] ??= []).push(code)
+  return Object.fromEntries(Object.entries(byStatus).map(([status, some]) => [status, {
+    description: some.map((code) => `\`${code}\``).join(', '),
+    content: { 'application/problem+json': { schema: ProblemSchema } }
+  }]))
+}

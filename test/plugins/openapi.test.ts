@@ -1,10 +1,20 @@
+import { Ajv } from 'ajv'
 import swagger from '@fastify/swagger'
 import Fastify from 'fastify'
 import { test } from 'tap'
 import roomcast, { readConfig } from '../../src/app.ts'
+import { ERRORS, type ErrorCode } from '../../src/errors.ts'
 import { isProblem, request, speak } from '../support/http.ts'
-import { startService } from '../support/service.ts'
-import { SECRET } from '../support/token.ts'
+import { call, startService } from '../support/service.ts'
+import { makeToken, SECRET } from '../support/token.ts'
+
+/** The parts of an OpenAPI document that the tests read. */
+interface OpenApi {
+  paths: Record<string, Record<string, {
+    requestBody?: { content: Record<string, { schema: object }> }
+    responses: Record<string, { description: string, content?: object }>
+  }>>
+}
 
 test('the documentation answers like any static page: with redirects, HEAD, caching and problem documents', async (t) => {
   const { url } = await startService(t)
@@ -76,4 +86,38 @@ test('the application closes while the documentation is being made', async (t) =
   void app.inject('/docs')
   await app.close()
   t.pass('it is closed')
+})
+
+test('OpenAPI describes each error as a problem document, with the codes of its status', async (t) => {
+  const { url } = await startService(t)
+  const { paths } = await (await fetch(`${url}/openapi.json`)).json() as OpenApi
+  for (const [path, operations] of Object.entries(paths).filter(([path]) => path.startsWith('/v1/'))) {
+    for (const [method, { requestBody, responses }] of Object.entries(operations)) {
+      const errors = Object.entries(responses).filter(([status]) => Number(status) >= 400)
+      const ofBody = requestBody === undefined ? [] : ['413', '415', '422', '504']
+      const expected = ['400', '401', '403', '404', '414', '429', '500', '503', ...ofBody]
+      for (const status of expected) t.ok(errors.some(([one]) => one === status), `${method} ${path} ${status}`)
+      for (const [status, { description, content }] of errors) {
+        t.strictSame(Object.keys(content ?? {}), ['application/problem+json'], `${method} ${path} ${status}`)
+        for (const [, code = ''] of description.matchAll(/`(\w+)`/g)) t.equal(String(ERRORS[code as ErrorCode].status), status, code)
+      }
+    }
+  }
+})
+
+test('the schema of a message accepts what the service accepts: exactly one of text and data', async (t) => {
+  const service = await startService(t)
+  const { paths } = await (await fetch(`${service.url}/openapi.json`)).json() as OpenApi
+  for (const path of ['/v1/rooms/{room}/messages', '/v1/users/{user}/messages', '/v1/broadcast']) {
+    const isMessage = new Ajv({ strict: false }).compile(paths[path]?.post?.requestBody?.content['application/json']?.schema ?? false)
+    const token = makeToken({ rooms: { '**': ['*'], '@all': ['*'], '@user:*': ['*'] } })
+    const contents = [{ text: 'a' }, { data: null }, { data: 1, event: 'e' }, {}, { text: 'a', data: 1 }, { event: 'e' }]
+    for (const body of [...contents, { text: 1 }, [], 'a']) {
+      const { status, body: answer } = await call(service, 'POST', path.replace(/\{\w+\}/, 'ada'), { token, body })
+      t.equal(status, isMessage(body) ? 201 : 400, `${path} ${JSON.stringify(body)}`)
+      if (status === 400 && contents.includes(body as object)) {
+        t.equal((answer as { detail: string }).detail, 'A message has exactly one of "text" and "data"')
+      }
+    }
+  }
 })

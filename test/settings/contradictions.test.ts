@@ -18,6 +18,8 @@ test('settings that contradict each other are named', (t) => {
     [{ MAX_CONNECTIONS: '10', MAX_CONNECTIONS_PER_ADDRESS: '11' }, /^MAX_CONNECTIONS_PER_ADDRESS has no effect/],
     [{ MESSAGE_RATE: '0', MESSAGE_BURST: '5' }, /^MESSAGE_BURST has no effect/],
     [{ MESSAGE_BURST: '0' }, /^MESSAGE_BURST=0 counts as 1/],
+    [{ REST_RATE: '0', REST_BURST: '5' }, /^REST_BURST has no effect/],
+    [{ REST_BURST: '0' }, /^REST_BURST=0 counts as 1/],
     [{ DRAIN_DEADLINE_MS: '9999' }, /^DRAIN_DEADLINE_MS is below .* raise it to 10000/],
     [{ DRAIN_DELAY_MS: '20001' }, /^DRAIN_DEADLINE_MS is below .* raise it to 30001/],
     [{ JWT_SECRET_PREVIOUS: SECRET }, /^JWT_SECRET_PREVIOUS is the same as JWT_SECRET/],

@@ -199,19 +199,19 @@ test('close() alone tells and closes everybody, ' +
     `Content-Length: ${body.length}`
   ])
   await until(() => service.log.some((line) => line.includes('"method":"POST"')), 'the request to arrive')
-  const tcp = await connectRaw(t, service.port, []) // Connected, and asks for its upgrade late.
 
   const closing = service.app.close()
   const told = await Promise.all(clients.map(async (client) => await client.next('shutdown')))
   t.ok(told.every((frame: Frame) => frame.text === 'Server restarting'))
-  tcp.write([`GET /ws?token=${makeToken()} HTTP/1.1`, 'Host: x', ...UPGRADE, '', ''].join('\r\n'))
+  const late = await Promise.all([`/ws?token=${makeToken()}`, '/v1/rooms', '/nowhere'].map(async (path) =>
+    await connectRaw(t, service.port, [`GET ${path} HTTP/1.1`, 'Host: x', ...UPGRADE])))
   inFlight.write(body)
   const ends = await Promise.all(clients.map(async (client) => await client.closed))
   t.ok(ends.every(({ code, reason }) => code === 1001 && reason === 'Server going down'))
   await closing
   t.match(inFlight.text(), /^HTTP\/1\.1 201 /, 'the request was answered')
-  t.notMatch(tcp.text(), /101/, 'the late upgrade was not made')
-  await Promise.all([mute, stuckSocket, tcp].map(async (socket) => { if (!socket.closed) await once(socket, 'close') }))
+  t.strictSame(late.map((socket) => socket.text().slice(9, 12)), ['503', '503', '503'], 'late upgrades are refused on every path')
+  await Promise.all([mute, stuckSocket, ...late].map(async (socket) => { if (!socket.closed) await once(socket, 'close') }))
   t.pass('every socket is closed')
 })
 

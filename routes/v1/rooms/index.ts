@@ -16,7 +16,7 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
           minimum: 1, maximum: Number.MAX_SAFE_INTEGER, default: 100, description: 'The answer has at most 1,000 rooms.'
         }))
       }),
-      response: { 200: RoomListSchema, ...problems }
+      response: { 200: RoomListSchema, ...problems() }
     }
   }, async (request) => await app.roomsFor(request.roomcastIdentity).list(request.query))
 
@@ -26,7 +26,7 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
       summary: 'Look at a room',
       description: 'Its position and its connections. Needs any grant in the room.',
       params: RoomParams,
-      response: { 200: RoomSchema, ...problems }
+      response: { 200: RoomSchema, ...problems('invalid_room') }
     }
   }, async (request) => {
     const { room, position, audience } = await app.roomsFor(request.roomcastIdentity).describe(request.params.room)

@@ -2,7 +2,9 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { encodeHistoryMessage } from '../../../src/protocol/message.ts'
 import { Type } from '../../../src/protocol/schema.ts'
 import { decodeKey, publishRequest } from '../publishing.ts'
-import { HistorySchema, IdempotencyHeaders, MessageBody, MessageQuery, problems, PublishedSchema, RoomParams } from '../schemas.ts'
+import {
+  BODY, DocumentedMessageBody, HistorySchema, IdempotencyHeaders, MessageBody, MessageQuery, problems, PUBLISH, PublishedSchema, RoomParams
+} from '../schemas.ts'
 
 const Offset = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
 
@@ -10,6 +12,7 @@ const Offset = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
 const route: FastifyPluginAsyncTypebox = async (app) => {
   app.post('/v1/rooms/:room/messages', {
     preValidation: decodeKey,
+    config: { documented: { body: DocumentedMessageBody } },
     schema: {
       tags: ['messages'],
       summary: 'Publish to a room',
@@ -18,7 +21,7 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
       querystring: MessageQuery,
       headers: IdempotencyHeaders,
       body: MessageBody,
-      response: { 201: PublishedSchema, ...problems }
+      response: { 201: PublishedSchema, ...problems('invalid_room', ...PUBLISH) }
     }
   }, async (request, reply) => await publishRequest(app, request.params.room, request, reply))
 
@@ -36,7 +39,7 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
         })),
         limit: Type.Optional(Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER, description: 'At most 300 are given.' }))
       }),
-      response: { 200: HistorySchema, ...problems }
+      response: { 200: HistorySchema, ...problems('invalid_room') }
     }
   }, async (request, reply) => {
     const { room, page } = await app.roomsFor(request.roomcastIdentity).history(request.params.room, request.query)
@@ -54,7 +57,7 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
       summary: 'Forget the messages of a room',
       description: 'The room keeps its position. Needs `manage` in the room.',
       params: RoomParams,
-      response: { 204: Type.Null({ description: 'Forgotten.' }), ...problems }
+      response: { 204: Type.Null({ description: 'Forgotten.' }), ...problems('invalid_room', ...BODY) }
     }
   }, async (request, reply) => {
     await app.roomsFor(request.roomcastIdentity).forget(request.params.room)

@@ -2,12 +2,15 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { RoomcastError } from '../../../src/errors.ts'
 import { isUser, userRoom } from '../../../src/protocol/names.ts'
 import { decodeKey, publishRequest } from '../publishing.ts'
-import { IdempotencyHeaders, MessageBody, MessageQuery, problems, PublishedSchema, UserParams } from '../schemas.ts'
+import {
+  DocumentedMessageBody, DocumentedUserParams, IdempotencyHeaders, MessageBody, MessageQuery, problems, PUBLISH, PublishedSchema, UserParams
+} from '../schemas.ts'
 
 /** `POST /v1/users/:user/messages`: publishes to one user. */
 const route: FastifyPluginAsyncTypebox = async (app) => {
   app.post('/v1/users/:user/messages', {
     preValidation: decodeKey,
+    config: { documented: { params: DocumentedUserParams, body: DocumentedMessageBody } },
     schema: {
       tags: ['messages'],
       summary: 'Publish to a user',
@@ -16,7 +19,7 @@ const route: FastifyPluginAsyncTypebox = async (app) => {
       querystring: MessageQuery,
       headers: IdempotencyHeaders,
       body: MessageBody,
-      response: { 201: PublishedSchema, ...problems }
+      response: { 201: PublishedSchema, ...problems(...PUBLISH) }
     }
   }, async (request, reply) => {
     const { user } = request.params
