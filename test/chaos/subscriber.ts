@@ -116,7 +116,6 @@ export class Subscriber implements Listener {
     const ws = new WebSocket(`${url.replace('http', 'ws')}/ws?token=${token}${query}`, { handshakeTimeout: SILENCE_MS })
     this.#ws = ws
     this.#heardAt = now()
-    for (const place of this.#places.values()) place.waiting = true
     ws.on('open', () => {
       for (const room of this.#places.keys()) if (room !== named) this.#join(ws, room)
     })
@@ -134,7 +133,9 @@ export class Subscriber implements Listener {
     const code = await new Promise<number>((resolve) => { ws.on('close', resolve) })
     clearTimeout(stay)
     clearInterval(watch)
-    for (const { view: { sights } } of this.#places.values()) {
+    for (const place of this.#places.values()) {
+      const { view: { sights } } = place
+      place.waiting = true // It is in no room until it has joined again.
       if (sights.length > 0 && sights.at(-1)?.kind !== 'closed') sights.push({ kind: 'closed', at: now(), code })
     }
   }
