@@ -28,7 +28,7 @@ export default fp(async (app) => {
 
 async function countPerMinute (max: number): Promise<CountConnection> {
   const { default: rateLimit } = await import('@fastify/rate-limit') // Rarely needed, and slow to load.
-  // In a separate application: beside a rate limit of the host application, the plugin would count by the rules of that limit.
+  // In a separate application: beside a rate limit of the host application, the plugin would use the settings of the host.
   const { default: Fastify } = await import('fastify')
   const counter = Fastify()
   await counter.register(rateLimit, { global: false })

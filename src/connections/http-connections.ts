@@ -10,7 +10,8 @@ const LINGER_MS = 3_000
 /**
  * The HTTP connections of a server. Its `close()` waits for every connection, for as long as the client likes: also if the client
  * has sent nothing or half a header, or never ends a body. A graceful shutdown ends the idle connections at once, and destroys
- * the requests that are still under way at its deadline. Over HTTP/2 only requests are known: `plugins/http2-sessions.ts` closes the sessions.
+ * the requests that are still under way at its deadline. Over HTTP/2 only requests are known: `plugins/http2-sessions.ts` closes
+ * the sessions.
  */
 export class HttpConnections {
   /** TCP connections whose TLS handshake is not finished, by their addresses and ports. */
