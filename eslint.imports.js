@@ -119,7 +119,7 @@ export const imports = [
   },
   {
     files: ['client/publisher/**/*.ts'],
-    values: [HERE, '\\.\\./(?:base64|errors|published|token-source)\\.ts'],
+    values: [HERE, '\\.\\./(?:base64|clock|delay|errors|json|payload|published|token-source)\\.ts'],
     message: 'A publisher knows no connection.'
   }
 ]

@@ -1,6 +1,13 @@
-/** The bounds of the wait before a reconnect, at first and at most, ms. */
-const FIRST_MS = 500
-const MAX_MS = 30_000
+/** The bounds of the wait before a reconnect. */
+export interface Backoff {
+  /** At first, ms; 500 by default. */
+  firstMs: number
+  /** At most, ms; 30,000 by default. */
+  maxMs: number
+}
+
+/** The default bounds. */
+export const BACKOFF: Backoff = { firstMs: 500, maxMs: 30_000 }
 /** The least wait of a client that is one too many, ms. */
 const LIMIT_MS = 30_000
 
@@ -10,7 +17,7 @@ const LIMIT_MS = 30_000
  *
  * @param awayMs how long the client has had no connection, ms
  */
-export function fullJitter (awayMs: number, firstMs = FIRST_MS, maxMs = MAX_MS): number {
+export function fullJitter (awayMs: number, { firstMs, maxMs }: Backoff): number {
   return Math.round(Math.random() * Math.min(maxMs, Math.max(firstMs, awayMs)))
 }
 
@@ -21,5 +28,5 @@ export function fullJitter (awayMs: number, firstMs = FIRST_MS, maxMs = MAX_MS):
  * @param awayMs how long the client has had no connection, ms
  */
 export function limitJitter (awayMs: number): number {
-  return LIMIT_MS + fullJitter(awayMs, LIMIT_MS, 9 * LIMIT_MS)
+  return LIMIT_MS + fullJitter(awayMs, { firstMs: LIMIT_MS, maxMs: 9 * LIMIT_MS })
 }

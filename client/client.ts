@@ -1,37 +1,19 @@
-import type { ClientFrames, ServerFrame, ServerFrames } from '../src/protocol/frames.ts'
-import { Answers } from './answers.ts'
+import type { ServerFrame } from '../src/protocol/frames.ts'
 import { encodeBase64 } from './base64.ts'
 import { Connector } from './connector.ts'
 import { Emitter } from './emitter.ts'
 import { closed, type RoomcastError, toError } from './errors.ts'
-import type { SentFrame, Transport } from './link.ts'
-import type { HistoryOptions } from './message.ts'
+import { type ConnectOptions, readOptions } from './options.ts'
 import { Outbox } from './outbox.ts'
-import { Room, type RoomPort } from './room.ts'
+import { Reads } from './reads.ts'
+import { Requests } from './requests.ts'
+import { Room } from './room.ts'
+import type { RoomPort } from './room-port.ts'
 import type { Status } from './status.ts'
-import { type TokenProvider, TokenSource } from './token-source.ts'
-import type { WebSocketConstructor } from './websocket-link.ts'
+import { TokenSource } from './token-source.ts'
 
-/** The default maximum of pending publishes. */
-const MAX_PENDING = 1_000
 /** A token that expires sooner than this is not used for a new connection, ms. */
 const TOKEN_MARGIN_MS = 30_000
-
-/** The options of a client. */
-export interface ConnectOptions {
-  /** The URL of the service with its path prefix: `https://example.com`. In a browser it may be relative to the page. */
-  url: string
-  /** A token, or a function that gets one. The function is called again after a refusal, and when the token expires. */
-  token: TokenProvider
-  /** The allowed transports. By default WebSocket, with event streams as the fallback. */
-  transports?: readonly Transport[]
-  /** The maximum of publishes without an answer; 1,000 by default. */
-  maxPending?: number
-  /** Replaces the global `WebSocket`. */
-  WebSocket?: WebSocketConstructor
-  /** Replaces the global `fetch`. */
-  fetch?: typeof fetch
-}
 
 /** The events of a client, by name. */
 export interface ClientEvents {
@@ -43,61 +25,60 @@ export interface ClientEvents {
 /** The payload of a room, by a map from names (or template literal types) to payloads. */
 export type DataOf<Rooms extends object, Name extends string> = Name extends keyof Rooms ? Rooms[Name] : unknown
 
-/** A read of history without an answer. */
-interface Read {
-  frame: ClientFrames['history'] & { id: number }
-  reject: (error: RoomcastError) => void
-}
-
 /** A client of the service: one connection at a time, and the rooms on it. It reconnects until it is closed. */
 export class Client<Rooms extends object = Record<string, unknown>> {
   /** The client's secret name on all its connections: a REST publish with this `exclude` leaves the client out. */
   readonly origin = makeOrigin()
   readonly #emitter = new Emitter<ClientEvents>()
-  readonly #answers = new Answers()
+  /** The rooms in use, and the others while the application has them. */
   readonly #rooms = new Map<string, Room>()
-  readonly #reads = new Set<Read>()
+  readonly #idle = new Map<string, WeakRef<Room>>()
+  readonly #forgotten = new FinalizationRegistry((name: string) => {
+    if (this.#idle.get(name)?.deref() === undefined) this.#idle.delete(name)
+  })
+
+  readonly #requests: Requests
+  readonly #reads: Reads
   readonly #outbox: Outbox
   readonly #connector: Connector
   readonly #port: RoomPort
+  readonly #log: (message: string, detail?: unknown) => void
   #user: string | undefined
-  /** The current link has sent its welcome. */
-  #isOpen = false
 
   /** @internal Use `connect`. */
-  constructor (options: ConnectOptions) {
-    const {
-      url,
-      token,
-      transports = ['websocket', 'events'],
-      maxPending = MAX_PENDING,
-      WebSocket = globalThis.WebSocket as WebSocketConstructor | undefined,
-      // Simulated pages may have none.
-      fetch = (globalThis.fetch as typeof globalThis.fetch | undefined)?.bind(globalThis)
-    } = options
-    this.#outbox = new Outbox(
-      maxPending,
-      this.#answers,
+  constructor (given: ConnectOptions) {
+    const options = readOptions(given)
+    const { clock, token, maxPending: max, timeouts, fetch, log } = options
+    this.#log = log
+    const requests = this.#requests = new Requests(
+      clock,
       (frame, bytes) => { this.#connector.send(frame, bytes) },
-      (room) => this.#isOpen && this.#rooms.get(room)?.state === 'joined',
-      (published) => { this.#rooms.get(published.room)?.onPassed(published) }
+      (ms) => { log(`The service refuses frames for their rate; nothing is sent for ${Math.ceil(ms)} ms`) }
     )
+    this.#reads = new Reads({ clock, requests, max, timeoutMs: timeouts.historyMs })
+    this.#outbox = new Outbox({
+      clock,
+      requests,
+      max,
+      isJoined: (room) => this.#rooms.get(room)?.isOpen === true,
+      onPassed: (published) => { this.#rooms.get(published.room)?.onPassed(published) }
+    })
     this.#port = this.#makePort()
     this.#connector = new Connector({
-      url: normaliseUrl(url),
+      ...options,
       origin: this.origin,
-      token: new TokenSource(token, TOKEN_MARGIN_MS),
-      transports,
-      WebSocket,
+      token: new TokenSource(token, { clock, marginMs: TOKEN_MARGIN_MS, timeoutMs: timeouts.tokenMs }),
+      connectTimeoutMs: timeouts.connectMs,
       events: { fetch, rooms: () => [...this.#rooms.values()].filter(({ wanted }) => wanted) },
-      onStatus: (status) => {
-        if (status.state === 'closed') this.#onClosed()
-        this.#emitter.emit('status', status)
+      onStatus: (status) => { this.#onStatus(status) },
+      onOpen: ({ user }, { hasStreams }) => {
+        this.#user = user
+        requests.onOpen(hasStreams)
       },
-      onOpen: ({ user }) => { this.#onOpen(user) },
       onFrame: (frame, bytes) => { this.#onFrame(frame, bytes) },
       onDown: (code) => { this.#onDown(code) }
     })
+    if (given.autoConnect !== false) this.#connector.connect()
   }
 
   /** The state of the connection. */
@@ -112,10 +93,10 @@ export class Client<Rooms extends object = Record<string, unknown>> {
 
   /** A room by its name, always the same object. `@user` is the user's own room, `@all` the room of all users. Does not join. */
   room<Name extends string> (name: Name): Room<DataOf<Rooms, Name>> {
-    let room = this.#rooms.get(name)
+    let room = this.#rooms.get(name) ?? this.#idle.get(name)?.deref()
     if (room === undefined) {
       room = new Room(name, this.#port)
-      this.#rooms.set(name, room)
+      this.#keep(room, false)
     }
     return room as unknown as Room<DataOf<Rooms, Name>> // The application declares its payloads.
   }
@@ -130,76 +111,78 @@ export class Client<Rooms extends object = Record<string, unknown>> {
     this.#connector.retry()
   }
 
-  /** Closes the connection and does not reconnect. Publishes without an answer are rejected, but may be in their rooms. */
+  /** Connects again after `disconnect`, or for the first time with `autoConnect: false`. */
+  connect (): void {
+    this.#connector.connect()
+  }
+
+  /** Ends the connection until `connect`. Rooms stay wanted and resume then; publishes wait. */
+  disconnect (): void {
+    this.#connector.disconnect()
+  }
+
+  /** Closes the connection for good. Publishes without an answer are rejected, but may be in their rooms. */
   close (): void {
     this.#connector.close()
   }
 
   #makePort (): RoomPort {
     return {
-      answers: this.#answers,
-      isClosed: () => this.#isClosed,
-      send: (frame) => { this.#send(frame) },
-      publish: async (room, content, { event, echo, key = makeOrigin() }) => (
-        await this.#outbox.publish({ room, ...content, event, echo, key })
-      ),
-      history: async (room, options) => await this.#readHistory(room, options),
-      onJoined: () => { this.#outbox.flush() },
-      onLeft: (room, error) => { this.#outbox.reject(error, room) }
+      clock: this.#requests.clock,
+      requests: this.#requests,
+      isClosed: () => this.status.state === 'closed',
+      publish: async (room, value, { key = makeOrigin(), ...options }) => await this.#outbox.publish(room, value, { ...options, key }),
+      history: async (room, options) => await this.#reads.read(room, options),
+      onUse: (room, isUsed) => { this.#keep(room, isUsed) },
+      onLeft: (room, error) => {
+        this.#log(`The room ${room} is no longer joined`, error)
+        this.#outbox.reject(error, room)
+      },
+      report: (error) => { this.#report(error) }
     }
   }
 
-  get #isClosed (): boolean {
-    return this.status.state === 'closed'
+  /** Keeps a room that is in use; the others are forgotten with their objects. */
+  #keep (room: Room, isUsed: boolean): void {
+    const { name } = room
+    if (isUsed === this.#rooms.has(name) && this.#idle.has(name) !== isUsed) return
+    if (isUsed) {
+      this.#rooms.set(name, room)
+      this.#idle.delete(name)
+    } else {
+      this.#rooms.delete(name)
+      this.#idle.set(name, new WeakRef(room))
+      this.#forgotten.register(room, name)
+    }
   }
 
-  #send (frame: SentFrame): void {
-    if (this.#isOpen) this.#connector.send(frame)
+  #report (error: RoomcastError): void {
+    this.#log('An error was reported', error)
+    this.#emitter.emit('error', error)
   }
 
-  async #readHistory (room: string, options: HistoryOptions): Promise<ServerFrames['history']> {
-    if (this.#isClosed) throw closed()
-    const id = this.#answers.nextId()
-    const frame = { type: 'history' as const, room, id, ...options }
-    return await new Promise((resolve, reject) => {
-      const read = { frame, reject }
-      this.#reads.add(read)
-      this.#answers.expect(id, (answer) => {
-        this.#reads.delete(read)
-        this.#answers.forget(id)
-        if (answer.type === 'history') resolve(answer)
-        else if (answer.type === 'error') reject(toError(answer))
-      })
-      this.#send(frame)
-    })
-  }
-
-  #onOpen (user: string): void {
-    this.#user = user
-    this.#isOpen = true
-    for (const room of this.#rooms.values()) if (room.wanted) room.rejoin()
-    for (const { frame } of this.#reads) this.#connector.send(frame)
+  #onStatus (status: Status): void {
+    this.#log(`The client is ${status.state}`, status)
+    if (status.state === 'closed') {
+      const error = closed()
+      for (const room of [...this.#rooms.values()]) room.onClosed()
+      this.#reads.reject(error)
+      this.#outbox.reject(error)
+    }
+    this.#emitter.emit('status', status)
   }
 
   #onDown (code: number): void {
-    this.#isOpen = false
-    for (const room of this.#rooms.values()) room.onDown()
-    this.#outbox.onDown(code)
-  }
-
-  #onClosed (): void {
-    const error = closed()
-    for (const room of this.#rooms.values()) room.onClosed()
-    for (const { reject } of this.#reads) reject(error)
-    this.#reads.clear()
-    this.#outbox.reject(error)
+    this.#outbox.onDown(code) // While it is known which publishes were sent.
+    this.#requests.onDown(code)
+    for (const room of [...this.#rooms.values()]) room.onDown()
   }
 
   #onFrame (frame: ServerFrame, bytes: Uint8Array | undefined): void {
-    if (this.#answers.take(frame)) return
     const { type } = frame
-    if (type === 'error') this.#emitter.emit('error', toError(frame))
-    else if (type === 'message' || type === 'reset' || type === 'system' || (type === 'left' && frame.id === undefined)) {
+    if (this.#requests.take(frame)) return
+    if (type === 'error') this.#report(toError(frame))
+    else if (type === 'message' || type === 'reset' || type === 'system' || type === 'left' || type === 'joined') {
       this.#rooms.get(frame.room)?.onFrame(frame, bytes)
     }
   }
@@ -208,13 +191,4 @@ export class Client<Rooms extends object = Record<string, unknown>> {
 /** 22 unguessable characters. */
 function makeOrigin (): string {
   return encodeBase64(crypto.getRandomValues(new Uint8Array(16))).replace(/\+/g, '-').replace(/\//g, '_').replace(/=/g, '')
-}
-
-/** The absolute URL over HTTP, without `/ws` or a slash at the end. */
-function normaliseUrl (url: string): string {
-  const base = typeof location === 'undefined' ? undefined : location.href
-  const { origin, host, protocol, pathname } = new URL(url, base)
-  const segments = pathname.split('/').filter((segment) => segment !== '')
-  if (segments.at(-1) === 'ws') segments.pop()
-  return [origin === 'null' ? `${protocol}//${host}` : origin, ...segments].join('/').replace(/^ws/, 'http')
 }

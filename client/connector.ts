@@ -1,7 +1,9 @@
 import { CLOSE_CODES } from '../src/protocol/close-codes.ts'
 import type { ServerFrame, ServerFrames } from '../src/protocol/frames.ts'
-import { fullJitter, limitJitter } from './backoff.ts'
-import { RoomcastError } from './errors.ts'
+import { type Backoff, fullJitter, limitJitter } from './backoff.ts'
+import type { Clock } from './clock.ts'
+import { readDelay } from './delay.ts'
+import { RoomcastError, toCause } from './errors.ts'
 import type { EventStreamLinkOptions } from './event-stream-link.ts'
 import { Fallback } from './fallback.ts'
 import type { Link, LinkEnd, LinkListener, SentFrame, Transport } from './link.ts'
@@ -11,23 +13,29 @@ import { readCloseCode, type Status, type StatusReason } from './status.ts'
 import type { TokenSource } from './token-source.ts'
 import { openWebSocket, type WebSocketConstructor } from './websocket-link.ts'
 
-/** The longest wait for the welcome frame of a link, ms. */
-const WELCOME_MS = 10_000
 /** A link that lasted this long held; a shorter one counts as part of the outage, ms. */
 const HOLD_MS = 5_000
+
+/** The wait after a graceful shutdown that names no valid one, ms. */
+const SHUTDOWN_MS = 1_000
 
 /** The settings of a connector, and the listeners for its links. */
 export interface ConnectorOptions {
   url: string
   origin: string
+  clock: Clock
   token: TokenSource
+  /** The transports that are available, in the order of preference; at least one. */
   transports: readonly Transport[]
+  backoff: Backoff
+  /** The longest wait for the welcome frame of a link, ms. */
+  connectTimeoutMs: number
   WebSocket: WebSocketConstructor | undefined
   /** The other options of an event stream. Simulated pages may have no `fetch`. */
   events: Pick<EventStreamLinkOptions, 'rooms'> & { fetch: typeof fetch | undefined }
   onStatus: (status: Status) => void
   /** Receives the welcome of a new link, which knows nothing of the last one: rooms and requests must be sent again. */
-  onOpen: (welcome: ServerFrames['welcome']) => void
+  onOpen: (welcome: ServerFrames['welcome'], link: Link) => void
   onFrame: (frame: ServerFrame, bytes?: Uint8Array) => void
   /** Receives the close code of a link that has ended. */
   onDown: (code: number) => void
@@ -39,36 +47,47 @@ interface Attempt {
   token: string
   link?: Link
   liveness?: Liveness
-  /** The time of the welcome, ms since 1970; 0 before. */
-  openedAt: number
-  retryAfterMs?: number
-  timer?: ReturnType<typeof setTimeout>
+  /** The time of the welcome, by the monotonic clock; undefined before. */
+  openedAt?: number
+  retryAfterMs?: number | undefined
+  cancelTimer?: () => void
 }
 
 /** Keeps one link to the service: opens it, and after its end waits and opens the next one. */
 export class Connector {
-  status: Status = { state: 'connecting' }
+  status: Status = { state: 'disconnected' }
   readonly #options: ConnectorOptions
   readonly #fallback: Fallback
   readonly #unlisten: () => void
   #current: Attempt | undefined
   /** A WebSocket that may replace the current event stream. */
   #candidate: Attempt | undefined
-  #timer: ReturnType<typeof setTimeout> | undefined
+  #cancelTimer = (): void => {}
   /** The last token that the service refused. */
   #refused: string | undefined
-  /** The start of the time without a link, ms since 1970. */
-  #lostAt = Date.now()
+  /** The start of the time without a link, by the monotonic clock. */
+  #lostAt: number
   /** The time without a link before that, since the last link that held, ms. */
   #awayMs = 0
 
   constructor (options: ConnectorOptions) {
     this.#options = options
-    const { events: { fetch }, WebSocket } = options
-    const transports = options.transports.filter((transport) => (transport === 'events' ? fetch : WebSocket) !== undefined)
-    this.#fallback = new Fallback(transports, () => { void this.#tryWebSocket() })
+    this.#lostAt = options.clock.now()
+    this.#fallback = new Fallback(options.clock, options.transports, () => { void this.#tryWebSocket() })
     this.#unlisten = listenToPage(() => { this.retry() }, () => { this.#onNetwork() })
+  }
+
+  /** Connects, unless there is a connection, or an attempt. */
+  connect (): void {
+    if (this.status.state !== 'disconnected') return
+    this.#awayMs = 0
+    this.#lostAt = this.#options.clock.now()
     void this.#connect()
+  }
+
+  /** Ends the link, and opens none before `connect`. */
+  disconnect (): void {
+    if (this.status.state !== 'closed') this.#stop({ state: 'disconnected', reason: 'normal', code: 1000 })
   }
 
   /** Sends a frame on the current link, if there is one. */
@@ -82,31 +101,39 @@ export class Connector {
   }
 
   /** Closes the link and opens no other one. */
-  close (reason: StatusReason = 'normal', code = 1000): void {
+  close (reason: StatusReason = 'normal', code = 1000, cause?: Error): void {
     if (this.status.state === 'closed') return
     this.#unlisten()
-    clearTimeout(this.#timer)
+    this.#stop({ state: 'closed', reason, code, ...(cause !== undefined && { cause }) })
+  }
+
+  #stop (status: Status & { code: number }): void {
+    this.#cancelTimer()
     this.#end()
-    this.#setStatus({ state: 'closed', reason, code })
-    this.#options.onDown(code)
+    this.#setStatus(status)
+    this.#options.onDown(status.code)
   }
 
   async #connect (): Promise<void> {
-    clearTimeout(this.#timer)
-    const attempt: Attempt = this.#current = { token: '', openedAt: 0 }
+    this.#cancelTimer()
+    const attempt: Attempt = this.#current = { token: '' }
     if (this.status.state !== 'connecting') this.#setStatus({ state: 'connecting' })
     let token: string
     try {
       token = await this.#getToken()
     } catch (error) {
-      if (!this.#isOver(attempt)) this.#wait(error instanceof RoomcastError && error.code === 'unauthorized' ? error.code : 'token')
+      if (this.#isOver(attempt)) return
+      const reason = error instanceof RoomcastError && error.code === 'unauthorized' ? error.code : 'token'
+      const end = { code: undefined, cause: toCause(error) }
+      if (this.#options.token.renewable) this.#wait(reason, end)
+      else this.close(reason, CLOSE_CODES.unauthorized.code, end.cause)
       return
     }
     if (!this.#isOver(attempt)) await this.#openLink(attempt, this.#fallback.choose(), token)
   }
 
   async #tryWebSocket (): Promise<void> {
-    const attempt: Attempt = this.#candidate = { token: '', openedAt: 0 }
+    const attempt: Attempt = this.#candidate = { token: '' }
     try {
       const token = await this.#getToken()
       if (!this.#isOver(attempt)) await this.#openLink(attempt, 'websocket', token)
@@ -117,59 +144,63 @@ export class Connector {
 
   async #getToken (): Promise<string> {
     const token = await this.#options.token.get(this.#refused)
-    if (token === this.#refused) throw new RoomcastError('unauthorized', 'There is no other token')
+    if (token === this.#refused) throw new RoomcastError('unauthorized', 'The service refused the token, and there is no other one')
     return token
   }
 
   async #openLink (attempt: Attempt, transport: Transport, token: string): Promise<void> {
-    const { url, origin, WebSocket, events } = this.#options
+    const { url, origin, clock, connectTimeoutMs, WebSocket, events: { fetch, rooms } } = this.#options
     const listener: LinkListener = {
       onFrame: (frame, bytes) => {
         if (frame.type === 'welcome') this.#onWelcome(attempt, transport, frame)
-        else if (frame.type === 'shutdown') attempt.retryAfterMs = frame.retryAfterMs
-        else if (attempt === this.#current && attempt.openedAt > 0) this.#options.onFrame(frame, bytes)
+        else if (frame.type === 'shutdown') attempt.retryAfterMs = readDelay(frame.retryAfterMs) ?? SHUTDOWN_MS
+        else if (attempt === this.#current && attempt.openedAt !== undefined) this.#options.onFrame(frame, bytes)
       },
       onSign: () => { attempt.liveness?.hear() },
       onEnd: (end) => { this.#onEnd(attempt, end) }
     }
     attempt.transport = transport
     attempt.token = token
-    attempt.timer = setTimeout(() => { this.#onEnd(attempt, { code: 1006 }) }, WELCOME_MS)
+    attempt.cancelTimer = clock.after(connectTimeoutMs, () => {
+      this.#onEnd(attempt, { code: 1006, cause: new Error(`The service has not answered within ${connectTimeoutMs} ms`) })
+    })
     try {
-      const { fetch, rooms } = events
-      if (transport === 'websocket' && WebSocket !== undefined) {
-        attempt.link = openWebSocket(WebSocket, { url, origin, token, listener })
-      } else if (fetch !== undefined) {
+      const options = { url, origin, token, clock, listener }
+      if (transport === 'websocket' && WebSocket !== undefined) attempt.link = openWebSocket(WebSocket, options)
+      else if (fetch !== undefined) {
         // Most clients never load it.
         const { EventStreamLink } = await import('./event-stream-link.ts')
-        if (this.#isOver(attempt)) return
-        attempt.link = new EventStreamLink({ url, origin, token, listener, fetch, rooms })
-      } else this.#onEnd(attempt, { code: 1006 })
-    } catch {
-      this.#onEnd(attempt, { code: 1006 })
+        if (!this.#isOver(attempt)) attempt.link = new EventStreamLink({ ...options, fetch, rooms })
+      }
+    } catch (error) {
+      this.#onEnd(attempt, { code: 1006, cause: toCause(error) })
     }
   }
 
   #onWelcome (attempt: Attempt, transport: Transport, welcome: ServerFrames['welcome']): void {
     const isReturn = attempt === this.#candidate
-    if (!isReturn && attempt !== this.#current) return
+    const { clock } = this.#options
+    if ((!isReturn && attempt !== this.#current) || attempt.openedAt !== undefined || attempt.link === undefined) return
     if (isReturn) {
       this.#promote(1000)
       if (attempt !== this.#current) return // A listener has closed the client.
     }
-    attempt.openedAt = Date.now()
+    attempt.openedAt = clock.now()
     if (!isReturn) this.#awayMs += attempt.openedAt - this.#lostAt
-    clearTimeout(attempt.timer)
+    attempt.cancelTimer?.()
     if (transport === 'events') this.#fallback.returnLater() // Its link watches the heartbeats.
     else {
-      attempt.liveness = new Liveness(
-        welcome.heartbeatMs,
-        () => { this.send({ type: 'ping' }) },
-        () => { this.#onEnd(attempt, { code: CLOSE_CODES.noHeartbeat.code }) }
-      )
+      attempt.liveness = new Liveness({
+        clock,
+        heartbeatMs: readDelay(welcome.heartbeatMs) ?? 0,
+        ping: () => { this.send({ type: 'ping' }) },
+        onDead: () => {
+          this.#onEnd(attempt, { code: CLOSE_CODES.noHeartbeat.code, cause: new Error('The connection was silent, and answered no ping') })
+        }
+      })
     }
     this.#setStatus({ state: 'connected', transport })
-    this.#options.onOpen(welcome)
+    this.#options.onOpen(welcome, attempt.link)
   }
 
   #onEnd (attempt: Attempt, end: LinkEnd): void {
@@ -180,10 +211,11 @@ export class Connector {
       return
     }
     if (attempt !== this.#current) return
-    const wasOpen = attempt.openedAt > 0
-    const held = wasOpen && Date.now() - attempt.openedAt >= HOLD_MS
+    const now = this.#options.clock.now()
+    const wasOpen = attempt.openedAt !== undefined
+    const held = attempt.openedAt !== undefined && now - attempt.openedAt >= HOLD_MS
     if (held) this.#awayMs = 0
-    if (wasOpen) this.#lostAt = Date.now()
+    if (wasOpen) this.#lostAt = now
     this.#fallback.onEnd(attempt.transport, held, end.code)
     if (end.code === CLOSE_CODES.removed.code && this.#candidate?.link !== undefined) {
       // At the limit of connections, the service replaces the event stream by the WebSocket that the client opens beside it.
@@ -195,20 +227,23 @@ export class Connector {
     const { reason, next } = readCloseCode(end.code)
     if (next === 'renew') this.#refused = attempt.token
     if (next === 'stay' || (next === 'renew' && !this.#options.token.renewable)) {
-      this.close(reason, end.code)
+      this.close(reason, end.code, end.cause)
       return
     }
     if (wasOpen) this.#options.onDown(end.code)
-    this.#wait(reason, end.code, attempt.retryAfterMs ?? end.retryAfterMs)
+    this.#wait(reason, { ...end, retryAfterMs: attempt.retryAfterMs ?? end.retryAfterMs })
   }
 
-  #wait (reason: StatusReason, code?: number, retryAfterMs?: number): void {
-    if (this.status.state === 'closed') return // A listener has closed the client.
+  #wait (reason: StatusReason, { code, cause, retryAfterMs }: Partial<LinkEnd>): void {
+    if (this.status.state === 'closed' || this.status.state === 'disconnected') return // A listener has ended the connection.
     this.#current = undefined
-    const awayMs = this.#awayMs + Date.now() - this.#lostAt
-    const ms = reason === 'connectionLimit' ? Math.max(limitJitter(awayMs), retryAfterMs ?? 0) : retryAfterMs ?? fullJitter(awayMs)
-    this.#timer = setTimeout(() => { void this.#connect() }, ms)
-    this.#setStatus({ state: 'waiting', reason, ...(code !== undefined && { code }), retryAt: Date.now() + ms })
+    const { clock, backoff } = this.#options
+    const awayMs = this.#awayMs + clock.now() - this.#lostAt
+    const ms = reason === 'connectionLimit' ? Math.max(limitJitter(awayMs), retryAfterMs ?? 0) : retryAfterMs ?? fullJitter(awayMs, backoff)
+    this.#cancelTimer = clock.after(ms, () => { void this.#connect() })
+    this.#setStatus({
+      state: 'waiting', reason, ...(code !== undefined && { code }), ...(cause !== undefined && { cause }), retryAt: clock.wall() + ms
+    })
   }
 
   /** Ends the current link without a report, and the candidate with it: the next event stream makes another one. */
@@ -234,7 +269,7 @@ export class Connector {
   }
 
   #drop (attempt: Attempt | undefined): void {
-    clearTimeout(attempt?.timer)
+    attempt?.cancelTimer?.()
     attempt?.liveness?.stop()
     attempt?.link?.close()
   }
@@ -244,7 +279,7 @@ export class Connector {
     const attempt = this.#current
     if (attempt?.link === undefined) return
     // An attempt from before may hang; an event stream answers no ping.
-    if (attempt.liveness === undefined) this.#onEnd(attempt, { code: 1006, retryAfterMs: 0 })
+    if (attempt.liveness === undefined) this.#onEnd(attempt, { code: 1006, retryAfterMs: 0, cause: new Error('The network changed') })
     else attempt.liveness.hurry()
   }
 

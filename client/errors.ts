@@ -5,8 +5,12 @@ import type { ServerFrames } from '../src/protocol/frames.ts'
  *
  * - `closed`: the client was closed before the answer.
  * - `unknown`: a publish had no answer for four minutes; the message may be in the room.
- * - `queue_full`: too many publishes wait already; this one was not sent.
+ * - `queue_full`: too many requests wait already; this one was not sent.
+ * - `timeout`: a history read had no answer in time.
  * - `not_joined`: the room is not joined.
+ * - `already_joined`: the room is joined already, so it cannot be joined from another position.
+ * - `load_failed`: the function that loads a room's state failed; it is called again.
+ * - `invalid_request`: an argument is invalid, or a value cannot be sent.
  * - `reset`: an iteration over a room cannot go on without a gap.
  */
 export class RoomcastError extends Error {
@@ -37,4 +41,9 @@ export function closed (): RoomcastError {
 /** The error of an error frame. */
 export function toError ({ code, text, ...options }: ServerFrames['error']): RoomcastError {
   return new RoomcastError(code, text, options)
+}
+
+/** What was thrown, as an error: anything can be thrown. */
+export function toCause (thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(`This was thrown: ${String(thrown)}`, { cause: thrown })
 }

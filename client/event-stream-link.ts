@@ -1,6 +1,9 @@
-import type { ClientFrames, ServerFrame, ServerFrames } from '../src/protocol/frames.ts'
+import { CLOSE_CODES } from '../src/protocol/close-codes.ts'
+import type { ClientFrames, ServerFrame } from '../src/protocol/frames.ts'
+import { toCause } from './errors.ts'
 import { EventStreams, type EventStreamsOptions } from './event-streams.ts'
-import type { Link, LinkEnd, LinkListener, LinkOptions, SentFrame } from './link.ts'
+import { answerLeave, type Link, type LinkEnd, type LinkListener, type LinkOptions, type SentFrame } from './link.ts'
+import { checkFrame } from './parse-frame.ts'
 import { PostQueue } from './post-queue.ts'
 import { Rest, toErrorFrame } from './rest.ts'
 
@@ -9,6 +12,7 @@ export type EventStreamLinkOptions = LinkOptions & Pick<EventStreamsOptions, 'fe
 
 /** A link over server-sent events and POST, the fallback where WebSockets are blocked. A binary payload is in its frame, as base64. */
 export class EventStreamLink implements Link {
+  readonly hasStreams = true
   readonly #listener: LinkListener
   readonly #rest: Rest
   readonly #queue: PostQueue
@@ -17,17 +21,29 @@ export class EventStreamLink implements Link {
 
   constructor ({ listener, ...options }: EventStreamLinkOptions) {
     this.#listener = listener
-    this.#rest = new Rest({ ...options, onEnd: (code) => { this.#end({ code }) } })
-    this.#queue = new PostQueue(this.#rest, options.origin, (frame) => { listener.onFrame(frame) })
-    this.#streams = new EventStreams({ ...options, onFrame: (frame) => { this.#onFrame(frame) }, onEnd: (end) => { this.#end(end) } })
+    this.#rest = new Rest({ ...options, onEnd: (end) => { this.#end(end) } })
+    this.#queue = new PostQueue(
+      this.#rest,
+      options.origin,
+      (frame) => { if (!this.#hasEnded) listener.onFrame(frame) },
+      (error) => { this.#end({ code: 1006, cause: toCause(error) }) }
+    )
+    this.#streams = new EventStreams({
+      ...options,
+      isAlive: async () => await this.#rest.isAlive(),
+      onFrame: (frame) => { this.#onFrame(frame) },
+      onEnd: (end) => { this.#end(end) }
+    })
     this.#streams.open()
   }
 
   /** Sends a frame; `bytes` are the payload of a binary publish. */
   send (frame: SentFrame, bytes?: Uint8Array<ArrayBuffer>): void {
     if (frame.type === 'join') this.#streams.join(frame.room, frame.id)
-    else if (frame.type === 'leave') this.#streams.leave(frame.room)
-    else if (frame.type === 'publish') this.#queue.add(frame, bytes)
+    else if (frame.type === 'leave') {
+      this.#streams.leave(frame.room)
+      answerLeave(frame, this.#listener)
+    } else if (frame.type === 'publish') this.#queue.add(frame, bytes)
     else if (frame.type === 'history') void this.#readHistory(frame)
   }
 
@@ -51,7 +67,13 @@ export class EventStreamLink implements Link {
 
   async #readHistory ({ type, room, id, ...options }: ClientFrames['history']): Promise<void> {
     const query = new URLSearchParams(JSON.parse(JSON.stringify(options))) // Drops undefined values.
-    const reply = await this.#rest.send<ServerFrames['history']>(`/rooms/${encodeURIComponent(room)}/messages?${query}`)
-    if (reply !== undefined) this.#listener.onFrame(reply.ok ? { ...reply.body, type, id } : toErrorFrame(id, reply.problem))
+    const reply = await this.#rest.send(`/rooms/${encodeURIComponent(room)}/messages?${query}`)
+    if (reply === undefined || this.#hasEnded) return
+    try {
+      const frame = reply.ok ? checkFrame({ ...reply.body, type, id }) : toErrorFrame(id, reply.problem)
+      this.#listener.onFrame(frame as ServerFrame)
+    } catch (error) {
+      this.#end({ code: CLOSE_CODES.malformedFrame.code, cause: toCause(error) })
+    }
   }
 }

@@ -1,7 +1,13 @@
 import { CLOSE_CODES } from '../src/protocol/close-codes.ts'
 import type { ServerFrame, ServerFrames } from '../src/protocol/frames.ts'
+import type { Clock } from './clock.ts'
+import { readDelay, readRetryAfter } from './delay.ts'
+import { toCause } from './errors.ts'
 import { readEvents } from './event-reader.ts'
+import { toObject } from './json.ts'
 import type { LinkEnd } from './link.ts'
+import { Liveness } from './liveness.ts'
+import { type CloseEvent, parseFrame } from './parse-frame.ts'
 import { codeOfRefusal } from './refusal.ts'
 import type { Position } from './position.ts'
 
@@ -9,17 +15,18 @@ import type { Position } from './position.ts'
 const ROOMS = 20
 /** Changes within this time open one new stream, ms. */
 const GATHER_MS = 20
-/** The longest delay of a heartbeat, ms. */
-const LATE_MS = 10_000
 
 /** The settings of the streams, and the listeners for their frames. */
 export interface EventStreamsOptions {
   url: string
   token: string
   origin: string
+  clock: Clock
   fetch: typeof fetch
+  /** Whether the service answers a request. */
+  isAlive: () => Promise<boolean>
   /** The rooms that the client wants, with their positions. */
-  rooms: () => readonly { readonly name: string, readonly position: Position | undefined }[]
+  rooms: () => readonly { readonly name: string, readonly since: Position | undefined }[]
   onFrame: (frame: ServerFrame) => void
   onEnd: (end: LinkEnd) => void
 }
@@ -29,19 +36,22 @@ interface Stream {
   /** Undefined until the stream opens. */
   abort: AbortController | undefined
   rooms: Set<string>
-  heardAt: number
+  /** The rooms whose joins were answered since the stream was opened. */
+  answered: Set<string>
+  /** Undefined until the first welcome, which has the interval of the heartbeats. */
+  liveness?: Liveness | undefined
 }
 
 /** The event streams of a link. A stream cannot change its rooms, so each change opens it again and resumes from the positions. */
 export class EventStreams {
   readonly #options: EventStreamsOptions
   readonly #streams: Stream[] = []
-  /** The id of the latest join, by room: the service answers with the room's name. */
+  /** The ids of the joins without an answer, by room: the service answers with the room's name. */
   readonly #joinIds = new Map<string, number>()
   readonly #due = new Set<Stream>()
-  #timer: ReturnType<typeof setTimeout> | undefined
-  #watch: ReturnType<typeof setInterval> | undefined
-  #isWelcome = false
+  #cancelTimer: (() => void) | undefined
+  /** Undefined until the first welcome. */
+  #heartbeatMs: number | undefined
 
   constructor (options: EventStreamsOptions) {
     this.#options = options
@@ -56,10 +66,11 @@ export class EventStreams {
   /** Joins a room; frames that answer the join have its id. */
   join (room: string, id: number): void {
     this.#joinIds.set(room, id)
-    if (this.#find(room) !== undefined) return
-    const stream = this.#findFree()
+    const stream = this.#find(room) ?? this.#findFree()
+    // The client may join again, from another position.
+    const isNew = !stream.rooms.has(room) || stream.answered.has(room)
     stream.rooms.add(room)
-    this.#openLater(stream)
+    if (isNew) this.#openLater(stream)
   }
 
   /** Leaves a room. */
@@ -72,9 +83,8 @@ export class EventStreams {
 
   /** Ends the streams. */
   close (): void {
-    clearTimeout(this.#timer)
-    clearInterval(this.#watch)
-    for (const { abort } of this.#streams) abort?.abort()
+    this.#cancelTimer?.()
+    for (const stream of this.#streams) this.#stop(stream)
   }
 
   #find (room: string): Stream | undefined {
@@ -85,7 +95,7 @@ export class EventStreams {
   #findFree (): Stream {
     let stream = this.#streams.find(({ rooms }) => rooms.size < ROOMS)
     if (stream === undefined) {
-      stream = { abort: undefined, rooms: new Set(), heardAt: Date.now() }
+      stream = { abort: undefined, rooms: new Set(), answered: new Set() }
       this.#streams.push(stream)
     }
     return stream
@@ -94,34 +104,47 @@ export class EventStreams {
   async #open (stream: Stream): Promise<void> {
     const { url, token, fetch, onEnd } = this.#options
     this.#stop(stream)
+    stream.answered.clear()
     const { signal } = stream.abort = new AbortController()
-    let end: LinkEnd = { code: 1006 }
+    let end: LinkEnd
     try {
+      this.#watch(stream)
       const headers = { authorization: `Bearer ${token}` }
       const response = await fetch(`${url}/v1/events?${this.#toQuery(stream)}`, { headers, signal, cache: 'no-store' })
-      if (!response.ok || response.body === null) end = await readRefusal(response)
-      else {
-        for await (const { data } of readEvents(response.body, () => { stream.heardAt = Date.now() })) {
-          if (signal.aborted) return
-          const frame: ServerFrame | { type: 'close', code: number } = JSON.parse(data)
-          if (frame.type === 'close') {
-            end = frame
-            // At the limit of connections, another stream of this link has replaced this one.
-            if (end.code === CLOSE_CODES.removed.code && this.#streams.length > 1) end = { code: CLOSE_CODES.connectionLimit.code }
-            break
-          }
-          this.#onFrame(stream, frame)
-        }
-      }
-    } catch {} // A broken stream has ended as well.
+      end = await (response.ok && response.body !== null ? this.#read(stream, response.body, signal) : readRefusal(response))
+    } catch (error) {
+      end = { code: 1006, cause: toCause(error) }
+    }
     if (!signal.aborted) onEnd(end)
+  }
+
+  /** Reads a stream up to its end. */
+  async #read (stream: Stream, body: ReadableStream<Uint8Array>, signal: AbortSignal): Promise<LinkEnd> {
+    for await (const { data } of readEvents(body, () => { stream.liveness?.hear() })) {
+      if (signal.aborted) break
+      let frame: ServerFrame | CloseEvent
+      try {
+        frame = parseFrame(data)
+      } catch (error) {
+        return { code: CLOSE_CODES.malformedFrame.code, cause: toCause(error) }
+      }
+      if (frame.type === 'close') {
+        const { code, reason } = frame
+        // At the limit of connections, another stream of this link has replaced this one.
+        const isReplaced = code === CLOSE_CODES.removed.code && this.#streams.length > 1
+        const cause = new Error(`The stream was closed with ${code} ${String(reason)}`)
+        return { code: isReplaced ? CLOSE_CODES.connectionLimit.code : code, cause }
+      }
+      this.#onFrame(stream, frame)
+    }
+    return { code: 1006, cause: new Error('The stream has ended') }
   }
 
   #toQuery ({ rooms }: Stream): URLSearchParams {
     const { origin, rooms: getWanted } = this.#options
     const names = [...rooms].sort()
     const query = new URLSearchParams([['protocol', 'roomcast.v1'], ['origin', origin], ...names.map((room) => ['room', room])])
-    const positions = new Map(getWanted().map(({ name, position }) => [name, position]))
+    const positions = new Map(getWanted().map(({ name, since }) => [name, since]))
     const since = names.map((name) => positions.get(name))
     if (since.some(Boolean)) query.set('since', since.map((at) => at === undefined ? '0:0' : `${at.epoch}:${at.offset}`).join())
     return query
@@ -131,42 +154,58 @@ export class EventStreams {
   #openLater (stream: Stream): void {
     this.#stop(stream)
     this.#due.add(stream)
-    this.#timer ??= setTimeout(() => {
-      this.#timer = undefined
+    this.#cancelTimer ??= this.#options.clock.after(GATHER_MS, () => {
+      this.#cancelTimer = undefined
       for (const stream of this.#due) {
         if (stream.rooms.size === 0 && this.#streams.length > 1) this.#streams.splice(this.#streams.indexOf(stream), 1)
         else void this.#open(stream)
       }
       this.#due.clear()
-    }, GATHER_MS)
+    })
   }
 
   #stop (stream: Stream): void {
     stream.abort?.abort()
-    stream.heardAt = Date.now()
+    stream.liveness?.stop()
   }
 
-  #onFrame ({ rooms }: Stream, frame: ServerFrame): void {
+  /** Watches a stream: its heartbeats, or where the service sends none, whether it answers at all. */
+  #watch (stream: Stream): void {
+    const { clock, isAlive, onEnd } = this.#options
+    if (this.#heartbeatMs === undefined) return
+    const liveness = stream.liveness = new Liveness({
+      clock,
+      heartbeatMs: this.#heartbeatMs,
+      ping: this.#heartbeatMs > 0 ? () => {} : () => { void isAlive().then((alive) => { if (alive) liveness.hear() }) },
+      onDead: () => { onEnd({ code: CLOSE_CODES.noHeartbeat.code, cause: new Error('The event stream was silent') }) }
+    })
+  }
+
+  #onFrame ({ rooms, answered }: Stream, frame: ServerFrame): void {
     if (frame.type === 'welcome') {
-      if (this.#isWelcome) return
+      if (this.#heartbeatMs !== undefined) return
       this.#onWelcome(frame)
     } else if (frame.type === 'error' && typeof frame.id === 'string') {
       rooms.delete(frame.id)
-      frame.id = this.#joinIds.get(frame.id)
+      frame.id = this.#takeJoinId(frame.id)
     } else if ('room' in frame && !rooms.has(frame.room)) return // Another stream has it, or the client does not want this automatic room.
-    if (frame.type === 'joined') frame.id = this.#joinIds.get(frame.room)
+    if (frame.type === 'joined') {
+      answered.add(frame.room)
+      frame.id = this.#takeJoinId(frame.room)
+    }
     if (frame.type === 'left') rooms.delete(frame.room)
     this.#options.onFrame(frame)
   }
 
+  #takeJoinId (room: string): number | undefined {
+    const id = this.#joinIds.get(room)
+    this.#joinIds.delete(room)
+    return id
+  }
+
   #onWelcome ({ heartbeatMs }: ServerFrames['welcome']): void {
-    this.#isWelcome = true
-    if (heartbeatMs > 0) {
-      this.#watch = setInterval(() => {
-        const isDead = this.#streams.some(({ heardAt }) => Date.now() - heardAt > heartbeatMs + LATE_MS)
-        if (isDead) this.#options.onEnd({ code: CLOSE_CODES.noHeartbeat.code })
-      }, heartbeatMs)
-    }
+    this.#heartbeatMs = readDelay(heartbeatMs) ?? 0
+    for (const stream of this.#streams) if (stream.abort !== undefined) this.#watch(stream)
     const wanted = new Set(this.#options.rooms().map(({ name }) => name))
     for (const room of this.#streams.flatMap(({ rooms }) => [...rooms])) if (!wanted.has(room)) this.leave(room)
     for (const other of this.#streams.slice(1)) void this.#open(other)
@@ -174,6 +213,11 @@ export class EventStreams {
 }
 
 async function readRefusal (response: Response): Promise<LinkEnd> {
-  const { code, retryAfterMs }: { code?: string, retryAfterMs?: number } = await response.json().catch(() => ({}))
-  return { code: codeOfRefusal(response.status, code), retryAfterMs }
+  const { status, headers } = response
+  const { code, detail, retryAfterMs } = toObject(await response.json().catch(() => undefined))
+  return {
+    code: codeOfRefusal(status, code),
+    retryAfterMs: readDelay(retryAfterMs) ?? readRetryAfter(headers.get('retry-after')),
+    cause: new Error(`The service answered with ${status}${typeof detail === 'string' ? `: ${detail}` : ''}`)
+  }
 }

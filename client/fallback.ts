@@ -1,3 +1,4 @@
+import type { Clock } from './clock.ts'
 import type { Transport } from './link.ts'
 
 /** Consecutive WebSockets that failed before the client tries event streams. */
@@ -10,15 +11,17 @@ const MAX_RETURN_MS = 600_000
 
 /** Chooses the transport of each link, and schedules the return from event streams to a WebSocket. */
 export class Fallback {
+  readonly #clock: Clock
   readonly #transports: readonly Transport[]
   readonly #tryWebSocket: () => void
   #last: Transport | undefined
   #failures = 0
   #returnMs = 0
-  #timer: ReturnType<typeof setTimeout> | undefined
+  #cancelTimer = (): void => {}
 
   /** @param tryWebSocket opens a WebSocket beside the event stream */
-  constructor (transports: readonly Transport[], tryWebSocket: () => void) {
+  constructor (clock: Clock, transports: readonly Transport[], tryWebSocket: () => void) {
+    this.#clock = clock
     this.#transports = transports
     this.#tryWebSocket = tryWebSocket
   }
@@ -39,13 +42,13 @@ export class Fallback {
   /** Schedules a WebSocket, where the client may use one. */
   returnLater (): void {
     if (!this.#transports.includes('websocket')) return
-    clearTimeout(this.#timer)
-    this.#timer = setTimeout(this.#tryWebSocket, this.#returnMs || FIRST_RETURN_MS)
+    this.#cancelTimer()
+    this.#cancelTimer = this.#clock.after(this.#returnMs || FIRST_RETURN_MS, this.#tryWebSocket)
     this.#returnMs = Math.min(MAX_RETURN_MS, Math.max(RETURN_MS, this.#returnMs * 2))
   }
 
   /** Cancels the scheduled WebSocket. */
   stop (): void {
-    clearTimeout(this.#timer)
+    this.#cancelTimer()
   }
 }

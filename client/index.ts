@@ -1,19 +1,23 @@
-import { Client, type ConnectOptions } from './client.ts'
+import { Client } from './client.ts'
+import type { ConnectOptions } from './options.ts'
 
-export { type Client, type ClientEvents, type ConnectOptions, type DataOf } from './client.ts'
+export type { Backoff } from './backoff.ts'
+export { type Client, type ClientEvents, type DataOf } from './client.ts'
+export type { Clock } from './clock.ts'
 export { RoomcastError } from './errors.ts'
 export type { Transport } from './link.ts'
-export type { HistoryOptions, HistoryPage, Message } from './message.ts'
+export type { EventMessage, Events, EventTypes, HistoryOptions, HistoryPage, Message } from './message.ts'
+export type { ConnectOptions, Timeouts } from './options.ts'
 export type { Position } from './position.ts'
 export type { Published, PublishOptions } from './published.ts'
-export type { Joined, Presence, Reset, RoomEvents, RoomState } from './room-events.ts'
+export type { Joined, JoinOptions, Load, MessagesByEvent, Presence, Reset, RoomEvents, RoomState } from './room-events.ts'
 export type { Room } from './room.ts'
 export type { Status, StatusReason } from './status.ts'
-export type { TokenProvider } from './token-source.ts'
+export type { TokenProvider, TokenRequest } from './token-source.ts'
 export type { WebSocketConstructor, WebSocketLike } from './websocket-link.ts'
 
 /**
- * Connects to a service. Requests wait for the connection.
+ * Connects to a service. Requests wait for the connection. Throws `invalid_request` for invalid options.
  *
  * `Rooms` maps the names of rooms to the types of their payloads: `connect<{ lobby: Chat, [orders: `orders:${string}`]: Order }>(…)`.
  */

@@ -1,64 +1,71 @@
-/** The silence before a ping, ms, where the server sends no heartbeats. */
+import { Age, type Clock } from './clock.ts'
+
+/** The silence before a ping, ms, where the service sends no heartbeats. */
 const SILENCE_MS = 25_000
+/** The shortest silence before a ping, ms, whatever the service names. */
+const MIN_SILENCE_MS = 1_000
 /** The longest wait for the answer to a ping, ms. */
 const ANSWER_MS = 10_000
 /** The longest wait for the answer to a ping after a change of network, ms. */
 const QUICK_ANSWER_MS = 3_000
 
-/** Detects a dead WebSocket. Browsers hide protocol pings, so a ping frame is sent after one heartbeat interval of silence. */
-export class Liveness {
-  readonly #heartbeatMs: number
-  readonly #ping: () => void
-  readonly #onDead: () => void
-  #timer: ReturnType<typeof setTimeout> | undefined
-  #heardAt = Date.now()
-  /** The time of an unanswered ping, ms since 1970; otherwise 0. */
-  #askedAt = 0
+/** The parts of a liveness watch. */
+export interface LivenessOptions {
+  clock: Clock
+  /** The interval of the service's heartbeats, ms; 0 where it sends none. */
+  heartbeatMs: number
+  /** Asks the service for a sign of life. */
+  ping: () => void
+  onDead: () => void
+}
 
-  /**
-   * Starts watching.
-   *
-   * @param heartbeatMs the interval of the server's heartbeats; 0 where it sends none
-   */
-  constructor (heartbeatMs: number, ping: () => void, onDead: () => void) {
-    this.#heartbeatMs = heartbeatMs || SILENCE_MS
-    this.#ping = ping
-    this.#onDead = onDead
+/** Detects a dead link: it asks for a sign of life after one heartbeat interval of silence. Browsers hide the pings of WebSockets. */
+export class Liveness {
+  readonly #options: LivenessOptions
+  readonly #silenceMs: number
+  #cancel = (): void => {}
+  #heard: Age
+  /** The time of an unanswered ping, and the longest wait for its answer; undefined without one. */
+  #asked: { at: number, ms: number } | undefined
+
+  /** Starts watching. */
+  constructor (options: LivenessOptions) {
+    this.#options = options
+    this.#silenceMs = Math.max(MIN_SILENCE_MS, options.heartbeatMs || SILENCE_MS)
+    this.#heard = new Age(options.clock)
     this.#check()
   }
 
-  /** Records that a frame or a heartbeat has arrived. */
+  /** Records a frame, a heartbeat or an answer. */
   hear (): void {
-    this.#heardAt = Date.now()
-    this.#askedAt = 0
+    this.#heard = new Age(this.#options.clock)
+    this.#asked = undefined
   }
 
   /** Expects an answer soon, after a change of network. */
   hurry (): void {
-    const heardAt = this.#heardAt
-    this.#ask()
-    setTimeout(() => { if (this.#heardAt === heardAt) this.#onDead() }, QUICK_ANSWER_MS)
+    this.#ask(QUICK_ANSWER_MS)
+    this.#check()
   }
 
   /** Stops watching. */
   stop (): void {
-    clearTimeout(this.#timer)
+    this.#cancel()
   }
 
   #check (): void {
-    const now = Date.now()
-    // Timers of background pages fire late: a ping comes before any verdict.
-    if (this.#askedAt > 0 && now - this.#askedAt >= ANSWER_MS) {
-      this.#onDead()
-      return
-    }
-    if (this.#askedAt === 0 && now - this.#heardAt >= this.#heartbeatMs) this.#ask()
-    const due = this.#askedAt > 0 ? this.#askedAt + ANSWER_MS : this.#heardAt + this.#heartbeatMs
-    this.#timer = setTimeout(() => { this.#check() }, Math.max(due - now, 10))
+    this.#cancel()
+    const { clock, onDead } = this.#options
+    // A ping comes before any verdict: timers fire late in background pages, and after the machine has slept.
+    if (this.#asked === undefined && this.#heard.ms >= this.#silenceMs) this.#ask(ANSWER_MS)
+    const asked = this.#asked
+    const ms = asked === undefined ? this.#silenceMs - this.#heard.ms : asked.at + asked.ms - clock.now()
+    if (ms <= 0) onDead()
+    else this.#cancel = clock.after(Math.max(ms, 10), () => { this.#check() })
   }
 
-  #ask (): void {
-    this.#askedAt = Date.now()
-    this.#ping()
+  #ask (ms: number): void {
+    this.#asked = { at: this.#options.clock.now(), ms }
+    this.#options.ping()
   }
 }

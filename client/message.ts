@@ -2,18 +2,46 @@ import type { ServerFrames } from '../src/protocol/frames.ts'
 import { decodeBase64 } from './base64.ts'
 import type { Position } from './position.ts'
 
-/** A message of a room. It has exactly one of `data`, `text` and `bytes`, as its publisher chose. */
-export interface Message<Data = unknown> extends Partial<Position> {
+/** The content of a message, as its publisher chose. */
+type Content<Data> =
+  | { readonly data: Data, readonly text?: undefined, readonly bytes?: undefined }
+  | { readonly text: string, readonly data?: undefined, readonly bytes?: undefined }
+  | { readonly bytes: Uint8Array, readonly data?: undefined, readonly text?: undefined }
+
+/** The members that every message has. */
+interface Envelope extends Partial<Position> {
+  /** A key for lists: the position, as `epoch:offset`; in rooms without history a name that is unique in this process. */
+  readonly id: string
   readonly room: string
   /** The publisher: the `sub` of its token. */
   readonly from: string
   /** ms since 1970, by the service's clock. */
   readonly time: number
-  readonly event?: string
-  readonly data: Data
-  readonly text?: string
-  readonly bytes?: Uint8Array
 }
+
+/** A message of a room. It has exactly one of `data`, `text` and `bytes`. With `Events` as its type, `event` tells the type of `data`. */
+export type Message<Data = unknown> = Data extends Events<infer Types>
+  ? { [Name in keyof Types]: EventMessage<Types, Name> }[keyof Types]
+  : Envelope & { readonly event?: string } & Content<Data>
+
+/** A message with an event. */
+export type EventMessage<Types, Name extends keyof Types> = Envelope & { readonly event: Name } & Content<Types[Name]>
+
+declare const TYPES: unique symbol
+
+/**
+ * The type of a room whose messages have events: `Events<{ 'order.paid': Paid, 'order.shipped': Shipped }>`.
+ * It exists only for the compiler.
+ */
+export interface Events<Types extends object> {
+  readonly [TYPES]: Types
+}
+
+/** The types of events, by their names. */
+export type EventTypes<Data> = Data extends Events<infer Types> ? Types : Record<string, Data>
+
+/** The type of the payloads of a room. */
+export type Payload<Data> = Data extends Events<infer Types> ? Types[keyof Types] : Data
 
 /** A range of messages; offsets are exclusive. Without an offset, the latest messages. */
 export interface HistoryOptions {
@@ -35,12 +63,19 @@ export interface HistoryPage<Data = unknown> extends Partial<Position> {
 }
 
 /** A message as it stands in a frame: alone, or in a page of history. */
-type MessageFrame = ServerFrames['message'] | ServerFrames['history']['messages'][number]
+export type MessageFrame = ServerFrames['message'] | ServerFrames['history']['messages'][number]
+
+/** The number of messages without a position so far. */
+let unnumbered = 0
 
 /** Decodes the message of a frame. `bytes` are the payload of a binary frame that followed it. */
 export function toMessage<Data> (frame: MessageFrame, epoch: string | undefined, bytes?: Uint8Array): Message<Data> {
   const { type, binary, base64, ...message }: Partial<ServerFrames['message']> & { base64?: string } = frame
   const payload = bytes ?? (base64 === undefined ? undefined : decodeBase64(base64))
-  // The application declares the type of its payloads.
-  return { ...message, ...(epoch !== undefined && { epoch }), ...(payload !== undefined && { bytes: payload }) } as Message<Data>
+  return {
+    id: epoch === undefined || message.offset === undefined ? `#${++unnumbered}` : `${epoch}:${message.offset}`,
+    ...message,
+    ...(epoch !== undefined && { epoch }),
+    ...(payload !== undefined && { bytes: payload })
+  } as unknown as Message<Data> // The application declares the type of its payloads.
 }

@@ -1,7 +1,8 @@
 import type { IncomingMessage } from 'node:http'
 import { WebSocket } from 'ws'
-import type { Client, ConnectOptions } from './client.ts'
+import type { Client } from './client.ts'
 import { connect as connectAnywhere } from './index.ts'
+import type { ConnectOptions } from './options.ts'
 import { codeOfRefusal } from './refusal.ts'
 import type { WebSocketConstructor } from './websocket-link.ts'
 
@@ -9,29 +10,54 @@ export * from './index.ts'
 
 /** Longer than any problem document of the service, characters. */
 const MAX_PROBLEM = 4_096
+/** The longest wait for the other side's end of a WebSocket: a dead one keeps the process alive so long, ms. */
+const CLOSE_MS = 2_000
+
+/**
+ * Connects like the `connect` of browsers. In a simulated page (such as that of jsdom) it uses the WebSocket of the page.
+ *
+ * The options `headers`, `agent` and `ca` apply to WebSockets; `headers` apply to event streams as well.
+ */
+export function connect<Rooms extends object = Record<string, unknown>> (options: ConnectOptions): Client<Rooms> {
+  if (hasPage()) return connectAnywhere<Rooms>(options)
+  const { headers, agent, ca, transports = ['websocket', 'events'], fetch = globalThis.fetch } = options
+  // The global fetch knows neither an agent nor certificates: the streams would go another way than the WebSocket.
+  const isWebSocketOnly = (agent !== undefined || ca !== undefined) && options.fetch === undefined
+  return connectAnywhere<Rooms>({
+    WebSocket: makeWebSocket(options),
+    ...options,
+    transports: isWebSocketOnly ? transports.filter((transport) => transport === 'websocket') : transports,
+    ...(headers !== undefined && {
+      fetch: async (input, init) => await fetch(input, { ...init, headers: { ...headers, ...init?.headers } })
+    })
+  })
+}
 
 /**
  * The WebSocket of the ws package: Node has none of its own before version 22, and that one does not show why a handshake
  * was refused.
  */
-class NodeWebSocket extends WebSocket {
-  refused: number | undefined
+function makeWebSocket ({ headers, agent, ca }: ConnectOptions): WebSocketConstructor {
+  const options = { headers: { ...headers }, agent, ca, closeTimeout: CLOSE_MS } as ConstructorParameters<typeof WebSocket>[2]
 
-  constructor (url: string, protocols: string[]) {
-    super(url, protocols)
-    this.on('unexpected-response', (_request, response) => {
-      const { statusCode = 0 } = response
-      void readCode(response).then((code) => {
-        this.refused = codeOfRefusal(statusCode, code)
-        this.terminate()
+  class NodeWebSocket extends WebSocket {
+    refused: number | undefined
+    cause: Error | undefined
+
+    constructor (url: string, protocols: string[]) {
+      super(url, protocols, options)
+      this.on('unexpected-response', (_request, response) => {
+        const { statusCode = 0 } = response
+        this.cause = new Error(`The service answered with ${statusCode} ${response.statusMessage ?? ''}`.trim())
+        void readCode(response).then((code) => {
+          this.refused = codeOfRefusal(statusCode, code)
+          this.terminate()
+        })
       })
-    })
+      this.on('error', (error) => { this.cause ??= error })
+    }
   }
-}
-
-/** Connects like the `connect` of browsers. In a simulated page (such as that of jsdom) it uses the WebSocket of the page. */
-export function connect<Rooms extends object = Record<string, unknown>> (options: ConnectOptions): Client<Rooms> {
-  return connectAnywhere<Rooms>(hasPage() ? options : { WebSocket: NodeWebSocket as unknown as WebSocketConstructor, ...options })
+  return NodeWebSocket as unknown as WebSocketConstructor
 }
 
 function hasPage (): boolean {

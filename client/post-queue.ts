@@ -1,8 +1,9 @@
-import type { ServerFrame } from '../src/protocol/frames.ts'
+import type { ServerFrame, ServerFrames } from '../src/protocol/frames.ts'
 import { encodeBase64 } from './base64.ts'
-import type { PublishFrame } from './link.ts'
-import type { Position } from './position.ts'
-import { type Problem, type Reply, type Rest, toErrorFrame } from './rest.ts'
+import { isAutomatic, type PublishFrame } from './link.ts'
+import { toObject } from './json.ts'
+import { checkFrame } from './parse-frame.ts'
+import { isProblem, type Reply, type Rest, toErrorFrame } from './rest.ts'
 
 /** The maximum of publishes in one request, as the service sets it. */
 const BATCH_ITEMS = 100
@@ -15,16 +16,6 @@ interface Waiting {
   bytes: Uint8Array<ArrayBuffer> | undefined
 }
 
-/** The result of one publish. */
-interface Result extends Partial<Position> {
-  error?: Problem
-}
-
-/** The result of a request: of its one publish, or of each. */
-interface Results extends Result {
-  results?: Result[]
-}
-
 /** The publishes of an event-stream link: one request at a time, so that messages keep their order. */
 export class PostQueue {
   /** The user of the link, from its welcome. */
@@ -32,27 +23,30 @@ export class PostQueue {
   readonly #rest: Rest
   readonly #origin: string
   readonly #onFrame: (frame: ServerFrame) => void
+  readonly #onFault: (error: unknown) => void
   readonly #queue: Waiting[] = []
   #isPosting = false
   #maxItems = BATCH_ITEMS
 
-  constructor (rest: Rest, origin: string, onFrame: (frame: ServerFrame) => void) {
+  /** @param onFault told of a reply that is not one of the service: the link must end */
+  constructor (rest: Rest, origin: string, onFrame: (frame: ServerFrame) => void, onFault: (error: unknown) => void) {
     this.#rest = rest
     this.#origin = origin
     this.#onFrame = onFrame
+    this.#onFault = onFault
   }
 
   /** Queues a publish; its answer arrives as a frame. */
   add (frame: PublishFrame, bytes: Uint8Array<ArrayBuffer> | undefined): void {
     this.#queue.push({ frame, bytes })
-    if (!this.#isPosting) void this.#run()
+    if (!this.#isPosting) this.#run().catch(this.#onFault)
   }
 
   async #run (): Promise<void> {
     this.#isPosting = true
     for (let first; (first = this.#queue[0]) !== undefined;) {
       const batch = this.#takeBatch()
-      const reply = isAutomatic(first) ? await this.#postAlone(first) : await this.#postBatch(batch)
+      const reply = isAutomatic(first.frame.room) ? await this.#postAlone(first) : await this.#postBatch(batch)
       if (reply === undefined) return
       if (reply.status === 413 && batch.length > 1) {
         this.#maxItems = batch.length >> 1
@@ -68,15 +62,15 @@ export class PostQueue {
     let isAlone = false
     for (const waiting of this.#queue) {
       bytes += waiting.bytes?.length ?? JSON.stringify(waiting.frame.data).length
-      const isNext = !isAlone && !isAutomatic(waiting) && count < this.#maxItems && bytes <= BATCH_BYTES
+      const isNext = !isAlone && !isAutomatic(waiting.frame.room) && count < this.#maxItems && bytes <= BATCH_BYTES
       if (count > 0 && !isNext) break
-      isAlone = isAutomatic(waiting)
+      isAlone = isAutomatic(waiting.frame.room)
       count++
     }
     return this.#queue.splice(0, count)
   }
 
-  async #postBatch (batch: Waiting[]): Promise<Reply<Results> | undefined> {
+  async #postBatch (batch: Waiting[]): Promise<Reply | undefined> {
     const messages = batch.map(({ frame: { room, data, event, key, echo }, bytes }) => (
       { room, ...(bytes === undefined ? { data } : { base64: encodeBase64(bytes) }), event, key, ...this.#toExclude(echo) }
     ))
@@ -84,7 +78,7 @@ export class PostQueue {
   }
 
   /** Publishes to an automatic room, through its special route. */
-  async #postAlone ({ frame: { room, data, event, key, echo }, bytes }: Waiting): Promise<Reply<Results> | undefined> {
+  async #postAlone ({ frame: { room, data, event, key, echo }, bytes }: Waiting): Promise<Reply | undefined> {
     const path = room === '@all' ? '/broadcast' : `/users/${encodeURIComponent(this.user)}/messages`
     const headers = (type: string): Record<string, string> => ({ 'idempotency-key': key, 'content-type': `application/${type}` })
     const exclude = this.#toExclude(echo)
@@ -97,18 +91,31 @@ export class PostQueue {
     return echo === false ? { exclude: this.#origin } : {}
   }
 
-  #settle (batch: Waiting[], reply: Reply<Results>): void {
-    let failed: Problem | undefined
-    for (const [i, { frame: { id, room } }] of batch.entries()) {
-      const { error, epoch, offset }: Result = reply.ok ? reply.body.results?.[i] ?? reply.body : { error: reply.problem }
-      if (error?.retryable === true) failed ??= error
-      this.#onFrame(error === undefined ? { type: 'ack', id, room, epoch, offset } : toErrorFrame(id, error))
-    }
+  /** Answers the publishes of a request. Throws an error for a reply that is not one of the service. */
+  #settle (batch: Waiting[], reply: Reply): void {
+    const results: unknown[] = reply.ok && Array.isArray(reply.body.results) ? reply.body.results : [reply.ok ? reply.body : {}]
+    if (reply.ok && results.length !== batch.length) throw foreign()
+    const answers: ServerFrame[] = batch.map(({ frame }, i) => (
+      reply.ok ? toAnswer(frame, results[i]) : toErrorFrame(frame.id, reply.problem)
+    ))
+    for (const answer of answers) this.#onFrame(answer)
     // A later publish must not overtake one that will be retried.
-    if (failed !== undefined) for (const { frame: { id } } of this.#queue.splice(0)) this.#onFrame(toErrorFrame(id, failed))
+    const failed = answers.find((answer): answer is ServerFrames['error'] => answer.type === 'error' && answer.retryable)
+    if (failed !== undefined) for (const { frame: { id } } of this.#queue.splice(0)) this.#onFrame({ ...failed, id })
   }
 }
 
-function isAutomatic ({ frame }: Waiting): boolean {
-  return frame.room.startsWith('@')
+/** The answer to a publish, from its result in a reply. */
+function toAnswer ({ id, room }: PublishFrame, result: unknown): ServerFrame {
+  const { error, time, epoch, offset } = toObject(result)
+  if (error !== undefined) {
+    if (!isProblem(error)) throw foreign()
+    return toErrorFrame(id, error)
+  }
+  if (typeof time !== 'number') throw foreign()
+  return checkFrame({ type: 'ack', id, room, epoch, offset }) as ServerFrame
+}
+
+function foreign (): Error {
+  return new Error('A request was not answered by the service; look at the url')
 }

@@ -31,6 +31,16 @@ export class Progress {
     return isNew
   }
 
+  /** Moves to a later position of the same epoch. */
+  skip ({ epoch, offset }: Position): void {
+    if (epoch === this.position?.epoch) this.#moveTo(offset)
+  }
+
+  /** Whether a message is one of the own messages, not echoed, beyond the position. */
+  isOwn (offset: number): boolean {
+    return offset >= this.#first && offset <= this.#last
+  }
+
   /** Passes an own message that is not echoed as soon as the position is right before it: its `ack` may be early. */
   pass ({ epoch, offset }: Partial<Position>): void {
     const { position } = this

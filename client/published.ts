@@ -6,9 +6,9 @@ export interface Published extends Partial<Position> {
 }
 
 /** The options of a publish over a connection. */
-export interface PublishOptions {
+export interface PublishOptions<Event extends string = string> {
   /** The message's name for an event, chosen by its publisher. */
-  event?: string
+  event?: Event
   /** `false` leaves out this client. */
   echo?: boolean
   /** Publishes with the same key are one message; the client generates a key if none is given. */

@@ -5,7 +5,7 @@ import { CLOSE_CODES } from '../src/protocol/close-codes.ts'
  *
  * @param code the code of the problem document
  */
-export function codeOfRefusal (status: number, code?: string): number {
+export function codeOfRefusal (status: number, code?: unknown): number {
   const { unauthorized, overloaded, connectionLimit } = CLOSE_CODES
   if (status === 401) return unauthorized.code
   if (status === 429 && code === 'connection_limit') return connectionLimit.code

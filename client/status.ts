@@ -6,12 +6,14 @@ export type StatusReason = CloseReason | 'lost' | 'token'
 
 /** The state of a client's connection. A change replaces the object. */
 export interface Status {
-  /** `waiting` lasts until the next attempt; `closed` is final. */
-  readonly state: 'connecting' | 'connected' | 'waiting' | 'closed'
+  /** `waiting` lasts until the next attempt, `disconnected` until `connect()`; `closed` is final. */
+  readonly state: 'connecting' | 'connected' | 'waiting' | 'disconnected' | 'closed'
   /** The reason for the end of the last connection or attempt. */
   readonly reason?: StatusReason
   /** The close code. */
   readonly code?: number
+  /** The error behind the reason: of the network, of the token function, or with the status of an answer. Browsers hide some of these. */
+  readonly cause?: Error
   /** The time of the next attempt, ms since 1970. */
   readonly retryAt?: number
   /** The transport in use. */

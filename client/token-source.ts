@@ -1,18 +1,36 @@
-/** A token, or a function that gets one. The function is called again when the token is refused or about to expire. */
-export type TokenProvider = string | (() => string | Promise<string>)
+import type { Clock } from './clock.ts'
+import { toCause } from './errors.ts'
+import { invalid } from './payload.ts'
 
-/** The current token of a provider. A function is never called while its last call has no result. */
+/** The parameters of a token function. */
+export interface TokenRequest {
+  /** Aborts when the function has taken too long: its result is then ignored, and the function is called again later. */
+  readonly signal: AbortSignal
+}
+
+/** A token, or a function that gets one. The function is called again when the token is refused or about to expire. */
+export type TokenProvider = string | ((request: TokenRequest) => string | Promise<string>)
+
+/** The options of a token source. */
+export interface TokenSourceOptions {
+  clock: Clock
+  /** How long before its `exp` a token is replaced, ms. */
+  marginMs: number
+  /** The longest wait for the function, ms. */
+  timeoutMs: number
+}
+
+/** The current token of a provider. A function is never called while its last call has no result and no timeout. */
 export class TokenSource {
   readonly #provider: TokenProvider
-  readonly #marginMs: number
+  readonly #options: TokenSourceOptions
   #current: string | undefined
   #goodUntil = 0
   #asking: Promise<string> | undefined
 
-  /** @param marginMs how long before its `exp` a token is replaced, ms */
-  constructor (provider: TokenProvider, marginMs: number) {
+  constructor (provider: TokenProvider, options: TokenSourceOptions) {
     this.#provider = provider
-    this.#marginMs = marginMs
+    this.#options = options
   }
 
   /** Whether the provider may have another token after a refusal. */
@@ -21,22 +39,51 @@ export class TokenSource {
   }
 
   /**
-   * A token for now. Rejects with the error of the function.
+   * A token for now. Rejects with the error of the function, after its timeout, and with `invalid_request` for a text that is no token.
    *
    * @param refused the token that the service refused; a function is called again unless it has already replaced this one
    */
   async get (refused?: string): Promise<string> {
-    if (typeof this.#provider === 'string') return this.#provider
-    if (this.#current !== undefined && this.#current !== refused && Date.now() < this.#goodUntil) return this.#current
+    if (typeof this.#provider !== 'function') return readToken(this.#provider)
+    const isGood = this.#current !== refused && this.#options.clock.wall() < this.#goodUntil
+    if (this.#current !== undefined && isGood) return this.#current
     this.#asking ??= this.#ask(this.#provider).finally(() => { this.#asking = undefined })
     return await this.#asking
   }
 
-  async #ask (provider: () => string | Promise<string>): Promise<string> {
-    const token = this.#current = await provider()
-    this.#goodUntil = readExpiry(token) - this.#marginMs
-    return token
+  async #ask (provider: (request: TokenRequest) => string | Promise<string>): Promise<string> {
+    const { clock, timeoutMs, marginMs } = this.#options
+    const abort = new AbortController()
+    let cancel = (): void => {}
+    const late = new Promise<never>((_resolve, reject) => {
+      cancel = clock.after(timeoutMs, () => {
+        reject(new Error(`The token function has not returned within ${timeoutMs} ms`))
+        abort.abort()
+      })
+    })
+    try {
+      const token = this.#current = readToken(await Promise.race([provider({ signal: abort.signal }), late]))
+      this.#goodUntil = readExpiry(token) - marginMs
+      return token
+    } catch (error) {
+      throw toCause(error)
+    } finally {
+      cancel()
+    }
   }
+}
+
+/**
+ * Reads a token: it must fit into a header. Spaces around it, as in a token from a file, and the prefix `Bearer` are removed.
+ * Throws `invalid_request` for any other value.
+ */
+export function readToken (given: unknown): string {
+  const token = typeof given === 'string' ? given.trim().replace(/^Bearer +/i, '') : ''
+  if (!/^[!-~]+$/.test(token)) {
+    const found = typeof given === 'string' ? 'has other characters, or is empty' : `is ${given === null ? 'null' : typeof given}`
+    throw invalid(`A token is a string of printable ASCII characters without spaces; this one ${found}`)
+  }
+  return token
 }
 
 /** When a JWT expires, ms since 1970; infinity for other tokens. */

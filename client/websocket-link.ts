@@ -1,5 +1,8 @@
-import type { ServerFrame } from '../src/protocol/frames.ts'
-import type { Link, LinkOptions, SentFrame } from './link.ts'
+import { CLOSE_CODES } from '../src/protocol/close-codes.ts'
+import type { ServerFrame, ServerFrames } from '../src/protocol/frames.ts'
+import { toCause } from './errors.ts'
+import { answerLeave, isAutomatic, type Link, type LinkOptions, type SentFrame } from './link.ts'
+import { parseFrame } from './parse-frame.ts'
 
 /** The parts of a WebSocket that the client uses, of HTML or of the ws package. */
 export interface WebSocketLike {
@@ -7,8 +10,10 @@ export interface WebSocketLike {
   readonly readyState: number
   /** The close code for the answer to a refused handshake. Browsers hide that answer. */
   readonly refused?: number | undefined
+  /** The error behind the end of the WebSocket. Browsers hide it. */
+  readonly cause?: Error | undefined
   onmessage: ((event: { data: unknown }) => void) | null
-  onclose: ((event: { code: number }) => void) | null
+  onclose: ((event: { code: number, reason?: string }) => void) | null
   onerror: ((event: never) => void) | null
   send (data: string | Uint8Array): void
   close (code?: number): void
@@ -23,33 +28,55 @@ const OPEN = 1
 export function openWebSocket (WebSocket: WebSocketConstructor, { url, token, origin, listener }: LinkOptions): Link {
   // The token is in the headers of the handshake, because proxies log URLs.
   const ws = new WebSocket(`${url.replace(/^http/, 'ws')}/ws?origin=${origin}`, ['roomcast.v1', `bearer.${token}`])
+  const read = makeReader(listener.onFrame.bind(listener))
+  const end = (): void => {
+    ws.onmessage = ws.onclose = null
+    ws.close(1000)
+  }
   ws.binaryType = 'arraybuffer'
-  let header: ServerFrame | undefined
   ws.onmessage = ({ data }) => {
     listener.onSign()
-    if (typeof data === 'string') {
-      const frame: ServerFrame = JSON.parse(data)
-      if (frame.type === 'message' && frame.binary !== undefined) header = frame
-      else listener.onFrame(frame)
-    } else if (header !== undefined) {
-      const frame = header
-      header = undefined
-      listener.onFrame(frame, new Uint8Array(data as ArrayBuffer)) // By its `binaryType`.
+    try {
+      read(data)
+    } catch (error) {
+      end()
+      listener.onEnd({ code: CLOSE_CODES.malformedFrame.code, cause: toCause(error) })
     }
   }
   ws.onerror = () => {} // `onclose` follows.
-  ws.onclose = ({ code }) => { listener.onEnd({ code: ws.refused ?? code }) }
+  ws.onclose = ({ code, reason = '' }) => {
+    listener.onEnd({ code: ws.refused ?? code, cause: ws.cause ?? new Error(`The WebSocket closed with ${code} ${reason}`.trim()) })
+  }
 
   return {
+    hasStreams: false,
     send (frame: SentFrame, bytes?: Uint8Array) {
-      // A client cannot leave an automatic room.
-      if (ws.readyState !== OPEN || (frame.type === 'leave' && frame.room.startsWith('@'))) return
+      if (ws.readyState !== OPEN) return
+      if (frame.type === 'leave' && isAutomatic(frame.room)) {
+        answerLeave(frame, listener)
+        return
+      }
       ws.send(JSON.stringify(frame))
       if (bytes !== undefined) ws.send(bytes)
     },
-    close () {
-      ws.onmessage = ws.onclose = null
-      ws.close(1000)
+    close: end
+  }
+}
+
+/** Reads what arrives: texts, and after the header of a binary message its bytes. Throws an error for anything else. */
+function makeReader (onFrame: (frame: ServerFrame, bytes?: Uint8Array) => void): (data: unknown) => void {
+  let header: ServerFrames['message'] | undefined
+  return (data) => {
+    if (header === undefined) {
+      const frame = parseFrame(data)
+      if (frame.type === 'message' && frame.binary !== undefined) header = frame
+      else if (frame.type !== 'close') onFrame(frame)
+    } else {
+      const frame = header
+      header = undefined
+      const bytes = data instanceof ArrayBuffer ? new Uint8Array(data) : undefined
+      if (bytes?.length !== frame.binary) throw new Error('The service sent a binary message without its bytes')
+      onFrame(frame, bytes)
     }
   }
 }

@@ -1,11 +1,11 @@
-import { RoomcastError } from '../errors.ts'
-import { isObject } from './json.ts'
+import { isObject } from '../json.ts'
+import { copyBytes, invalid, isBytes, toJson } from '../payload.ts'
 
 /** The content of a message: exactly one of a text, any JSON and bytes, and optionally the name of an event. */
 export type Content<Data = unknown> = { event?: string } & (
   | { text: string, data?: never, bytes?: never }
   | { data: Data, text?: never, bytes?: never }
-  | { bytes: Uint8Array, text?: never, data?: never }
+  | { bytes: ArrayBufferLike | ArrayBufferView, text?: never, data?: never }
 )
 
 /** An encoded content: a copy, so that all attempts send the same. */
@@ -24,26 +24,10 @@ export function encodeContent (content: unknown): EncodedContent {
   const given = [text, data, bytes].filter((value) => value !== undefined)
   if (given.length !== 1) throw invalid('A message has exactly one of "text", "data" and "bytes"')
   if (text !== undefined && typeof text !== 'string') throw invalid('"text" is a string')
-  if (bytes !== undefined && !(bytes instanceof Uint8Array)) throw invalid('"bytes" is a Uint8Array')
+  if (bytes !== undefined && !isBytes(bytes)) throw invalid('"bytes" is an ArrayBuffer, or a view of one such as a Uint8Array')
   if (event !== undefined && typeof event !== 'string') throw invalid('"event" is a string')
   const named = event === undefined ? '' : `"event":${JSON.stringify(event)}`
-  if (bytes !== undefined) return { fields: named, bytes: new Uint8Array(bytes), event }
-  const value = text === undefined ? `"data":${encodeData(data)}` : `"text":${JSON.stringify(text)}`
+  if (bytes !== undefined) return { fields: named, bytes: copyBytes(bytes), event }
+  const value = text === undefined ? `"data":${toJson(data)}` : `"text":${JSON.stringify(text)}`
   return { fields: named === '' ? value : `${value},${named}`, bytes: undefined, event }
-}
-
-/** The error of an invalid argument. */
-export function invalid (message: string, cause?: unknown): RoomcastError {
-  return new RoomcastError('invalid_request', message, { cause })
-}
-
-function encodeData (data: unknown): string {
-  let json: string | undefined
-  try {
-    json = JSON.stringify(data)
-  } catch (error) {
-    throw invalid(`"data" cannot be JSON: ${error instanceof Error ? error.message : String(error)}`, error)
-  }
-  if (json === undefined) throw invalid('"data" cannot be JSON')
-  return json
 }

@@ -1,11 +1,14 @@
+import { systemClock } from '../clock.ts'
 import { RoomcastError } from '../errors.ts'
-import { type TokenProvider, TokenSource } from '../token-source.ts'
-import { invalid } from './content.ts'
+import { invalid } from '../payload.ts'
+import { readToken, type TokenProvider, TokenSource } from '../token-source.ts'
 import { type Answer, post, type Post } from './post.ts'
 import { Failure, unlessAborted } from './retry.ts'
 
 /** A token is replaced this long before its `exp`, ms: the service's clock may differ, and the request takes time. */
 const TOKEN_MARGIN_MS = 10_000
+/** The longest wait for the token function, ms. */
+const TOKEN_TIMEOUT_MS = 10_000
 
 /** A request to the service, without its token. */
 export interface ServiceRequest extends Omit<Post, 'url'> {
@@ -25,8 +28,10 @@ export class Endpoint {
   constructor (url: string, token: TokenProvider) {
     this.#base = readBase(url)
     if (typeof token !== 'string' && typeof token !== 'function') throw invalid('"token" is a string or a function')
-    const provider = typeof token === 'string' ? checkToken(token) : async () => checkToken(await token())
-    this.#tokens = new TokenSource(provider, TOKEN_MARGIN_MS)
+    this.#tokens = new TokenSource(
+      typeof token === 'string' ? readToken(token) : token,
+      { clock: systemClock, marginMs: TOKEN_MARGIN_MS, timeoutMs: TOKEN_TIMEOUT_MS }
+    )
   }
 
   /** Begins the attempts at a request, which replace a refused token once. */
@@ -56,13 +61,6 @@ export class Endpoint {
       return new Failure(new RoomcastError('unauthorized', message, { retryable: isLate, cause: error }), { isWorthRetrying: isLate })
     }
   }
-}
-
-/** A token that fits into a header. A token from a file may end with a line feed. */
-function checkToken (given: unknown): string {
-  const token = typeof given === 'string' ? given.trim() : ''
-  if (!/^[!-~]+$/.test(token)) throw invalid('A token is a string of printable ASCII characters without spaces')
-  return token
 }
 
 /** Whether the service, or a proxy, refused the token. */

@@ -1,5 +1,5 @@
 import { RoomcastError } from '../errors.ts'
-import { invalid } from './content.ts'
+import { invalid } from '../payload.ts'
 
 /** The keys that an HTTP header carries unchanged. */
 const KEY = /^[!-~](?:[ -~]{0,253}[!-~])?$/

@@ -1,5 +1,6 @@
+import { readRetryAfter } from '../delay.ts'
 import { RoomcastError } from '../errors.ts'
-import { isObject, type JsonObject, toObject } from './json.ts'
+import { isObject, type JsonObject, toObject } from '../json.ts'
 import { Failure } from './retry.ts'
 
 /** A POST request. */
@@ -90,13 +91,6 @@ function neverConnected (cause: unknown): boolean {
   if (cause instanceof AggregateError && cause.errors.length > 0) return cause.errors.every(neverConnected)
   const { code, syscall } = toObject(cause)
   return syscall === 'connect' || syscall === 'getaddrinfo' || (typeof code === 'string' && NOT_CONNECTED.test(code))
-}
-
-/** The wait of a `Retry-After`, which is in seconds or a date, ms. */
-function readRetryAfter (value: string | null): number | undefined {
-  if (value === null) return undefined
-  const ms = /^\d+$/.test(value) ? Number(value) * 1_000 : Date.parse(value) - Date.now()
-  return Number.isNaN(ms) ? undefined : Math.max(0, ms)
 }
 
 function parse (text: string): unknown {

@@ -1,5 +1,5 @@
 import type { Published as Placed } from '../published.ts'
-import type { JsonObject } from './json.ts'
+import type { JsonObject } from '../json.ts'
 
 /** A message that is in its room. */
 export interface Published extends Placed {

@@ -1,4 +1,6 @@
-import { type Client, connect, type ConnectOptions, type Room, RoomcastError, type Status, type TokenProvider } from '../index.ts'
+import {
+  type Client, connect, type ConnectOptions, type Room, RoomcastError, type Status, type TokenProvider, type TokenRequest
+} from '../index.ts'
 import { Store } from './store.ts'
 
 /** The client of a provider, and its status. */
@@ -69,7 +71,7 @@ export class ConnectionStore extends Store<Connection> {
 
   protected start (): void {
     const source = this.#source
-    const client = this.#client = source.client ?? connect({ ...source, token: async () => await this.#askToken() })
+    const client = this.#client = source.client ?? connect({ ...source, token: async (request) => await this.#askToken(request) })
     this.#unlisten = client.on('status', (status) => { this.update({ status }) })
     this.update({ client, status: client.status })
   }
@@ -81,9 +83,9 @@ export class ConnectionStore extends Store<Connection> {
     this.update(NO_CONNECTION)
   }
 
-  async #askToken (): Promise<string> {
+  async #askToken (request: TokenRequest): Promise<string> {
     const token = this.#token
     if (token === undefined) throw new RoomcastError('unauthorized', 'There is no token')
-    return typeof token === 'function' ? await token() : token
+    return typeof token === 'function' ? await token(request) : token
   }
 }

@@ -49,7 +49,7 @@ export class RoomStore<Data> extends Store<RoomSnapshot<Data>> {
   /** Publishes to the room. */
   readonly send = async (data: Data | Uint8Array, options?: PublishOptions): Promise<Published> => {
     if (this.#room === undefined) throw new RoomcastError('not_joined', 'The room is not joined')
-    return await this.#room.publish(data, options)
+    return await this.#room.publish(data as never, options as PublishOptions<never>) // The hook has the type.
   }
 
   protected start (): void {

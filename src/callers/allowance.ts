@@ -1,6 +1,9 @@
+/** The charge of a refusal by `take`, in tokens. */
+const REFUSAL = 0.1
+
 /**
- * A token bucket: `rate` a second, up to `burst` at once. `take` charges a refusal as much as a success, so a client that does
- * not slow down sinks below zero, and a whole burst below zero is abuse. `admit` charges nothing for a refusal.
+ * A token bucket: `rate` a second, up to `burst` at once. `take` charges a refusal a tenth of a success: a client that does not
+ * slow down sinks below zero, and a whole burst below zero is abuse. `admit` charges nothing for a refusal.
  */
 export class Allowance {
   readonly #rate: number
@@ -19,8 +22,11 @@ export class Allowance {
   take (): 'granted' | 'exceeded' | 'abused' {
     if (this.#rate === 0) return 'granted'
     this.#refill()
-    this.#tokens--
-    if (this.#tokens >= 0) return 'granted'
+    if (this.#tokens >= 1) {
+      this.#tokens--
+      return 'granted'
+    }
+    this.#tokens -= REFUSAL
     return this.#tokens < -this.#burst ? 'abused' : 'exceeded'
   }
 

@@ -62,19 +62,22 @@ test('who waits as long as told is granted, who waits less is not', async (t) =>
   }
 })
 
-test('each refusal costs: who does not slow down is not served, and a whole burst below it is abuse', async (t) => {
+test('a refusal costs a tenth of a success, and a whole burst of debt is abuse', async (t) => {
   const pass = stopClock(t)
   const allowance = new Allowance(10, 5)
-  t.strictSame(take(allowance, 10), ['granted', 'exceeded'])
+  t.strictSame(take(allowance, 55), ['granted', 'exceeded'])
   t.equal(allowance.take(), 'abused')
-  const fast = new Allowance(10, 5)
-  const outcomes: string[] = []
-  for (let i = 0; i < 100 && outcomes.at(-1) !== 'abused'; i++) {
-    outcomes.push(fast.take())
-    pass(50) // Twice as fast as allowed.
+  for (const [factor, served, end] of [[2, 0.85, 'granted or exceeded'], [5, 0.5, 'granted or exceeded'], [20, 0, 'abused']] as const) {
+    const fast = new Allowance(10, 5)
+    const outcomes: string[] = []
+    for (let i = 0; i < 100 * factor && outcomes.at(-1) !== 'abused'; i++) {
+      outcomes.push(fast.take())
+      pass(100 / factor)
+    }
+    const granted = outcomes.filter((outcome) => outcome === 'granted').length
+    t.ok(granted >= 100 * served, `${factor} times as fast as allowed: ${granted} of 100`)
+    t.ok(end.includes(outcomes.at(-1) ?? ''), end)
   }
-  t.equal(outcomes.at(-1), 'abused')
-  t.ok(outcomes.filter((outcome) => outcome === 'exceeded').length >= 5, 'after having been told')
 })
 
 test('a rate of 0 is no limit, and a burst is one at the least', async (t) => {

@@ -1,12 +1,8 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer, connect as connectTcp } from 'node:net'
-import { mock } from 'node:test'
 import { type Test, test } from 'tap'
-import { Answers } from '../../client/answers.ts'
-import { fullJitter, limitJitter } from '../../client/backoff.ts'
+import { BACKOFF, fullJitter, limitJitter } from '../../client/backoff.ts'
 import { type Client, connect, type ConnectOptions, type Message, type Room, type RoomcastError, type Status } from '../../client/node.ts'
-import { Outbox } from '../../client/outbox.ts'
-import { Room as RoomOfClient } from '../../client/room.ts'
 import { call, type Service, startService } from '../support/service.ts'
 import { makeToken } from '../support/token.ts'
 import { until } from '../support/until.ts'
@@ -453,90 +449,6 @@ test(throughProxies, async (t) => {
   t.strictSame(switched, ['websocket', 'events', 'websocket', 'events'])
 })
 
-/** A room of a client without a connection, and the client's table of answers. */
-function makeRoom (name: string): { room: Room, answers: Answers } {
-  const answers = new Answers()
-  const room = new RoomOfClient(name, {
-    answers,
-    isClosed: () => false,
-    send: () => {},
-    publish: async () => ({ room: name }),
-    history: async () => await new Promise(() => {}),
-    onJoined: () => {},
-    onLeft: () => {}
-  })
-  return { room, answers }
-}
-
-test('a room drops duplicates, and messages before the answer to its join', (t) => {
-  const { room, answers } = makeRoom('lobby')
-  const seen = listen(room)
-  const message = (offset: number): void => { room.onFrame({ type: 'message', room: 'lobby', offset, from: 'ada', time: 1, data: offset }) }
-  message(5)
-  room.join().catch(() => {})
-  message(5)
-  answers.take({ type: 'joined', room: 'lobby', epoch: 'e', offset: 5, audience: 1, id: 1 })
-  for (const offset of [4, 5, 6, 6, 8, 7]) message(offset) // Offsets of excluded messages are no gap.
-  t.strictSame(seen, [6, 8])
-  room.onDown()
-  room.rejoin()
-  message(9)
-  answers.take({ type: 'joined', room: 'lobby', epoch: 'e', offset: 10, audience: 1, recovered: true, missed: 2, id: 2 })
-  for (const offset of [9, 10, 10]) message(offset)
-  t.strictSame(seen, [6, 8, 'recovered true', 9, 10])
-  t.end()
-})
-
-test('only the answer to the latest join puts a client into a room', (t) => {
-  const { room, answers } = makeRoom('@user')
-  const joined = (id?: number): boolean => answers.take({ type: 'joined', room: '@user', audience: 1, id })
-  room.join().catch(() => {})
-  room.rejoin()
-  t.notOk(joined(), 'not the notice of an automatic room')
-  t.notOk(joined(1), 'not the answer to an earlier join')
-  t.equal(room.state, 'joining')
-  t.ok(joined(2))
-  t.equal(room.state, 'joined')
-  t.end()
-})
-
-test('a publish without an answer for four minutes is unknown, and more than may wait are refused', async (t) => {
-  mock.timers.enable({ apis: ['setTimeout'] })
-  t.teardown(() => { mock.timers.reset() })
-  const sent: unknown[] = []
-  let keys = 0
-  const answers = new Answers()
-  const outbox = new Outbox(3, answers, (frame) => { sent.push(frame) }, (room) => room === 'open', () => {})
-  const make = async (room: string, data: unknown = 1): Promise<string> => await codeOf(outbox.publish({ room, data, key: `k${keys++}` }))
-  const [away, unanswered] = [make('closed'), make('open')]
-  t.equal(sent.length, 1, 'nothing goes to a room that is not joined')
-  mock.timers.tick(4 * 60_000)
-  t.equal(await unanswered, 'unknown')
-  mock.timers.tick(60 * 60_000)
-  const [second, third] = [make('open'), make('open')]
-  t.equal(await make('open'), 'queue_full')
-  outbox.onDown(1006)
-  outbox.flush()
-  t.strictSame(
-    sent.slice(-2).map((frame) => (frame as { key: string }).key),
-    sent.slice(1, 3).map((frame) => (frame as { key: string }).key),
-    'again with the same keys'
-  )
-  answers.take({ type: 'error', id: 3, code: 'unavailable', text: '', retryable: true, retryAfterMs: 100 })
-  const before = sent.length
-  outbox.flush()
-  t.equal(sent.length, before, 'not before it may succeed')
-  mock.timers.tick(100)
-  t.equal(sent.length, before + 1)
-  answers.take({ type: 'ack', id: 3, room: 'open', epoch: 'e', offset: 1 })
-  answers.take({ type: 'error', id: 4, code: 'forbidden', text: '', retryable: false })
-  t.strictSame([await second, await third], ['nothing', 'forbidden'])
-  const large = make('closed', 'x'.repeat(4 * 1024 * 1024))
-  t.equal(await large, 'queue_full')
-  outbox.reject({ code: 'closed' } as RoomcastError)
-  t.equal(await away, 'closed')
-})
-
 test('waits at a limit are at least 30 s, and their bound grows from one minute to five', (t) => {
   for (const [away, bound] of [[0, 60_000], [29_000, 60_000], [100_000, 130_000], [10 ** 7, 300_000]] as const) {
     const waits = Array.from({ length: 500 }, () => limitJitter(away))
@@ -548,7 +460,7 @@ test('waits at a limit are at least 30 s, and their bound grows from one minute 
 
 test('waits are anything up to how long it has lasted, between half a second and half a minute', (t) => {
   for (const [away, bound] of [[0, 500], [400, 500], [3_000, 3_000], [29_000, 29_000], [10 ** 7, 30_000]] as const) {
-    const waits = Array.from({ length: 500 }, () => fullJitter(away))
+    const waits = Array.from({ length: 500 }, () => fullJitter(away, BACKOFF))
     t.ok(waits.every((ms) => ms >= 0 && ms <= bound), `${away} ms away: up to ${bound} ms`)
     t.ok(Math.min(...waits) < bound / 4 && Math.max(...waits) > bound * 3 / 4, 'spread over all of it')
   }

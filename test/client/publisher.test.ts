@@ -127,7 +127,8 @@ test('what is no message is refused before it is sent', async (t) => {
     { text: 'x', data: 1 }, { data: 1, bytes: new Uint8Array() },
     { text: 7 },
     { data: undefined }, { data: () => {} }, { data: 1n }, { data: circular },
-    { bytes: [1, 2] }, { bytes: new ArrayBuffer(2) },
+    { data: new Map() }, { data: { list: [new Set()] } }, { data: new ArrayBuffer(2) }, { data: { nan: NaN } }, { data: [undefined] },
+    { bytes: [1, 2] }, { bytes: new Blob(['x']) },
     { text: 'x', event: 7 }
   ]
   for (const content of contents) {

@@ -1,0 +1,195 @@
+import type { ServerFrames } from '../src/protocol/frames.ts'
+import type { Clock } from './clock.ts'
+import type { Emitter } from './emitter.ts'
+import { RoomcastError, toCause } from './errors.ts'
+import { type HistoryOptions, type Message, type MessageFrame, toMessage } from './message.ts'
+import { type Position, toPosition } from './position.ts'
+import { Progress } from './progress.ts'
+import type { Joined, Load, RoomEvents } from './room-events.ts'
+
+/** The maximum of messages that wait for the application's state. */
+const MAX_HELD = 10_000
+/** The bounds of the wait before the application's state is loaded again after a failure, ms. */
+const LOAD_RETRY_MS = 1_000
+const MAX_LOAD_RETRY_MS = 30_000
+
+/** The parts of a room that its feed uses. */
+export interface FeedOptions<Data> {
+  room: string
+  clock: Clock
+  emitter: Emitter<RoomEvents<Data>>
+  onMessage: (message: Message<Data>) => void
+  onJoined: (joined: Joined) => void
+  readHistory: (options: HistoryOptions) => Promise<ServerFrames['history']>
+  /** The room must be joined again, from `since`. */
+  rejoin: () => void
+  /** The application's state is loaded. */
+  onLoaded: () => void
+  report: (error: RoomcastError) => void
+}
+
+/** Messages that the client has read from the history, because the service did not send them by itself. */
+interface CaughtUp { messages: MessageFrame[], to: Position }
+
+/** The messages of a room in their order: each exactly once, after those that were missed, and after the application's state. */
+export class Feed<Data> {
+  readonly #options: FeedOptions<Data>
+  readonly #progress = new Progress()
+  /** The next join is a resume. */
+  #isResume = false
+  #caughtUp: CaughtUp | undefined
+  /** Counts the links and the joins: a read of an earlier one has no effect. */
+  #turn = 0
+  #load: Load | undefined
+  /** Ends the load of the application's state. */
+  #loading: AbortController | undefined
+  /** The messages that wait for it. */
+  #held: [frame: MessageFrame, bytes: Uint8Array | undefined][] = []
+
+  constructor (options: FeedOptions<Data>) {
+    this.#options = options
+  }
+
+  /** The position up to which each message was delivered or excludes this client. */
+  get position (): Position | undefined {
+    return this.#progress.position
+  }
+
+  /** The position for the next join. */
+  get since (): Position | undefined {
+    return this.#caughtUp?.to ?? this.position
+  }
+
+  /** Whether a position to resume from can still be given. */
+  get isFresh (): boolean {
+    return !this.#isResume
+  }
+
+  /** Whether the application's state is being loaded. */
+  get isLoading (): boolean {
+    return this.#loading !== undefined
+  }
+
+  /** Starts from a position that the application gives. */
+  start (since: Position): void {
+    this.#progress.restart(since)
+    this.#isResume = true
+  }
+
+  /** Takes the function that loads the application's state, and calls it if the room is joined already. */
+  use (load: Load, isJoined: boolean): void {
+    this.#load = load
+    if (isJoined) this.#loadState()
+  }
+
+  /** Passes an own message that is not echoed. */
+  pass (position: Partial<Position>): void {
+    this.#progress.pass(position)
+  }
+
+  /** Takes the answer to a join. Calls `onJoined`; or reads missed messages first, and then has the room joined again. */
+  enter (frame: ServerFrames['joined']): void {
+    const { room, audience, recovered = false, missed = 0 } = frame
+    const { onJoined, emitter } = this.#options
+    const { since } = this
+    const top = toPosition(frame)
+    const isResume = this.#isResume
+    if (isResume && !recovered && since !== undefined && top?.epoch === since.epoch && top.offset > since.offset) {
+      void this.#catchUp(since, top)
+      return
+    }
+    const read = this.#caughtUp?.messages ?? []
+    this.#caughtUp = undefined
+    this.#isResume = true
+    if (isResume && recovered) {
+      this.#progress.resume(top, read.length + missed)
+      onJoined({ room, ...top, audience, recovered, missed: read.length + missed })
+      for (const message of read) this.take(message)
+      return
+    }
+    this.#progress.restart(top)
+    onJoined({ room, ...top, audience, ...(isResume && { recovered }) })
+    if (isResume) emitter.emit('reset', { room, ...top, reason: 'history' })
+    this.#loadState()
+  }
+
+  /** Takes a message: in a frame that arrived, or on a page of history. */
+  take (frame: MessageFrame, bytes?: Uint8Array): void {
+    if (this.#loading === undefined) this.#deliver(frame, bytes)
+    else if (this.#held.length < MAX_HELD) this.#held.push([frame, bytes])
+    else this.#options.rejoin() // The service has the messages, or reports a gap.
+  }
+
+  /** Takes the report of a gap. */
+  reset ({ reason, ...frame }: ServerFrames['reset']): void {
+    const position = toPosition(frame)
+    this.#progress.restart(position)
+    this.#options.emitter.emit('reset', { room: this.#options.room, ...position, reason })
+    this.#loadState()
+  }
+
+  /** The next join follows: the service repeats the messages after the position. */
+  pause (): void {
+    this.#turn++
+    this.#held = []
+  }
+
+  /** Forgets everything: the room was left. */
+  clear (): void {
+    this.pause()
+    this.#loading?.abort()
+    this.#loading = this.#load = this.#caughtUp = undefined
+    this.#isResume = false
+    this.#progress.restart(undefined)
+  }
+
+  #deliver (frame: MessageFrame, bytes: Uint8Array | undefined): void {
+    if (this.#progress.take(frame.offset)) this.#options.onMessage(toMessage(frame, this.position?.epoch, bytes))
+  }
+
+  /** Reads missed messages that the service does not send by itself, and joins again after the last one. */
+  async #catchUp (since: Position, top: Position): Promise<void> {
+    const turn = ++this.#turn
+    const { readHistory, rejoin } = this.#options
+    const known = this.#caughtUp?.messages ?? []
+    const messages = await import('./catch-up.ts')
+      .then(async ({ readMissed }) => await readMissed(readHistory, since, top, known))
+      .catch(() => undefined)
+    if (turn !== this.#turn) return
+    // Without a position, the join reports the gap.
+    if (messages === undefined) this.#progress.restart(undefined)
+    this.#caughtUp = messages && { messages: messages.filter(({ offset = 0 }) => !this.#progress.isOwn(offset)), to: top }
+    rejoin()
+  }
+
+  /** Loads the application's state, and delivers the messages after it. */
+  #loadState (): void {
+    const load = this.#load
+    if (load === undefined) return
+    this.#loading?.abort()
+    this.#held = []
+    const { signal } = this.#loading = new AbortController()
+    void this.#callLoad(load, signal).then((position) => {
+      if (signal.aborted) return
+      this.#loading = undefined
+      if (position !== undefined) this.#progress.skip(position)
+      for (const [frame, bytes] of this.#held.splice(0)) this.take(frame, bytes)
+      this.#options.onLoaded()
+    })
+  }
+
+  async #callLoad (load: Load, signal: AbortSignal): Promise<Position | undefined> {
+    const { room, clock, report } = this.#options
+    for (let ms = LOAD_RETRY_MS; ; ms = Math.min(MAX_LOAD_RETRY_MS, 2 * ms)) {
+      try {
+        return await load(this.position, { signal }) ?? undefined
+      } catch (error) {
+        if (signal.aborted) return undefined
+        const cause = toCause(error)
+        report(new RoomcastError('load_failed', `The state of ${room} was not loaded; it is loaded again`, { retryable: true, cause }))
+        await new Promise<void>((resolve) => { clock.after(ms * (0.5 + Math.random() / 2), resolve) })
+        if (signal.aborted) return undefined
+      }
+    }
+  }
+}
