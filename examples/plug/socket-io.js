@@ -1,0 +1,12 @@
+import { io } from 'socket.io-client'
+
+/** Connects the right pane, and returns what the pane needs. */
+export function connectSocketIo ({ url, room, recovers, onMessage, onState }) {
+  const socket = io(url, { auth: { room }, ...(recovers && { retries: 3, ackTimeout: 2_000 }) })
+  socket.on('chat message', onMessage)
+  socket.on('connect', () => { onState('connected') })
+  socket.on('disconnect', () => { onState('trying to connect') })
+  return {
+    send: (message) => { socket.emit('chat message', message) }
+  }
+}
