@@ -20,6 +20,7 @@ export class Cable {
    * and the page gets nothing. `in` accepts connections again.
    */
   setPlug (plug) {
+    if (plug === this.#plug) return
     this.#plug = plug
     if (plug === 'half') return
     // After `half` a connection has a hole in it, so it cannot go on.

@@ -5,17 +5,11 @@ import { connectSocketIo } from './socket-io.js'
 const element = (id) => document.getElementById(id)
 const to = (port) => `http://${window.location.hostname}:${port}`
 
+const NETWORK = { in: 'The network works.', half: 'The page gets no answers.', out: 'The network is cut.' }
+
 const recovers = new URLSearchParams(window.location.search).has('recovery')
 element('recovery').checked = recovers
 element('recovery').addEventListener('change', () => { window.location.search = recovers ? '' : 'recovery' })
-
-// Each page load is a room of its own.
-const room = `plug:${Array.from(crypto.getRandomValues(new Uint32Array(2)), (part) => part.toString(36)).join('')}`
-const ports = await (await fetch('/ports')).json()
-const panes = [
-  new Pane(element('roomcast'), (listeners) => connectRoomcast({ url: to(ports.roomcast), room, ...listeners })),
-  new Pane(element('socket-io'), (listeners) => connectSocketIo({ url: to(recovers ? ports.recovery : ports.socketIo), room, recovers, ...listeners }))
-]
 
 async function ask (method, path, body) {
   const response = await fetch(path, { method, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })
@@ -27,10 +21,20 @@ async function setPlug (value) {
   await ask('PUT', '/plug', { plug: value })
   plug = value
   element('plug').textContent = plug === 'in' ? 'Pull the plug' : 'Plug it in again'
-  element('half').disabled = plug !== 'in'
+  element('half').hidden = plug !== 'in'
   element('network').dataset.plug = plug
-  element('network').textContent = plug === 'in' ? 'The network is there.' : 'The network is cut.'
+  element('network').textContent = NETWORK[plug]
 }
+
+await setPlug('in') // Another page may have pulled it.
+
+// Each page load is a room of its own.
+const room = `plug:${Array.from(crypto.getRandomValues(new Uint32Array(2)), (part) => part.toString(36)).join('')}`
+const ports = await (await fetch('/ports')).json()
+const panes = [
+  new Pane(element('roomcast'), (listeners) => connectRoomcast({ url: to(ports.roomcast), room, ...listeners })),
+  new Pane(element('socket-io'), (listeners) => connectSocketIo({ url: to(recovers ? ports.recovery : ports.socketIo), room, recovers, ...listeners }))
+]
 
 element('plug').addEventListener('click', async () => { await setPlug(plug === 'in' ? 'out' : 'in') })
 
@@ -49,6 +53,5 @@ element('others').addEventListener('click', async () => {
   await ask('POST', '/messages', { room, messages })
 })
 
-await setPlug('in') // Another page may have pulled it.
 await Promise.all(panes.map(({ connected }) => connected))
 for (const id of ['plug', 'others', 'half']) element(id).disabled = false
