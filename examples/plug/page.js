@@ -16,14 +16,21 @@ async function ask (method, path, body) {
   if (!response.ok) throw new Error(`${path} was answered with ${response.status}`)
 }
 
+let isReady = false
 let plug = 'in'
 async function setPlug (value) {
   await ask('PUT', '/plug', { plug: value })
   plug = value
   element('plug').textContent = plug === 'in' ? 'Pull the plug' : 'Plug it in again'
-  element('half').hidden = plug !== 'in'
+  enable()
   element('network').dataset.plug = plug
   element('network').textContent = NETWORK[plug]
+}
+
+function enable () {
+  element('plug').disabled = !isReady || plug === 'half'
+  element('others').disabled = !isReady
+  element('half').disabled = !isReady || plug !== 'in'
 }
 
 await setPlug('in') // Another page may have pulled it.
@@ -44,6 +51,7 @@ element('half').addEventListener('click', async () => {
   for (const pane of panes) pane.write('sent as the plug was pulled')
   await new Promise((resolve) => { setTimeout(resolve, 500) })
   await setPlug('out')
+  element('plug').focus() // The other button is disabled now.
 })
 
 let number = 0
@@ -54,4 +62,5 @@ element('others').addEventListener('click', async () => {
 })
 
 await Promise.all(panes.map(({ connected }) => connected))
-for (const id of ['plug', 'others', 'half']) element(id).disabled = false
+isReady = true
+enable()

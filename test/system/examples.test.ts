@@ -166,9 +166,10 @@ test('pull the plug: Roomcast delivers each message once and in order', async (t
 test('pull the plug: a message without an answer is in the room of Roomcast once', async (t) => {
   const browser = await startBrowser(t)
   if (browser === undefined) return
-  const { page, roomcast } = await openPlug(t, browser)
+  const { page, roomcast, socketIo } = await openPlug(t, browser)
   await page.getByRole('button', { name: 'Pull it while' }).click()
   await page.getByText('The network is cut.').waitFor()
+  for (const pane of [roomcast, socketIo]) t.strictSame(await pane.missing(), ['sent as the plug was pulled'], 'the page has no answer')
   await page.getByRole('button', { name: 'Plug it in again' }).click()
   await roomcast.waitForMessage('sent as the plug was pulled')
   await roomcast.write('the last')
