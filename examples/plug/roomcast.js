@@ -8,7 +8,7 @@ export function connectRoomcast ({ url, room: name, onMessage, onState, onNote }
   })
   const room = client.room(name)
   room.on('message', ({ data }) => { onMessage(data) })
-  room.on('reset', () => { onNote('Messages may be missing: a page would load its state anew.') })
+  room.on('reset', () => { onNote('Messages may be missing. An application loads its state anew now.') })
   const show = () => { onState(room.state === 'joined' ? 'connected' : 'trying to connect') }
   room.on('state', show)
   client.on('status', show)
