@@ -2,10 +2,10 @@ import type { ServerFrame } from '../src/protocol/frames.ts'
 import { encodeBase64 } from './base64.ts'
 import { Connector } from './connector.ts'
 import { Emitter } from './emitter.ts'
-import { closed, type RoomcastError, toError } from './errors.ts'
+import { closed, type RoomcastError, toError, toLoadError } from './errors.ts'
 import { type ConnectOptions, readOptions } from './options.ts'
+import type { HistoryReads } from './history.ts'
 import { Outbox } from './outbox.ts'
-import { Reads } from './reads.ts'
 import { Requests } from './requests.ts'
 import { Room } from './room.ts'
 import type { RoomPort } from './room-port.ts'
@@ -38,7 +38,7 @@ export class Client<Rooms extends object = Record<string, unknown>> {
   })
 
   readonly #requests: Requests
-  readonly #reads: Reads
+  #history: Promise<HistoryReads> | undefined
   readonly #outbox: Outbox
   readonly #connector: Connector
   readonly #port: RoomPort
@@ -55,7 +55,6 @@ export class Client<Rooms extends object = Record<string, unknown>> {
       (frame, bytes) => { this.#connector.send(frame, bytes) },
       (ms) => { log(`The service refuses frames for their rate; nothing is sent for ${Math.ceil(ms)} ms`) }
     )
-    this.#reads = new Reads({ clock, requests, max, timeoutMs: timeouts.historyMs })
     this.#outbox = new Outbox({
       clock,
       requests,
@@ -63,7 +62,28 @@ export class Client<Rooms extends object = Record<string, unknown>> {
       isJoined: (room) => this.#rooms.get(room)?.isOpen === true,
       onPassed: (published) => { this.#rooms.get(published.room)?.onPassed(published) }
     })
-    this.#port = this.#makePort()
+    this.#port = {
+      clock,
+      requests,
+      isClosed: () => this.status.state === 'closed',
+      publish: async (room, value, { key = makeOrigin(), ...options }) => await this.#outbox.publish(room, value, { ...options, key }),
+      history: async () => {
+        const history = await (this.#history ??= import('./history.ts')
+          .then(({ HistoryReads }) => new HistoryReads({ clock, requests, max, timeoutMs: timeouts.historyMs }))
+          .catch((error: unknown) => {
+            this.#history = undefined
+            throw toLoadError(error)
+          }))
+        if (this.status.state === 'closed') throw closed()
+        return history
+      },
+      onUse: (room, isUsed) => { this.#keep(room, isUsed) },
+      onLeft: (room, error) => {
+        log(`The room ${room} is no longer joined`, error)
+        this.#outbox.reject(error, room)
+      },
+      report: (error) => { this.#report(error) }
+    }
     this.#connector = new Connector({
       ...options,
       origin: this.origin,
@@ -126,22 +146,6 @@ export class Client<Rooms extends object = Record<string, unknown>> {
     this.#connector.close()
   }
 
-  #makePort (): RoomPort {
-    return {
-      clock: this.#requests.clock,
-      requests: this.#requests,
-      isClosed: () => this.status.state === 'closed',
-      publish: async (room, value, { key = makeOrigin(), ...options }) => await this.#outbox.publish(room, value, { ...options, key }),
-      history: async (room, options) => await this.#reads.read(room, options),
-      onUse: (room, isUsed) => { this.#keep(room, isUsed) },
-      onLeft: (room, error) => {
-        this.#log(`The room ${room} is no longer joined`, error)
-        this.#outbox.reject(error, room)
-      },
-      report: (error) => { this.#report(error) }
-    }
-  }
-
   /** Keeps a room that is in use; the others are forgotten with their objects. */
   #keep (room: Room, isUsed: boolean): void {
     const { name } = room
@@ -166,7 +170,7 @@ export class Client<Rooms extends object = Record<string, unknown>> {
     if (status.state === 'closed') {
       const error = closed()
       for (const room of [...this.#rooms.values()]) room.onClosed()
-      this.#reads.reject(error)
+      void this.#history?.then((history) => { history.reject(error) }, () => {})
       this.#outbox.reject(error)
     }
     this.#emitter.emit('status', status)

@@ -1,4 +1,4 @@
-import { CLOSE_CODES } from '../src/protocol/close-codes.ts'
+import { CLOSE_CODES, nextStep } from '../src/protocol/close-codes.ts'
 import type { ServerFrame, ServerFrames } from '../src/protocol/frames.ts'
 import { type Backoff, fullJitter, limitJitter } from './backoff.ts'
 import type { Clock } from './clock.ts'
@@ -9,7 +9,7 @@ import { Fallback } from './fallback.ts'
 import type { Link, LinkEnd, LinkListener, SentFrame, Transport } from './link.ts'
 import { Liveness } from './liveness.ts'
 import { listenToPage } from './page-events.ts'
-import { readCloseCode, type Status, type StatusReason } from './status.ts'
+import { reasonOf, type Status, type StatusReason } from './status.ts'
 import type { TokenSource } from './token-source.ts'
 import { openWebSocket, type WebSocketConstructor } from './websocket-link.ts'
 
@@ -126,7 +126,7 @@ export class Connector {
       const reason = error instanceof RoomcastError && error.code === 'unauthorized' ? error.code : 'token'
       const end = { code: undefined, cause: toCause(error) }
       if (this.#options.token.renewable) this.#wait(reason, end)
-      else this.close(reason, CLOSE_CODES.unauthorized.code, end.cause)
+      else this.close(reason, CLOSE_CODES.unauthorized, end.cause)
       return
     }
     if (!this.#isOver(attempt)) await this.#openLink(attempt, this.#fallback.choose(), token)
@@ -195,7 +195,7 @@ export class Connector {
         heartbeatMs: readDelay(welcome.heartbeatMs) ?? 0,
         ping: () => { this.send({ type: 'ping' }) },
         onDead: () => {
-          this.#onEnd(attempt, { code: CLOSE_CODES.noHeartbeat.code, cause: new Error('The connection was silent, and answered no ping') })
+          this.#onEnd(attempt, { code: CLOSE_CODES.noHeartbeat, cause: new Error('The connection was silent, and answered no ping') })
         }
       })
     }
@@ -217,14 +217,15 @@ export class Connector {
     if (held) this.#awayMs = 0
     if (wasOpen) this.#lostAt = now
     this.#fallback.onEnd(attempt.transport, held, end.code)
-    if (end.code === CLOSE_CODES.removed.code && this.#candidate?.link !== undefined) {
+    if (end.code === CLOSE_CODES.removed && this.#candidate?.link !== undefined) {
       // At the limit of connections, the service replaces the event stream by the WebSocket that the client opens beside it.
       this.#setStatus({ state: 'connecting' })
       this.#promote(end.code)
       return
     }
     this.#end()
-    const { reason, next } = readCloseCode(end.code)
+    const reason = reasonOf(end.code)
+    const next = nextStep(end.code)
     if (next === 'renew') this.#refused = attempt.token
     if (next === 'stay' || (next === 'renew' && !this.#options.token.renewable)) {
       this.close(reason, end.code, end.cause)

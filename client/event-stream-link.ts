@@ -73,7 +73,7 @@ export class EventStreamLink implements Link {
       const frame = reply.ok ? checkFrame({ ...reply.body, type, id }) : toErrorFrame(id, reply.problem)
       this.#listener.onFrame(frame as ServerFrame)
     } catch (error) {
-      this.#end({ code: CLOSE_CODES.malformedFrame.code, cause: toCause(error) })
+      this.#end({ code: CLOSE_CODES.malformedFrame, cause: toCause(error) })
     }
   }
 }

@@ -126,14 +126,14 @@ export class EventStreams {
       try {
         frame = parseFrame(data)
       } catch (error) {
-        return { code: CLOSE_CODES.malformedFrame.code, cause: toCause(error) }
+        return { code: CLOSE_CODES.malformedFrame, cause: toCause(error) }
       }
       if (frame.type === 'close') {
         const { code, reason } = frame
         // At the limit of connections, another stream of this link has replaced this one.
-        const isReplaced = code === CLOSE_CODES.removed.code && this.#streams.length > 1
+        const isReplaced = code === CLOSE_CODES.removed && this.#streams.length > 1
         const cause = new Error(`The stream was closed with ${code} ${String(reason)}`)
-        return { code: isReplaced ? CLOSE_CODES.connectionLimit.code : code, cause }
+        return { code: isReplaced ? CLOSE_CODES.connectionLimit : code, cause }
       }
       this.#onFrame(stream, frame)
     }
@@ -177,7 +177,7 @@ export class EventStreams {
       clock,
       heartbeatMs: this.#heartbeatMs,
       ping: this.#heartbeatMs > 0 ? () => {} : () => { void isAlive().then((alive) => { if (alive) liveness.hear() }) },
-      onDead: () => { onEnd({ code: CLOSE_CODES.noHeartbeat.code, cause: new Error('The event stream was silent') }) }
+      onDead: () => { onEnd({ code: CLOSE_CODES.noHeartbeat, cause: new Error('The event stream was silent') }) }
     })
   }
 

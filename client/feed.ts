@@ -1,26 +1,27 @@
 import type { ServerFrames } from '../src/protocol/frames.ts'
 import type { Clock } from './clock.ts'
-import type { Emitter } from './emitter.ts'
-import { RoomcastError, toCause } from './errors.ts'
-import { type HistoryOptions, type Message, type MessageFrame, toMessage } from './message.ts'
-import { type Position, toPosition } from './position.ts'
+import { RoomcastError } from './errors.ts'
+import { type Message, type MessageFrame, toMessage } from './message.ts'
+import { invalid } from './payload.ts'
+import { isPosition, type Position, toPosition } from './position.ts'
 import { Progress } from './progress.ts'
-import type { Joined, Load, RoomEvents } from './room-events.ts'
+import type { Joined, Load } from './room-events.ts'
+import type { RoomListeners } from './room-listeners.ts'
 
 /** The maximum of messages that wait for the application's state. */
 const MAX_HELD = 10_000
-/** The bounds of the wait before the application's state is loaded again after a failure, ms. */
-const LOAD_RETRY_MS = 1_000
-const MAX_LOAD_RETRY_MS = 30_000
+/** The wait before another attempt to load the code that loads the application's state, ms. */
+const RETRY_MS = 1_000
 
 /** The parts of a room that its feed uses. */
 export interface FeedOptions<Data> {
   room: string
   clock: Clock
-  emitter: Emitter<RoomEvents<Data>>
+  listeners: RoomListeners<Data>
   onMessage: (message: Message<Data>) => void
   onJoined: (joined: Joined) => void
-  readHistory: (options: HistoryOptions) => Promise<ServerFrames['history']>
+  /** Reads the missed messages between two positions, behind those that were read before; undefined where it cannot. */
+  readMissed: (since: Position, top: Position, known: readonly MessageFrame[]) => Promise<MessageFrame[] | undefined>
   /** The room must be joined again, from `since`. */
   rejoin: () => void
   /** The application's state is loaded. */
@@ -60,18 +61,17 @@ export class Feed<Data> {
     return this.#caughtUp?.to ?? this.position
   }
 
-  /** Whether a position to resume from can still be given. */
-  get isFresh (): boolean {
-    return !this.#isResume
-  }
-
   /** Whether the application's state is being loaded. */
   get isLoading (): boolean {
     return this.#loading !== undefined
   }
 
-  /** Starts from a position that the application gives. */
+  /** Starts from a position that the application gives. Throws `already_joined` where the feed has one of its own. */
   start (since: Position): void {
+    if (!isPosition(since)) throw invalid('"since" is { epoch, offset }')
+    if (this.#isResume) {
+      throw new RoomcastError('already_joined', `${this.#options.room} is joined already; leave it first, or read its history`)
+    }
     this.#progress.restart(since)
     this.#isResume = true
   }
@@ -90,7 +90,7 @@ export class Feed<Data> {
   /** Takes the answer to a join. Calls `onJoined`; or reads missed messages first, and then has the room joined again. */
   enter (frame: ServerFrames['joined']): void {
     const { room, audience, recovered = false, missed = 0 } = frame
-    const { onJoined, emitter } = this.#options
+    const { onJoined, listeners } = this.#options
     const { since } = this
     const top = toPosition(frame)
     const isResume = this.#isResume
@@ -109,7 +109,7 @@ export class Feed<Data> {
     }
     this.#progress.restart(top)
     onJoined({ room, ...top, audience, ...(isResume && { recovered }) })
-    if (isResume) emitter.emit('reset', { room, ...top, reason: 'history' })
+    if (isResume) listeners.emit('reset', { room, ...top, reason: 'history' })
     this.#loadState()
   }
 
@@ -124,7 +124,7 @@ export class Feed<Data> {
   reset ({ reason, ...frame }: ServerFrames['reset']): void {
     const position = toPosition(frame)
     this.#progress.restart(position)
-    this.#options.emitter.emit('reset', { room: this.#options.room, ...position, reason })
+    this.#options.listeners.emit('reset', { room: this.#options.room, ...position, reason })
     this.#loadState()
   }
 
@@ -150,11 +150,8 @@ export class Feed<Data> {
   /** Reads missed messages that the service does not send by itself, and joins again after the last one. */
   async #catchUp (since: Position, top: Position): Promise<void> {
     const turn = ++this.#turn
-    const { readHistory, rejoin } = this.#options
-    const known = this.#caughtUp?.messages ?? []
-    const messages = await import('./catch-up.ts')
-      .then(async ({ readMissed }) => await readMissed(readHistory, since, top, known))
-      .catch(() => undefined)
+    const { readMissed, rejoin } = this.#options
+    const messages = await readMissed(since, top, this.#caughtUp?.messages ?? []).catch(() => undefined)
     if (turn !== this.#turn) return
     // Without a position, the join reports the gap.
     if (messages === undefined) this.#progress.restart(undefined)
@@ -169,27 +166,15 @@ export class Feed<Data> {
     this.#loading?.abort()
     this.#held = []
     const { signal } = this.#loading = new AbortController()
-    void this.#callLoad(load, signal).then((position) => {
-      if (signal.aborted) return
-      this.#loading = undefined
-      if (position !== undefined) this.#progress.skip(position)
-      for (const [frame, bytes] of this.#held.splice(0)) this.take(frame, bytes)
-      this.#options.onLoaded()
-    })
-  }
-
-  async #callLoad (load: Load, signal: AbortSignal): Promise<Position | undefined> {
-    const { room, clock, report } = this.#options
-    for (let ms = LOAD_RETRY_MS; ; ms = Math.min(MAX_LOAD_RETRY_MS, 2 * ms)) {
-      try {
-        return await load(this.position, { signal }) ?? undefined
-      } catch (error) {
-        if (signal.aborted) return undefined
-        const cause = toCause(error)
-        report(new RoomcastError('load_failed', `The state of ${room} was not loaded; it is loaded again`, { retryable: true, cause }))
-        await new Promise<void>((resolve) => { clock.after(ms * (0.5 + Math.random() / 2), resolve) })
-        if (signal.aborted) return undefined
-      }
-    }
+    const { room, clock, report, onLoaded } = this.#options
+    import('./load-state.ts')
+      .then(async ({ loadState }) => await loadState({ room, load, position: this.position, signal, clock, report }))
+      .then((position) => {
+        if (signal.aborted) return
+        this.#loading = undefined
+        if (position !== undefined) this.#progress.skip(position)
+        for (const [frame, bytes] of this.#held.splice(0)) this.take(frame, bytes)
+        onLoaded()
+      }, () => { clock.after(RETRY_MS, () => { if (!signal.aborted) this.#loadState() }) })
   }
 }

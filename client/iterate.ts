@@ -19,72 +19,58 @@ type Result<Data> = IteratorResult<Message<Data>, undefined>
  * Iterates over the messages of a room, which it joins at the first step. Ends when the client leaves the room, or the loop ends.
  * Throws where it cannot go on without a gap. A generator would keep `return` waiting for the next message.
  */
-export class RoomIterator<Data> implements AsyncIterableIterator<Message<Data>, undefined> {
-  readonly #room: Iterated<Data>
-  readonly #messages: Message<Data>[] = []
-  readonly #waiting: { resolve: (result: Result<Data>) => void, reject: (error: unknown) => void }[] = []
-  #end: RoomcastError | true | undefined
-  #stops: (() => void)[] | undefined
-
-  constructor (room: Iterated<Data>) {
-    this.#room = room
-  }
-
-  /** The next message. */
-  async next (): Promise<Result<Data>> {
-    if (this.#stops === undefined) this.#begin()
-    return await new Promise((resolve, reject) => {
-      this.#waiting.push({ resolve, reject })
-      this.#settle()
-    })
-  }
-
-  /** Ends the iteration now, also for a step that waits. */
-  async return (): Promise<Result<Data>> {
-    this.#messages.length = 0
-    this.#finish(true)
-    return { done: true, value: undefined }
-  }
-
-  [Symbol.asyncIterator] (): this {
-    return this
-  }
-
-  #begin (): void {
-    const room = this.#room
-    this.#stops = [
-      room.on('message', (message) => {
-        if (this.#messages.length < MAX_BEHIND) this.#messages.push(message)
-        else this.#finish(new RoomcastError('queue_full', 'The loop is too slow for the messages of the room'))
-        this.#settle()
-      }),
-      room.on('reset', () => { this.#finish(new RoomcastError('reset', `Messages of ${room.name} may be missing`)) }),
-      room.on('state', (state) => {
-        if (state === 'refused') this.#finish(room.error ?? true)
-        else if (state === 'idle') this.#finish(true)
-      })
-    ]
-    room.join().catch((error: RoomcastError) => { this.#finish(error) })
-  }
-
-  #finish (end: RoomcastError | true): void {
-    this.#end ??= end
-    for (const stop of this.#stops ??= []) stop()
-    this.#settle()
-  }
+export function iterate<Data> (room: Iterated<Data>): AsyncIterableIterator<Message<Data>, undefined> {
+  const messages: Message<Data>[] = []
+  const steps: { resolve: (result: Result<Data>) => void, reject: (error: unknown) => void }[] = []
+  let end: RoomcastError | true | undefined
+  let stops: (() => void)[] | undefined
 
   /** Settles the steps that wait. An error is thrown once, after the messages before it. */
-  #settle (): void {
-    while (this.#waiting.length > 0) {
-      const value = this.#messages.shift()
-      if (value === undefined && this.#end === undefined) return
-      const step = this.#waiting.shift()
+  const settle = (): void => {
+    while (steps.length > 0 && (messages.length > 0 || end !== undefined)) {
+      const step = steps.shift()
+      const value = messages.shift()
       if (value !== undefined) step?.resolve({ done: false, value })
-      else if (this.#end === true) step?.resolve({ done: true, value: undefined })
+      else if (end === true) step?.resolve({ done: true, value: undefined })
       else {
-        step?.reject(this.#end)
-        this.#end = true
+        step?.reject(end)
+        end = true
       }
+    }
+  }
+  const finish = (how: RoomcastError | true): void => {
+    end ??= how
+    for (const stop of stops ??= []) stop()
+    settle()
+  }
+  const begin = (): (() => void)[] => [
+    room.on('message', (message) => {
+      if (messages.length < MAX_BEHIND) messages.push(message)
+      else finish(new RoomcastError('queue_full', 'The loop is too slow'))
+      settle()
+    }),
+    room.on('reset', () => { finish(new RoomcastError('reset', `Messages of ${room.name} may be missing`)) }),
+    room.on('state', (state) => { if (state === 'refused' || state === 'idle') finish(room.error ?? true) })
+  ]
+
+  return {
+    async next () {
+      if (stops === undefined) {
+        stops = begin()
+        room.join().catch(finish)
+      }
+      return await new Promise((resolve, reject) => {
+        steps.push({ resolve, reject })
+        settle()
+      })
+    },
+    async return () {
+      messages.length = 0
+      finish(true)
+      return { done: true, value: undefined }
+    },
+    [Symbol.asyncIterator] () {
+      return this
     }
   }
 }

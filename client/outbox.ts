@@ -64,7 +64,7 @@ export class Outbox {
 
   /** The link has ended. All publishes are sent again, except one that was too big. */
   onDown (code: number): void {
-    if (code === CLOSE_CODES.tooBig.code) this.#refuseLargest()
+    if (code === CLOSE_CODES.tooBig) this.#refuseLargest()
   }
 
   /** Rejects the publishes of a room, or of all rooms. */

@@ -1,5 +1,7 @@
 /** The growth of the rate with each accepted frame, for each frame accepted since the last refusal, so that it finds a higher rate soon. */
 const GROWTH = 1e-5
+/** The share of earlier measurements in the next one. */
+const MEMORY = 0.6
 /** The maximum of frames sent at once after a pause. */
 const MAX_BURST = 32
 
@@ -17,6 +19,9 @@ export class Pace {
   /** The time named by the last refusal, if frames have been waiting ever since, and the frames accepted since then. */
   #since: number | undefined
   #accepted = 0
+  /** The measured frames, and the time that they took; the latest count most. */
+  #frames = 0
+  #ms = 0
 
   /** The wait until the next frame may be sent. */
   wait (now: number): number {
@@ -33,7 +38,7 @@ export class Pace {
   /** A frame was accepted. */
   accept (): void {
     this.#rate *= 1 + GROWTH * ++this.#accepted
-    this.#burst = Math.min(MAX_BURST, this.#burst + 1 / 16)
+    this.#burst = Math.min(MAX_BURST, this.#burst + 1 / 128)
   }
 
   /**
@@ -42,9 +47,12 @@ export class Pace {
    * @param at the time at which the service takes the next frame
    */
   refuse (now: number, at: number): void {
-    const guess = 1 / Math.max(1, at - now)
-    const sample = this.#since === undefined ? Math.min(this.#rate, guess) : this.#accepted / Math.max(1, at - this.#since)
-    this.#rate = sample > 0 ? sample : Math.min(this.#rate / 2, guess)
+    if (this.#since !== undefined) {
+      this.#frames = this.#frames * MEMORY + this.#accepted
+      this.#ms = this.#ms * MEMORY + at - this.#since
+    }
+    if (this.#frames > 0) this.#rate = this.#frames / Math.max(1, this.#ms)
+    else if (this.#rate === Infinity) this.#rate = 1 / Math.max(1, at - now)
     this.#burst = Math.max(1, this.#burst / 2)
     this.#tokens = 1
     this.#at = this.#since = at
@@ -58,7 +66,7 @@ export class Pace {
     if (this.#since !== undefined) this.#since = at
   }
 
-  /** No frame waits: the accepted frames say nothing of the rate any more. */
+  /** No frame waits, or all are held: the accepted frames say nothing of the rate any more. */
   rest (): void {
     this.#since = undefined
   }

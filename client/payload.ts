@@ -5,7 +5,7 @@ export type Payload = { json: string, bytes?: undefined } | { bytes: Uint8Array<
 
 /** Whether a value is bytes: an `ArrayBuffer`, or a view of one, such as a `Uint8Array`, a `Buffer` or a `DataView`. */
 export function isBytes (value: unknown): value is ArrayBufferLike | ArrayBufferView {
-  return ArrayBuffer.isView(value) || /^\[object (Shared)?ArrayBuffer\]$/.test(Object.prototype.toString.call(value))
+  return ArrayBuffer.isView(value) || tagOf(value).endsWith('ArrayBuffer]')
 }
 
 /** Copies bytes. */
@@ -24,15 +24,12 @@ export function toPayload (value: unknown): Payload {
  * `undefined` (except as a property), numbers that are not finite, and objects without properties of their own, such as a Map.
  */
 export function toJson (value: unknown): string {
-  let json: string | undefined
+  if (value === undefined) throw invalid('JSON cannot carry undefined')
   try {
-    json = JSON.stringify(value, refuseLoss)
+    return JSON.stringify(value, refuseLoss)
   } catch (error) {
-    if (error instanceof RoomcastError) throw error
-    throw invalid(`The value cannot be JSON: ${error instanceof Error ? error.message : String(error)}`, error)
+    throw error instanceof RoomcastError ? error : invalid(String(error), error)
   }
-  if (json === undefined) throw lossy('undefined')
-  return json
 }
 
 /** The error of an invalid argument. */
@@ -41,17 +38,23 @@ export function invalid (message: string, cause?: unknown): RoomcastError {
 }
 
 /** A replacer of `JSON.stringify`. */
-function refuseLoss (this: unknown, _name: string, value: unknown): unknown {
-  if (typeof value === 'function' || typeof value === 'symbol') throw lossy(`a ${typeof value}`)
-  if (typeof value === 'number' && !Number.isFinite(value)) throw lossy(String(value))
-  if (value === undefined && Array.isArray(this)) throw lossy('undefined in a list')
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
-  if (isBytes(value)) throw lossy('bytes inside of an object; publish them alone, or as base64:')
-  const tag = Object.prototype.toString.call(value).slice(8, -1)
-  if (!/^(Object|Number|String|Boolean|BigInt)$/.test(tag) && Object.keys(value).length === 0) throw lossy(`an object of type ${tag}`)
+function refuseLoss (this: unknown, name: string, value: unknown): unknown {
+  const isLost = value === undefined
+    ? Array.isArray(this)
+    : typeof value === 'number'
+      ? !Number.isFinite(value)
+      : /^(function|symbol)$/.test(typeof value) || isBytes(value) || isOpaque(value)
+  if (isLost) throw invalid(`JSON cannot carry ${tagOf(value)}${name === '' ? '' : ` in "${name}"`}`)
   return value
 }
 
-function lossy (kind: string): RoomcastError {
-  return invalid(`JSON cannot carry ${kind}`)
+/** Whether an object keeps its content where JSON does not find it. */
+function isOpaque (value: unknown): boolean {
+  return typeof value === 'object' && value !== null && Object.keys(value).length === 0 &&
+    !/ (Object|Array|Number|String|Boolean|BigInt)\]$/.test(tagOf(value))
+}
+
+/** The type of a value, such as `[object Map]`. */
+function tagOf (value: unknown): string {
+  return Object.prototype.toString.call(value)
 }

@@ -7,7 +7,7 @@ import { CLOSE_CODES } from '../src/protocol/close-codes.ts'
  */
 export function codeOfRefusal (status: number, code?: unknown): number {
   const { unauthorized, overloaded, connectionLimit } = CLOSE_CODES
-  if (status === 401) return unauthorized.code
-  if (status === 429 && code === 'connection_limit') return connectionLimit.code
-  return status === 429 || status === 503 ? overloaded.code : 1006
+  if (status === 401) return unauthorized
+  if (status === 429 && code === 'connection_limit') return connectionLimit
+  return status === 429 || status === 503 ? overloaded : 1006
 }

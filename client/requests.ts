@@ -1,17 +1,18 @@
 import { CLOSE_CODES } from '../src/protocol/close-codes.ts'
 import type { ServerFrame, ServerFrames } from '../src/protocol/frames.ts'
 import type { Clock } from './clock.ts'
-import { readDelay } from './delay.ts'
 import type { Link, SentFrame } from './link.ts'
-import { Pace } from './pace.ts'
+import { Throttle } from './throttle.ts'
+
+/** The allowance of the service that a frame is counted on. */
+export type Kind = 'messages' | 'control'
 
 /** The weights of frames: the service's allowance for control frames is ten times as large. */
 const WEIGHTS = { messages: 10, control: 1 }
-/** The maximum weight of unanswered frames: 32 messages, or 320 joins. */
+/** The weight of unanswered frames at first, and at most: 32 messages or 320 joins, and 256 messages. It grows with each answer. */
 const WINDOW = 320
-/** The wait before the first retry of a refused frame, ms, unless the service names one; it doubles with each further refusal. */
-const RETRY_MS = 500
-const MAX_RETRY_MS = 30_000
+const MAX_WINDOW = 2_560
+const WINDOW_GROWTH = 0.2
 
 /** The type of the frame that answers a request, apart from `error`. */
 type AnswerType = 'joined' | 'left' | 'ack' | 'history'
@@ -36,37 +37,27 @@ export interface Request<Type extends AnswerType = AnswerType> {
 interface Entry {
   readonly request: Request
   readonly id: number
-  /** Whether it was sent on the current link. */
-  isSent: boolean
-  /** The round in which it was sent; a refusal for the rate begins another one. */
-  round: number
+  readonly kind: Kind
+  /** The round of the throttle in which it was sent on the current link; undefined before. */
+  round: number | undefined
 }
-
-/** The refusals of a room's requests in a row, and the time before which none is sent. */
-interface Hold { refusals: number, until: number }
 
 /**
  * The requests of a client: every frame that expects an answer, in one order and within one window. It sends a request again after
- * a `retryable` refusal, and on the next link. One refusal for the rate holds all requests, so that none adds to the excess.
+ * a `retryable` refusal, and on the next link.
  */
 export class Requests {
   readonly clock: Clock
   readonly #send: Link['send']
   readonly #onHeld: (ms: number) => void
   readonly #entries = new Map<number, Entry>()
-  readonly #paces = { messages: new Pace(), control: new Pace() }
-  /** The rooms with refused requests, so that no later request of the room overtakes one. */
-  readonly #holds = new Map<string, Hold>()
+  readonly #throttle = new Throttle()
   #isOpen = false
   /** Joins and leaves change the streams of the link, and are no frames. */
   #hasStreams = false
   #lastId = 0
   #window = WINDOW
   #underWay = 0
-  #round = 0
-  /** The refusals for the rate in a row, and the time before which nothing is sent. */
-  #refusals = 0
-  #heldUntil = 0
   #cancelTimer = (): void => {}
 
   /** @param onHeld told when the service refuses a frame for the rate, and for how long nothing is sent, ms */
@@ -79,8 +70,9 @@ export class Requests {
   /** Adds a request, and sends it as soon as it may be sent. Returns its id. */
   add <Type extends AnswerType>(request: Request<Type>): number {
     const id = ++this.#lastId
+    const kind = request.answer === 'ack' || request.answer === 'history' ? 'messages' : 'control'
     // An answer of another type does not arrive.
-    this.#entries.set(id, { request: request as unknown as Request, id, isSent: false, round: 0 })
+    this.#entries.set(id, { request: request as unknown as Request, id, kind, round: undefined })
     this.flush()
     return id
   }
@@ -88,12 +80,13 @@ export class Requests {
   /** Removes a request; its answer is ignored. Returns whether it was sent on the current link. */
   remove (id: number): boolean {
     const entry = this.#entries.get(id)
-    return entry !== undefined && this.#remove(entry)
+    this.#entries.delete(id)
+    return entry !== undefined && this.#unsend(entry)
   }
 
   /** Whether a request waits for its answer on the current link. */
   isSent (id: number): boolean {
-    return this.#entries.get(id)?.isSent === true
+    return this.#entries.get(id)?.round !== undefined
   }
 
   /** Gives a frame to the request that it answers. Returns false for a frame that answers none, and never did. */
@@ -101,15 +94,14 @@ export class Requests {
     const id = 'id' in frame ? frame.id : undefined
     if (typeof id !== 'number' || id > this.#lastId) return false
     const entry = this.#entries.get(id)
-    if (entry?.isSent !== true) return true
+    if (entry?.round === undefined) return true
+    const { request, round, kind } = entry
     if (frame.type === 'error' && frame.retryable) this.#onRefusal(entry, frame)
-    else if (frame.type === 'error' || frame.type === entry.request.answer) {
-      this.#remove(entry)
-      this.#holds.delete(entry.request.room)
-      this.#paces[kindOf(entry)].accept()
-      if (entry.round === this.#round) this.#refusals = 0
-      this.#window = Math.min(WINDOW, this.#window + WEIGHTS.messages)
-      entry.request.onAnswer(frame as Answer)
+    else if (frame.type === 'error' || frame.type === request.answer) {
+      this.remove(id)
+      this.#throttle.accept(kind, request.room, round)
+      this.#window = Math.min(MAX_WINDOW, this.#window + WINDOW_GROWTH * WEIGHTS[kind])
+      request.onAnswer(frame as Answer)
     }
     this.flush()
     return true
@@ -119,26 +111,28 @@ export class Requests {
   flush (): void {
     this.#cancelTimer()
     if (!this.#isOpen) return
+    const throttle = this.#throttle
     const now = this.clock.now()
-    const isHeld = this.#heldUntil > now
-    let waitMs = isHeld ? this.#heldUntil - now : Infinity
-    const resting = new Set(Object.values(this.#paces))
+    const resting = new Set<Kind>(['messages', 'control'])
+    let waitMs = Infinity
     for (const entry of this.#entries.values()) {
-      if (entry.isSent) continue
-      const kind = kindOf(entry)
+      const { kind, request: { room } } = entry
+      if (entry.round !== undefined) continue
       const isFrame = kind === 'messages' || !this.#hasStreams
-      const pace = this.#paces[kind]
-      if (isFrame) resting.delete(pace)
-      if (isFrame && (isHeld || this.#underWay >= this.#window)) {
-        if (this.#hasStreams) continue
-        resting.clear() // The rest is not looked at.
-        break
+      if (isFrame) {
+        resting.delete(kind)
+        // A window with streams may still have changes of the streams behind its frames.
+        if (this.#underWay >= this.#window) {
+          if (this.#hasStreams) continue
+          resting.clear()
+          break
+        }
       }
-      const ms = Math.max((this.#holds.get(entry.request.room)?.until ?? 0) - now, isFrame ? pace.wait(now) : 0)
+      const ms = isFrame ? throttle.wait(kind, room, now) : throttle.waitForRoom(room, now)
       if (ms > 0) waitMs = Math.min(waitMs, ms)
-      else this.#sendNow(entry, isFrame ? pace : undefined)
+      else this.#sendNow(entry, isFrame)
     }
-    for (const pace of resting) pace.rest()
+    for (const kind of resting) throttle.rest(kind)
     if (waitMs < Infinity) this.#cancelTimer = this.clock.after(Math.ceil(waitMs), () => { this.flush() })
   }
 
@@ -153,70 +147,40 @@ export class Requests {
   onDown (code: number): void {
     this.#isOpen = false
     this.#cancelTimer()
-    if (code === CLOSE_CODES.rateLimited.code) this.#window = Math.max(1, this.#window >> 1)
+    if (code === CLOSE_CODES.rateLimited) this.#slowDown()
     for (const entry of this.#entries.values()) {
       this.#unsend(entry)
       if (entry.request.answer === 'left') this.#entries.delete(entry.id)
     }
-    for (const pace of Object.values(this.#paces)) pace.rest()
-    this.#holds.clear()
+    this.#throttle.onDown()
   }
 
-  #sendNow (entry: Entry, pace: Pace | undefined): void {
-    const frame = entry.request.prepare(entry.id)
+  #sendNow (entry: Entry, isFrame: boolean): void {
+    const { id, kind, request } = entry
+    const frame = request.prepare(id)
     if (frame === undefined) return
-    entry.isSent = true
-    entry.round = this.#round
-    this.#underWay += WEIGHTS[kindOf(entry)]
-    pace?.spend()
-    this.#send(frame, entry.request.bytes)
+    entry.round = this.#throttle.round
+    this.#underWay += WEIGHTS[kind]
+    if (isFrame) this.#throttle.spend(kind)
+    this.#send(frame, request.bytes)
   }
 
-  #onRefusal (entry: Entry, { code, retryAfterMs }: ServerFrames['error']): void {
-    const now = this.clock.now()
-    const named = readDelay(retryAfterMs)
+  #onRefusal (entry: Entry, error: ServerFrames['error']): void {
+    const { kind, request: { room }, round = 0 } = entry
     this.#unsend(entry)
-    if (code !== 'rate_limited') {
-      const { room } = entry.request
-      const { refusals, until } = this.#holds.get(room) ?? { refusals: 0, until: 0 }
-      // Requests that were under way together are refused together.
-      if (until <= now) this.#holds.set(room, { refusals: refusals + 1, until: now + (named ?? 0) + backoff(refusals) })
-      return
-    }
-    const pace = this.#paces[kindOf(entry)]
-    const at = now + (named ?? RETRY_MS)
-    if (entry.round === this.#round) {
-      this.#round++
-      this.#window = Math.max(1, this.#window >> 1)
-      this.#refusals++
-      pace.refuse(now, at)
-    } else pace.delay(at)
-    // A rate that is shared may be used up by others: only then do refusals follow without an accepted frame in between.
-    const ms = (named ?? RETRY_MS) * (1 + Math.random() / 20) + (this.#refusals > 1 ? backoff(this.#refusals - 2) : 0)
-    if (now + ms <= this.#heldUntil) return
-    this.#heldUntil = now + ms
-    this.#onHeld(ms)
+    if (this.#throttle.round === round) this.#slowDown()
+    const ms = this.#throttle.refuse(kind, room, error, round, this.clock.now())
+    if (ms > 0) this.#onHeld(ms)
+  }
+
+  #slowDown (): void {
+    this.#window = Math.max(WEIGHTS.messages, this.#window >> 1)
   }
 
   #unsend (entry: Entry): boolean {
-    const { isSent } = entry
-    if (isSent) this.#underWay -= WEIGHTS[kindOf(entry)]
-    entry.isSent = false
-    return isSent
+    if (entry.round === undefined) return false
+    this.#underWay -= WEIGHTS[entry.kind]
+    entry.round = undefined
+    return true
   }
-
-  #remove (entry: Entry): boolean {
-    this.#entries.delete(entry.id)
-    return this.#unsend(entry)
-  }
-}
-
-/** A random wait before a retry, ms. */
-function backoff (refusals: number): number {
-  return Math.min(MAX_RETRY_MS, RETRY_MS * 2 ** refusals) * (0.5 + Math.random() / 2)
-}
-
-/** The allowance of the service that a request is counted on. */
-function kindOf ({ request: { answer } }: Entry): 'messages' | 'control' {
-  return answer === 'ack' || answer === 'history' ? 'messages' : 'control'
 }

@@ -50,7 +50,7 @@ export class Rest {
   async send (path: string, headers?: Record<string, string>, body?: string | Uint8Array<ArrayBuffer>): Promise<Reply | undefined> {
     const { clock, onEnd } = this.#options
     const cancel = clock.after(ANSWER_MS, () => {
-      onEnd({ code: CLOSE_CODES.noHeartbeat.code, cause: new Error(`There was no answer within ${ANSWER_MS} ms`) })
+      onEnd({ code: CLOSE_CODES.noHeartbeat, cause: new Error(`There was no answer within ${ANSWER_MS} ms`) })
     })
     try {
       const response = await this.#fetch(path, { ...(body !== undefined && { method: 'POST', body }), headers: { ...headers } })

@@ -1,15 +1,15 @@
 import type { ServerFrames } from '../src/protocol/frames.ts'
-import { Emitter } from './emitter.ts'
 import { closed, RoomcastError, toError } from './errors.ts'
 import { Feed } from './feed.ts'
-import { RoomIterator } from './iterate.ts'
+import { Holders } from './holders.ts'
+import { iterate } from './iterate.ts'
 import { type EventTypes, type HistoryOptions, type HistoryPage, type Message, toMessage } from './message.ts'
 import { invalid } from './payload.ts'
-import { isPosition, type Position } from './position.ts'
+import type { Position } from './position.ts'
 import type { Published, PublishOptions } from './published.ts'
-import type { Answer } from './requests.ts'
+import type { Joined, JoinOptions, MessagesByEvent, RoomEvents, RoomState } from './room-events.ts'
+import { RoomListeners } from './room-listeners.ts'
 import type { RoomFrame, RoomPort } from './room-port.ts'
-import { isOwnEvent, type Joined, type JoinOptions, type MessagesByEvent, type RoomEvents, type RoomState } from './room-events.ts'
 
 /**
  * A room of a client. The client rejoins it on every new connection and resumes from its position: each message arrives exactly
@@ -18,16 +18,11 @@ import { isOwnEvent, type Joined, type JoinOptions, type MessagesByEvent, type R
 export class Room<Data = unknown> {
   readonly name: string
   readonly #port: RoomPort
-  readonly #emitter = new Emitter<RoomEvents<Data>>()
-  readonly #messages = new Emitter<Record<string, Message<Data>>>()
+  readonly #listeners = new RoomListeners<Data>()
+  readonly #holders = new Holders()
   readonly #feed: Feed<Data>
   #state: RoomState = 'idle'
   #error: RoomcastError | undefined
-  /** The application has joined the room. */
-  #isOwned = false
-  /** The components in the room, and the pending publishes: the membership lasts as long as any of these. */
-  #holds = 0
-  #publishes = 0
   /** Present while the room is joined. */
   #joined: Joined | undefined
   #waiting: { resolve: (joined: Joined) => void, reject: (error: RoomcastError) => void }[] = []
@@ -42,10 +37,10 @@ export class Room<Data = unknown> {
     this.#feed = new Feed<Data>({
       room: name,
       clock: port.clock,
-      emitter: this.#emitter,
+      listeners: this.#listeners,
       onMessage: (message) => { this.#onMessage(message) },
       onJoined: (joined) => { this.#onJoined(joined) },
-      readHistory: async (options) => await port.history(name, options),
+      readMissed: async (...range) => await (await port.history()).readMissed(name, ...range),
       rejoin: () => { this.#rejoin() },
       onLoaded: () => { this.#resolve() },
       report: port.report
@@ -89,18 +84,15 @@ export class Room<Data = unknown> {
   async join ({ since, load }: JoinOptions = {}): Promise<Joined> {
     const port = this.#port
     if (port.isClosed()) throw closed()
-    if (since !== undefined && !isPosition(since)) throw invalid('"since" is { epoch, offset }')
     if (load !== undefined && typeof load !== 'function') throw invalid('"load" is a function')
-    if (since !== undefined && !this.#feed.isFresh) {
-      throw new RoomcastError('already_joined', `${this.name} is joined already; leave it first, or read its history`)
-    }
-    this.#isOwned = true
-    if (load !== undefined) this.#feed.use(load, this.#joined !== undefined)
     if (since !== undefined) this.#feed.start(since)
+    this.#holders.hasApplication = true
+    if (load !== undefined) this.#feed.use(load, this.#joined !== undefined)
     if (!this.wanted || since !== undefined) this.#begin()
-    const answer = new Promise<Joined>((resolve, reject) => { this.#waiting.push({ resolve, reject }) })
-    this.#resolve()
-    return await answer
+    return await new Promise<Joined>((resolve, reject) => {
+      this.#waiting.push({ resolve, reject })
+      this.#resolve()
+    })
   }
 
   /**
@@ -108,8 +100,8 @@ export class Room<Data = unknown> {
    * room, the client stays a member.
    */
   async leave (): Promise<void> {
-    this.#isOwned = false
-    if (this.#holds === 0) this.#end(new RoomcastError('not_joined', `${this.name} was left`))
+    this.#holders.hasApplication = false
+    if (!this.#holders.hasComponents) this.#end(new RoomcastError('not_joined', `${this.name} was left`))
   }
 
   /**
@@ -117,13 +109,10 @@ export class Room<Data = unknown> {
    * the answers to pending publishes, unless the application has joined the room itself.
    */
   hold (): () => void {
-    this.#holds++
+    const release = this.#holders.addComponent()
     if (!this.wanted && !this.#port.isClosed()) this.#begin()
-    let isHeld = true
     return () => {
-      if (!isHeld) return
-      isHeld = false
-      this.#holds--
+      release()
       // Another component may follow in the same turn.
       this.#port.clock.after(0, () => { this.#endIfUnused() })
     }
@@ -139,11 +128,9 @@ export class Room<Data = unknown> {
   ): Promise<Published> {
     if (this.#port.isClosed()) throw closed()
     if (!this.wanted) throw this.#error ?? new RoomcastError('not_joined', `Join ${this.name} first`)
-    this.#publishes++
     try {
-      return await this.#port.publish(this.name, data, options)
+      return await this.#holders.during(async () => await this.#port.publish(this.name, data, options))
     } finally {
-      this.#publishes--
       this.#endIfUnused()
     }
   }
@@ -151,7 +138,7 @@ export class Room<Data = unknown> {
   /** Reads the history of the room. Needs the grant `history`. */
   async history (options: HistoryOptions = {}): Promise<HistoryPage<Data>> {
     if (this.#port.isClosed()) throw closed()
-    const { type, id, messages, ...page } = await this.#port.history(this.name, options)
+    const { type, id, messages, ...page } = await (await this.#port.history()).read(this.name, options)
     return { ...page, messages: messages.map((message) => toMessage<Data>(message, page.epoch)) }
   }
 
@@ -162,8 +149,7 @@ export class Room<Data = unknown> {
   on<E extends keyof RoomEvents<Data>> (event: E, listener: (value: RoomEvents<Data>[E]) => void): () => void
   on<Name extends keyof MessagesByEvent<Data>> (event: Name, listener: (message: MessagesByEvent<Data>[Name]) => void): () => void
   on (event: string, listener: (value: never) => void): () => void {
-    const any = listener as (value: unknown) => void // The overloads have the types.
-    const stop = isOwnEvent(event) ? this.#emitter.on(event, any) : this.#messages.on(event, any)
+    const stop = this.#listeners.on(event, listener)
     this.#reportUse()
     return () => {
       stop()
@@ -176,7 +162,7 @@ export class Room<Data = unknown> {
    * messages may be missing, and `queue_full` when the loop is too slow.
    */
   [Symbol.asyncIterator] (): AsyncIterableIterator<Message<Data>, undefined> {
-    return new RoomIterator(this)
+    return iterate(this)
   }
 
   /** @internal An own message that is not echoed is in the room. */
@@ -194,8 +180,7 @@ export class Room<Data = unknown> {
 
   /** @internal The client is closed. */
   onClosed (): void {
-    this.#reject(closed())
-    if (this.wanted) this.#forget('idle')
+    if (this.wanted) this.#giveUp(closed(), 'idle')
   }
 
   /** @internal A frame of this room arrived that answers no request; `bytes` are the payload of a binary message. */
@@ -205,7 +190,7 @@ export class Room<Data = unknown> {
     if (frame.type === 'message') this.#feed.take(frame, bytes)
     else if (frame.type === 'reset') this.#feed.reset(frame)
     else if (frame.type === 'joined') this.#enter(frame) // An event stream was opened again.
-    else if (frame.type === 'system') this.#emitter.emit('system', frame)
+    else if (frame.type === 'system') this.#listeners.emit('system', frame)
     else this.#onLeft(frame)
   }
 
@@ -227,14 +212,12 @@ export class Room<Data = unknown> {
       room: this.name,
       // A leave must not follow the join.
       prepare: (id) => this.#leaveId === undefined ? { type: 'join', room: this.name, since: this.since, id } : undefined,
-      onAnswer: (answer) => { this.#onAnswer(answer) }
+      onAnswer: (answer) => {
+        this.#joinId = undefined
+        if (answer.type === 'joined') this.#enter(answer)
+        else this.#refuse(toError(answer))
+      }
     })
-  }
-
-  #onAnswer (answer: Answer<'joined'>): void {
-    this.#joinId = undefined
-    if (answer.type === 'joined') this.#enter(answer)
-    else this.#refuse(toError(answer))
   }
 
   #enter (frame: ServerFrames['joined']): void {
@@ -246,24 +229,22 @@ export class Room<Data = unknown> {
   #onJoined (joined: Joined): void {
     this.#joined = joined
     this.#setState('joined')
-    this.#emitter.emit('joined', joined)
+    this.#listeners.emit('joined', joined)
     this.#port.requests.flush() // Publishes wait for the join.
   }
 
   #onMessage (message: Message<Data>): void {
     if (!this.wanted) return // A listener has left the room.
-    this.#emitter.emit('message', message)
-    if (message.event !== undefined) this.#messages.emit(message.event, message)
+    this.#listeners.emitMessage(message)
   }
 
   #onLeft ({ room, reason }: ServerFrames['left']): void {
     this.#refuse(new RoomcastError(reason === 'forbidden' ? reason : 'not_joined', `The service ended the membership in ${room}`))
-    this.#emitter.emit('left', { room, ...(reason !== undefined && { reason }) })
+    this.#listeners.emit('left', { room, ...(reason !== undefined && { reason }) })
   }
 
   #endIfUnused (): void {
-    if (this.#isOwned || this.#holds > 0 || this.#publishes > 0) return
-    this.#end(new RoomcastError('not_joined', `${this.name} was left`))
+    if (!this.#holders.isAny) this.#end(new RoomcastError('not_joined', `${this.name} was left`))
   }
 
   #end (error: RoomcastError): void {
@@ -288,7 +269,7 @@ export class Room<Data = unknown> {
   }
 
   #giveUp (error: RoomcastError, state: RoomState): void {
-    this.#reject(error)
+    for (const { reject } of this.#waiting.splice(0)) reject(error)
     this.#port.onLeft(this.name, error)
     this.#forget(state)
   }
@@ -296,7 +277,7 @@ export class Room<Data = unknown> {
   /** Sets the state last, because a listener may join again. */
   #forget (state: RoomState): void {
     this.#joined = this.#joinId = undefined
-    this.#isOwned = false
+    this.#holders.hasApplication = false
     this.#feed.clear()
     this.#setState(state)
     this.#reportUse()
@@ -307,16 +288,12 @@ export class Room<Data = unknown> {
     for (const { resolve } of this.#waiting.splice(0)) resolve(this.#joined)
   }
 
-  #reject (error: RoomcastError): void {
-    for (const { reject } of this.#waiting.splice(0)) reject(error)
-  }
-
   #setState (state: RoomState): void {
     this.#state = state
-    this.#emitter.emit('state', state)
+    this.#listeners.emit('state', state)
   }
 
   #reportUse (): void {
-    this.#port.onUse(this as unknown as Room, this.wanted || this.#emitter.isUsed || this.#messages.isUsed)
+    this.#port.onUse(this as unknown as Room, this.wanted || this.#listeners.isUsed)
   }
 }

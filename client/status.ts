@@ -20,9 +20,9 @@ export interface Status {
   readonly transport?: Transport
 }
 
-/** The reason that a close code stands for, and the client's next step. */
-export function readCloseCode (code: number): { reason: StatusReason, next: 'stay' | 'resume' | 'renew' } {
+/** The reason that a close code stands for. */
+export function reasonOf (code: number): StatusReason {
   let reason: CloseReason
-  for (reason in CLOSE_CODES) if (CLOSE_CODES[reason].code === code) return { reason, next: CLOSE_CODES[reason].client }
-  return { reason: 'lost', next: code >= 4500 && code < 5000 ? 'stay' : 'resume' }
+  for (reason in CLOSE_CODES) if (CLOSE_CODES[reason] === code) return reason
+  return 'lost'
 }

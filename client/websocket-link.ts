@@ -40,7 +40,7 @@ export function openWebSocket (WebSocket: WebSocketConstructor, { url, token, or
       read(data)
     } catch (error) {
       end()
-      listener.onEnd({ code: CLOSE_CODES.malformedFrame.code, cause: toCause(error) })
+      listener.onEnd({ code: CLOSE_CODES.malformedFrame, cause: toCause(error) })
     }
   }
   ws.onerror = () => {} // `onclose` follows.

@@ -8,7 +8,7 @@ import { WebSocket } from 'ws'
 import { ENVIRONMENT, InvalidConfig, readConfig } from '../src/config.ts'
 import { ERRORS } from '../src/errors.ts'
 import { REQUIRED_IN_PRODUCTION } from '../src/settings/environment.ts'
-import { CLOSE_CODES } from '../src/protocol/close-codes.ts'
+import { CLOSE_CODES, CLOSE_TEXTS, type CloseReason, nextStep } from '../src/protocol/close-codes.ts'
 import { CLIENT_FRAMES, SERVER_FRAMES } from '../src/protocol/frames.ts'
 import { Grants } from '../src/auth/grants.ts'
 import { type Service, startService } from './support/service.ts'
@@ -129,15 +129,17 @@ test('docs/errors.md explains every error code', async (t) => {
 
 test('docs/errors.md and docs/protocol.md explain every close code', async (t) => {
   const part = readPart(read('docs/errors.md'), '## Close codes')
-  const codes = Object.values(CLOSE_CODES)
-  t.strictSame(readHeadings(part), codes.map(({ code, reason }) => `${code} ${reason}`.trim()))
-  for (const { code, reason, client } of codes) {
-    const entry = readPart(part, `### ${`${code} ${reason}`.trim()}`)
-    t.equal(entry.trim().split('\n')[0], `Client: ${client}.`)
+  const codes = (Object.entries(CLOSE_CODES) as [CloseReason, number][]).map(([reason, code]) => ({
+    code, reason: CLOSE_TEXTS[reason], heading: `${code} ${CLOSE_TEXTS[reason]}`.trim()
+  }))
+  t.strictSame(readHeadings(part), codes.map(({ heading }) => heading))
+  for (const { code, heading } of codes) {
+    const entry = readPart(part, `### ${heading}`)
+    t.equal(entry.trim().split('\n')[0], `Client: ${nextStep(code)}.`)
     t.match(entry, /^- \*\*Means:\*\* \S.*\n- \*\*Why:\*\* \S.*\n- \*\*Do:\*\* \S/m, `${code} is explained`)
   }
   const [, ...rows] = readRows(readPart(read('docs/protocol.md'), '## Close codes'))
-  t.strictSame(rows.map((row) => row.slice(0, 3)), codes.map(({ code, reason, client }) => [String(code), reason, client]))
+  t.strictSame(rows.map((row) => row.slice(0, 3)), codes.map(({ code, reason }) => [String(code), reason, nextStep(code)]))
 })
 
 /** A schema that also refuses what it does not name: a typing error in an example is one. */

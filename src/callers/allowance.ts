@@ -1,9 +1,11 @@
 /** The charge of a refusal by `take`, in tokens. */
 const REFUSAL = 0.1
+/** The least debt that is abuse, in tokens: many frames may be under way when a client learns of the first refusal. */
+const MIN_ABUSE = 40
 
 /**
  * A token bucket: `rate` a second, up to `burst` at once. `take` charges a refusal a tenth of a success: a client that does not
- * slow down sinks below zero, and a whole burst below zero is abuse. `admit` charges nothing for a refusal.
+ * slow down sinks below zero, and a whole burst below zero (40 at least) is abuse. `admit` charges nothing for a refusal.
  */
 export class Allowance {
   readonly #rate: number
@@ -27,7 +29,7 @@ export class Allowance {
       return 'granted'
     }
     this.#tokens -= REFUSAL
-    return this.#tokens < -this.#burst ? 'abused' : 'exceeded'
+    return this.#tokens < -Math.max(this.#burst, MIN_ABUSE) ? 'abused' : 'exceeded'
   }
 
   /**

@@ -5,7 +5,7 @@ import { Inbox } from '../commands/inbox.ts'
 import { type ErrorCode, RoomcastError, toRoomcastError } from '../errors.ts'
 import type { Connection } from '../hub/connection.ts'
 import type { Hub } from '../hub/hub.ts'
-import { CLOSE_CODES, type CloseReason } from '../protocol/close-codes.ts'
+import { CLOSE_CODES, CLOSE_TEXTS, type CloseReason } from '../protocol/close-codes.ts'
 import { AUTOMATIC_ROOMS } from '../protocol/names.ts'
 import { SUBPROTOCOL } from '../protocol/subprotocol.ts'
 import { joinedFrame, type OnJoined } from '../rooms/joined.ts'
@@ -96,8 +96,8 @@ export class WebSockets {
 
   /** Closes a socket whose connection is refused after the 101. */
   refuse (ws: WebSocket, { code }: RoomcastError): void {
-    const { code: closeCode, reason } = CLOSE_CODES[CLOSE_REASONS[code] ?? 'internal']
-    ws.close(closeCode, reason)
+    const reason = CLOSE_REASONS[code] ?? 'internal'
+    ws.close(CLOSE_CODES[reason], CLOSE_TEXTS[reason])
   }
 
   /** Opens a connection; synchronously, because after an await the first message would be lost. */

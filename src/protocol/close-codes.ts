@@ -1,27 +1,54 @@
 /**
- * The codes with which the server closes a WebSocket (RFC 6455, section 7.4), their reasons, and the next step of the
- * client. The documentation, the client and metric labels use this table.
+ * The codes with which the server closes a WebSocket (RFC 6455, section 7.4), by the name of the reason. The documentation, the
+ * client and metric labels use this table.
+ */
+export const CLOSE_CODES = {
+  normal: 1000,
+  goingDown: 1001,
+  malformedFrame: 1002,
+  invalidUtf8: 1007,
+  unfinishedMessage: 1008,
+  tooBig: 1009,
+  internal: 1011,
+  overloaded: 1013,
+  unauthorized: 4001,
+  slowConsumer: 4008,
+  noHeartbeat: 4012,
+  rateLimited: 4029,
+  protocolError: 4500,
+  removed: 4503,
+  connectionLimit: 4509
+} as const
+
+export type CloseReason = keyof typeof CLOSE_CODES
+
+/** The texts that are sent with the codes. Clients do not read them. */
+export const CLOSE_TEXTS: Readonly<Record<CloseReason, string>> = {
+  normal: '',
+  goingDown: 'Server going down',
+  malformedFrame: 'Malformed frame',
+  invalidUtf8: 'Invalid UTF-8',
+  unfinishedMessage: 'Message not finished',
+  tooBig: 'Message too big',
+  internal: 'Internal error',
+  overloaded: 'Try again later',
+  unauthorized: 'Unauthorized',
+  slowConsumer: 'Slow consumer',
+  noHeartbeat: 'No heartbeat',
+  rateLimited: 'Rate limited',
+  protocolError: 'Protocol error',
+  removed: 'Removed by the server',
+  connectionLimit: 'Too many connections'
+}
+
+/**
+ * The next step of a client after a close code, also after one that it does not know:
  *
  * - `stay`: do not reconnect.
  * - `resume`: reconnect with backoff and resume by position; after `connectionLimit`, with delays from 30 s.
  * - `renew`: reconnect only with a new token.
  */
-export const CLOSE_CODES = {
-  normal: { code: 1000, reason: '', client: 'stay' },
-  goingDown: { code: 1001, reason: 'Server going down', client: 'resume' },
-  malformedFrame: { code: 1002, reason: 'Malformed frame', client: 'resume' },
-  invalidUtf8: { code: 1007, reason: 'Invalid UTF-8', client: 'resume' },
-  unfinishedMessage: { code: 1008, reason: 'Message not finished', client: 'resume' },
-  tooBig: { code: 1009, reason: 'Message too big', client: 'resume' },
-  internal: { code: 1011, reason: 'Internal error', client: 'resume' },
-  overloaded: { code: 1013, reason: 'Try again later', client: 'resume' },
-  unauthorized: { code: 4001, reason: 'Unauthorized', client: 'renew' },
-  slowConsumer: { code: 4008, reason: 'Slow consumer', client: 'resume' },
-  noHeartbeat: { code: 4012, reason: 'No heartbeat', client: 'resume' },
-  rateLimited: { code: 4029, reason: 'Rate limited', client: 'resume' },
-  protocolError: { code: 4500, reason: 'Protocol error', client: 'stay' },
-  removed: { code: 4503, reason: 'Removed by the server', client: 'stay' },
-  connectionLimit: { code: 4509, reason: 'Too many connections', client: 'resume' }
-} as const
-
-export type CloseReason = keyof typeof CLOSE_CODES
+export function nextStep (code: number): 'stay' | 'resume' | 'renew' {
+  if (code === CLOSE_CODES.unauthorized) return 'renew'
+  return code === CLOSE_CODES.normal || (code >= 4500 && code < 5000 && code !== CLOSE_CODES.connectionLimit) ? 'stay' : 'resume'
+}

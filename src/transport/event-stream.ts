@@ -1,5 +1,5 @@
 import type { Writable } from 'node:stream'
-import { CLOSE_CODES, type CloseReason } from '../protocol/close-codes.ts'
+import { CLOSE_CODES, CLOSE_TEXTS, type CloseReason } from '../protocol/close-codes.ts'
 import type { Position } from '../protocol/position.ts'
 import type { ServerFrames } from '../protocol/frames.ts'
 import { formatPosition, NO_POSITION } from '../protocol/position.ts'
@@ -89,8 +89,8 @@ export class EventStreamTransport implements Transport {
 
   /** Ends the stream with a last event, which has the close code and the reason of a WebSocket. */
   close (reason: CloseReason): void {
-    const { code, reason: text } = CLOSE_CODES[reason]
-    this.#response.end(encode('close', JSON.stringify({ type: 'close', code, reason: text })))
+    const event = { type: 'close', code: CLOSE_CODES[reason], reason: CLOSE_TEXTS[reason] }
+    this.#response.end(encode('close', JSON.stringify(event)))
     const timer = setTimeout(() => { this.terminate() }, this.#closeTimeoutMs)
     timer.unref()
     this.#response.once('close', () => { clearTimeout(timer) })

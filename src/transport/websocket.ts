@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
-import { CLOSE_CODES, type CloseReason } from '../protocol/close-codes.ts'
+import { CLOSE_CODES, CLOSE_TEXTS, type CloseReason } from '../protocol/close-codes.ts'
 import type { Batch } from './batch.ts'
 import { drained } from './drained.ts'
 import type { Transport } from './transport.ts'
@@ -58,7 +58,7 @@ export class WebSocketTransport implements Transport {
   }
 
   close (reason: CloseReason): void {
-    this.#ws.close(CLOSE_CODES[reason].code, CLOSE_CODES[reason].reason)
+    this.#ws.close(CLOSE_CODES[reason], CLOSE_TEXTS[reason])
   }
 
   terminate (): void {

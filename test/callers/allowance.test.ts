@@ -62,20 +62,22 @@ test('who waits as long as told is granted, who waits less is not', async (t) =>
   }
 })
 
-test('a refusal costs a tenth of a success, and a whole burst of debt is abuse', async (t) => {
+test('a refusal costs a tenth of a success, and a whole burst of debt, 40 at least, is abuse', async (t) => {
   const pass = stopClock(t)
-  const allowance = new Allowance(10, 5)
-  t.strictSame(take(allowance, 55), ['granted', 'exceeded'])
-  t.equal(allowance.take(), 'abused')
+  for (const [burst, refusals] of [[5, 400], [100, 1_000]] as const) {
+    const allowance = new Allowance(10, burst)
+    t.strictSame(take(allowance, burst + refusals - 1), ['granted', 'exceeded'])
+    t.equal((allowance.take(), allowance.take(), allowance.take()), 'abused')
+  }
   for (const [factor, served, end] of [[2, 0.85, 'granted or exceeded'], [5, 0.5, 'granted or exceeded'], [20, 0, 'abused']] as const) {
     const fast = new Allowance(10, 5)
     const outcomes: string[] = []
-    for (let i = 0; i < 100 * factor && outcomes.at(-1) !== 'abused'; i++) {
+    for (let i = 0; i < 200 * factor && outcomes.at(-1) !== 'abused'; i++) {
       outcomes.push(fast.take())
       pass(100 / factor)
     }
     const granted = outcomes.filter((outcome) => outcome === 'granted').length
-    t.ok(granted >= 100 * served, `${factor} times as fast as allowed: ${granted} of 100`)
+    t.ok(granted >= 200 * served, `${factor} times as fast as allowed: ${granted} of 200`)
     t.ok(end.includes(outcomes.at(-1) ?? ''), end)
   }
 })

@@ -1,12 +1,16 @@
 import type { ServerFrames } from '../src/protocol/frames.ts'
 import type { Clock } from './clock.ts'
 import { RoomcastError, toError } from './errors.ts'
-import type { HistoryOptions } from './message.ts'
+import type { HistoryOptions, MessageFrame } from './message.ts'
 import { toJson } from './payload.ts'
+import type { Position } from './position.ts'
 import type { Requests } from './requests.ts'
 
+/** The maximum of missed messages that a client reads. */
+const MAX_MISSED = 10_000
+
 /** The settings of history reads. */
-export interface ReadsOptions {
+export interface HistoryReadsOptions {
   clock: Clock
   requests: Requests
   /** The maximum of reads without an answer. */
@@ -16,11 +20,11 @@ export interface ReadsOptions {
 }
 
 /** The reads of history without an answer. */
-export class Reads {
-  readonly #options: ReadsOptions
+export class HistoryReads {
+  readonly #options: HistoryReadsOptions
   readonly #rejects = new Set<(error: RoomcastError) => void>()
 
-  constructor (options: ReadsOptions) {
+  constructor (options: HistoryReadsOptions) {
     this.#options = options
   }
 
@@ -57,6 +61,28 @@ export class Reads {
       }
       this.#rejects.add(fail)
     })
+  }
+
+  /**
+   * Reads the messages of a room between two positions, page by page: the service sends at most a page of missed messages by itself.
+   *
+   * @param known messages that were read before, which the result begins with
+   * @returns undefined where the history does not have all messages, or they are too many
+   */
+  async readMissed (
+    room: string,
+    { epoch, offset }: Position,
+    { offset: last }: Position,
+    known: readonly MessageFrame[]
+  ): Promise<MessageFrame[] | undefined> {
+    const messages = [...known]
+    for (let after: number | undefined = offset; after !== undefined && after < last;) {
+      const { recovered, epoch: current, messages: page, next }: ServerFrames['history'] = await this.read(room, { after, epoch })
+      messages.push(...page.filter((message) => message.offset <= last))
+      if (!recovered || current !== epoch || messages.length > MAX_MISSED || (next !== undefined && next <= after)) return undefined
+      after = next
+    }
+    return messages
   }
 
   /** Rejects all reads. */
