@@ -101,7 +101,7 @@ export const imports = [
   {
     // It runs in browsers. Of the service it takes types, and the table of close codes.
     files: ['client/**/*.ts'],
-    ignores: ['client/node.ts', 'client/react/**', 'client/publisher/**'],
+    ignores: ['client/node.ts', 'client/react/**', 'client/publisher/**', 'client/testing/**'],
     values: [HERE, '\\.\\./src/protocol/close-codes\\.ts'],
     types: ['\\.\\./src/protocol/[\\w-]+\\.ts'],
     message: 'client/ knows the protocol alone.'
@@ -121,5 +121,17 @@ export const imports = [
     files: ['client/publisher/**/*.ts'],
     values: [HERE, '\\.\\./(?:base64|clock|delay|errors|json|payload|published|token-source)\\.ts'],
     message: 'A publisher knows no connection.'
+  },
+  {
+    // It speaks the other side of the protocol, and must not need the service.
+    files: ['client/testing/**/*.ts'],
+    values: [
+      HERE,
+      '\\.\\./(?:base64|errors|index|message)\\.ts',
+      '\\.\\./publisher/content\\.ts',
+      '\\.\\./\\.\\./src/protocol/(?:close-codes|names)\\.ts'
+    ],
+    types: ['\\.\\./(?:clock|position|websocket-link)\\.ts', '\\.\\./\\.\\./src/protocol/[\\w-]+\\.ts'],
+    message: 'client/testing/ knows the client and the protocol, and nothing of the service.'
   }
 ]

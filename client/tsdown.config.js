@@ -1,6 +1,6 @@
 import { defineConfig } from 'tsdown'
 
-const ENTRIES = { index: 'index.ts', react: 'react/index.ts', publisher: 'publisher/index.ts' }
+const ENTRIES = { index: 'index.ts', react: 'react/index.ts', publisher: 'publisher/index.ts', testing: 'testing/index.ts' }
 
 const options = {
   tsconfig: '../tsconfig.json',

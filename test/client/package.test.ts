@@ -16,7 +16,7 @@ const run = promisify(execFile)
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 
 const PUBLISHED = /^(package\.json|README\.md|LICENSE|dist\/[\w-]+\.(js|cjs|d\.ts|d\.cts|js\.map|cjs\.map))$/
-const ENTRIES = ['index', 'react', 'publisher']
+const ENTRIES = ['index', 'react', 'publisher', 'testing']
 
 // An empty project with the packed client. Its other packages are those of this project.
 const folder = await mkdtemp(join(tmpdir(), 'roomcast-client-'))
@@ -92,7 +92,7 @@ test('source maps have their sources inside', (t) => {
 })
 
 test('an import that is not used costs nothing in a bundle', async (t) => {
-  for (const [name, entry] of [['connect', ''], ['useRoom', '/react'], ['createPublisher', '/publisher']] as const) {
+  for (const [name, entry] of [['connect', ''], ['useRoom', '/react'], ['createPublisher', '/publisher'], ['twin', '/testing']] as const) {
     const { code } = await bundle(`import { ${name} } from '@roomcast/client${entry}'\nimport '@roomcast/client${entry}'`)
     t.equal(code.trim(), '', `${name} of @roomcast/client${entry}`)
   }
@@ -101,7 +101,7 @@ test('an import that is not used costs nothing in a bundle', async (t) => {
 })
 
 test('a bundle for browsers has nothing but the client', async (t) => {
-  for (const [name, entry] of [['connect', ''], ['createPublisher', '/publisher']] as const) {
+  for (const [name, entry] of [['connect', ''], ['createPublisher', '/publisher'], ['twin', '/testing']] as const) {
     const { inputs } = await bundle(`import { ${name} } from '@roomcast/client${entry}'\nconsole.log(${name})`)
     t.strictSame(inputs.filter((input) => input !== '<stdin>' && !input.includes('@roomcast/client/dist/')), [])
   }
@@ -193,6 +193,7 @@ const PAGE = `
   import { connect, type Client, type Message, type Room, type Status } from '@roomcast/client'
   import { createPublisher } from '@roomcast/client/publisher'
   import { RoomcastProvider, useConnection, useRoom, useWebSocket } from '@roomcast/client/react'
+  import { twin, type Twin } from '@roomcast/client/testing'
 
   interface Chat { text: string }
   interface Order { id: number }
@@ -223,6 +224,15 @@ const PAGE = `
   export const own = createElement(RoomcastProvider, { url: '/realtime', token: () => 'token' })
   const publisher = createPublisher<Rooms>({ url: 'https://example.com', token: 'token' })
   export const published: Promise<number | undefined> = publisher.publish('lobby', { data: { text: 'hi' } }).then(({ offset }) => offset)
+  export async function rehearse (): Promise<number | undefined> {
+    const service: Twin = await twin({ history: 10 })
+    const ada: Client<Rooms> = service.connect<Rooms>('ada')
+    await service.advance('1h')
+    // @ts-expect-error it has no unit
+    await service.advance('1')
+    createElement(RoomcastProvider, service.options('ada'), createElement(Page))
+    return (await service.publish('lobby', { text: ada.status.state })).offset
+  }
   // @ts-expect-error it is an Order
   void publisher.publish('orders:7', { data: { text: 'hi' } })
 `
