@@ -101,7 +101,7 @@ export const imports = [
   {
     // It runs in browsers. Of the service it takes types, and the table of close codes.
     files: ['client/**/*.ts'],
-    ignores: ['client/node.ts', 'client/react/**', 'client/publisher/**'],
+    ignores: ['client/node.ts', 'client/react/**', 'client/publisher/**', 'client/tabs/**'],
     values: [HERE, '\\.\\./src/protocol/close-codes\\.ts'],
     types: ['\\.\\./src/protocol/[\\w-]+\\.ts'],
     message: 'client/ knows the protocol alone.'
@@ -121,5 +121,11 @@ export const imports = [
     files: ['client/publisher/**/*.ts'],
     values: [HERE, '\\.\\./(?:base64|errors|published|token-source)\\.ts'],
     message: 'A publisher knows no connection.'
+  },
+  {
+    files: ['client/tabs/**/*.ts'],
+    values: [HERE, '\\.\\./index\\.ts', '\\.\\./\\.\\./src/protocol/close-codes\\.ts'],
+    types: ['\\.\\./websocket-link\\.ts', '\\.\\./\\.\\./src/protocol/[\\w-]+\\.ts'],
+    message: 'Tabs share a connection through the WebSocket option of the client.'
   }
 ]

@@ -1,6 +1,6 @@
 import { defineConfig } from 'tsdown'
 
-const ENTRIES = { index: 'index.ts', react: 'react/index.ts', publisher: 'publisher/index.ts' }
+const ENTRIES = { index: 'index.ts', react: 'react/index.ts', publisher: 'publisher/index.ts', tabs: 'tabs/index.ts' }
 
 const options = {
   tsconfig: '../tsconfig.json',
@@ -17,11 +17,22 @@ const types = { ...options, entry: ENTRIES, format: 'esm', clean: false, dts: { 
 
 /**
  * The package as ES modules and as CommonJS, and the types of both.
- * The entries share chunks, so they share the class of errors.
+ * The entries share chunks, so they share the class of errors. The script of the shared worker is a file of its own.
  */
 export default defineConfig([
   // Node loads the entry `node` where other platforms load `index`; the types of both are the same.
   { ...options, entry: { ...ENTRIES, node: 'node.ts' }, format: ['esm', 'cjs'], sourcemap: true, dts: false },
+  {
+    // One file without imports and exports: a classic script as well as a module.
+    ...options,
+    entry: { 'tabs-worker': 'tabs/worker.ts' },
+    format: 'iife',
+    clean: false,
+    minify: true,
+    sourcemap: true,
+    dts: false,
+    outputOptions: { entryFileNames: '[name].js' }
+  },
   types,
   { ...types, outExtensions: () => ({ js: '.cjs', dts: '.d.cts' }) }
 ])

@@ -1,0 +1,139 @@
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { BrowserContext, Page } from 'playwright-core'
+import type { Test } from 'tap'
+import type * as tabs from '../../client/tabs/index.ts'
+import { requireClientBuild } from '../support/client-package.ts'
+import { until } from '../support/until.ts'
+
+/** What is in the page. */
+declare global {
+  interface Window {
+    tabs: typeof tabs
+    client: tabs.Client
+    /** The data of the messages, and the resets, by room. */
+    got: Record<string, unknown[]>
+    statuses: tabs.Status[]
+  }
+}
+
+/** The compiled package: this file is in dist/test/client/. */
+const DIST = new URL('../../', import.meta.url)
+/** The script of the worker as it is published. */
+const WORKER = new URL('../client/dist/tabs-worker.js', DIST)
+const PAGE = '<!doctype html><title>Tabs</title><script type="module">window.tabs = await import("/client/tabs/index.js")</script>'
+
+/** Serves a page with the entry `tabs`, and the script of its worker. */
+export async function serveTabs (t: Test): Promise<string> {
+  requireClientBuild()
+  const server = createServer((request, response) => {
+    const path = request.url ?? '/'
+    if (path === '/') {
+      response.setHeader('content-type', 'text/html').end(PAGE)
+      return
+    }
+    readFile(path === '/tabs-worker.js' ? WORKER : new URL(`.${path}`, DIST)).then((file) => {
+      response.setHeader('content-type', 'text/javascript').end(file)
+    }, () => { response.writeHead(404).end() })
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => {
+    server.close()
+    server.closeAllConnections()
+  })
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+}
+
+/** How a tab connects. */
+export interface TabOptions {
+  token?: string
+  /** The URL of the script of the worker. */
+  worker?: string
+  /** What the browser does not have. */
+  without?: 'SharedWorker' | 'locks' | ''
+}
+
+/** A tab with a client. */
+export class Tab {
+  readonly page: Page
+
+  private constructor (page: Page) {
+    this.page = page
+  }
+
+  /** Opens a tab, and connects. */
+  static async open (
+    context: BrowserContext,
+    address: string,
+    { url, token, worker = '/tabs-worker.js', without = '' }: TabOptions & { url: string, token: string }
+  ): Promise<Tab> {
+    const page = await context.newPage()
+    await page.goto(address)
+    await page.waitForFunction('window.tabs !== undefined')
+    await page.evaluate(({ url, token, worker, without }) => {
+      if (without === 'SharedWorker') delete (window as Partial<typeof globalThis>).SharedWorker
+      if (without === 'locks') Object.defineProperty(navigator, 'locks', { value: undefined })
+      window.got = {}
+      window.statuses = []
+      // A function, as most pages have one.
+      window.client = window.tabs.connect({ url, token: () => token, worker })
+      window.client.on('status', (status) => { window.statuses.push(status) })
+    }, { url, token, worker, without })
+    return new Tab(page)
+  }
+
+  /** Joins rooms, and records their messages. */
+  async join (...rooms: string[]): Promise<void> {
+    await this.page.evaluate(async (rooms) => {
+      await Promise.all(rooms.map(async (name) => {
+        const room = window.client.room(name)
+        const got = window.got[name] ??= []
+        room.on('message', ({ data, bytes }) => { got.push(bytes === undefined ? data : [...bytes]) })
+        room.on('reset', () => { got.push('reset') })
+        await room.join()
+      }))
+    }, rooms)
+  }
+
+  async leave (room: string): Promise<void> {
+    await this.page.evaluate(async (room) => { await window.client.room(room).leave() }, room)
+  }
+
+  /** Publishes, and waits for the answer; an array of numbers as bytes. */
+  async publish (room: string, data: unknown, options: { echo?: boolean } = {}): Promise<void> {
+    await this.page.evaluate(async ({ room, data, options }) => {
+      await window.client.room(room).publish(Array.isArray(data) ? new Uint8Array(data) : data, options)
+    }, { room, data, options })
+  }
+
+  /** What has arrived in a room. */
+  async got (room: string): Promise<unknown[]> {
+    return await this.page.evaluate((room) => window.got[room] ?? [], room)
+  }
+
+  /** The states of the client so far, with their reasons. */
+  async statuses (): Promise<string[]> {
+    return await this.page.evaluate(() => window.statuses.map(({ state, reason = '' }) => `${state} ${reason}`.trim()))
+  }
+
+  /** Resolves when the client has been in a state. */
+  async untilStatus (status: string): Promise<void> {
+    await until(async () => (await this.statuses()).includes(status), status)
+  }
+
+  /** Closes the tab, as its user does. */
+  async close (): Promise<void> {
+    await this.page.close()
+  }
+
+  /** Resolves when the latest message of a room is this one. */
+  async until (room: string, last: unknown): Promise<void> {
+    await this.page.waitForFunction(({ room, last }) => {
+      return JSON.stringify(window.got[room]?.at(-1)) === JSON.stringify(last)
+    }, { room, last }).catch(async () => {
+      throw new Error(`${room} has ${JSON.stringify(await this.got(room))} and not ${JSON.stringify(last)} at its end`)
+    })
+  }
+}

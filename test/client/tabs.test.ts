@@ -1,0 +1,179 @@
+import type { Browser, BrowserContext } from 'playwright-core'
+import tap, { type Test, test } from 'tap'
+import { startBrowser } from '../support/browser.ts'
+import { call, type Service, startService } from '../support/service.ts'
+import { TcpProxy } from '../support/tcp-proxy.ts'
+import { makeToken } from '../support/token.ts'
+import { until } from '../support/until.ts'
+import { serveTabs, Tab, type TabOptions } from './tabs-page.ts'
+
+/** A service behind a proxy, which counts connections, and an empty browser. */
+interface Stage {
+  service: Service
+  proxy: TcpProxy
+  url: string
+  open: (options?: TabOptions) => Promise<Tab>
+}
+
+let browser: Browser | undefined
+let address = ''
+
+/** Sets the stage. Rooms `fast:…` have no history. */
+async function setStage (t: Test): Promise<Stage | undefined> {
+  browser ??= await startBrowser(tap)
+  if (browser === undefined) return undefined
+  if (address === '') address = await serveTabs(tap)
+  const rules = [{ pattern: 'fast:*', history: false }]
+  const service = await startService(t, { ROOMS_FILE: `${t.testdir({ 'rooms.json': JSON.stringify(rules) })}/rooms.json` })
+  const proxy = await TcpProxy.start(t, service.port)
+  const url = `http://127.0.0.1:${proxy.port}`
+  const context: BrowserContext = await browser.newContext()
+  t.teardown(async () => { await context.close() })
+  const token = makeToken()
+  return { service, proxy, url, open: async (options = {}) => await Tab.open(context, address, { url, token, ...options }) }
+}
+
+async function audience (service: Service, room: string): Promise<number> {
+  return (await call(service, 'GET', `/v1/rooms/${room}`)).body.audience
+}
+
+for (const room of ['lobby', 'fast:lobby']) {
+  test(`two tabs have one connection, and each message arrives in both once: ${room}`, async (t) => {
+    const stage = await setStage(t)
+    if (stage === undefined) return
+    const [one, two] = [await stage.open(), await stage.open()]
+    await one.join(room)
+    await one.publish(room, 'before')
+    await two.join(room)
+    t.equal(stage.proxy.connections, 1)
+    t.equal(await audience(stage.service, room), 1)
+    await one.publish(room, 'from one')
+    await two.publish(room, 'from two')
+    await two.publish(room, [1, 2, 3])
+    await call(stage.service, 'POST', `/v1/rooms/${room}/messages`, { body: { data: 'from REST' } })
+    for (const tab of [one, two]) await tab.until(room, 'from REST')
+    t.strictSame(await one.got(room), ['before', 'from one', 'from two', [1, 2, 3], 'from REST'])
+    t.strictSame(await two.got(room), ['from one', 'from two', [1, 2, 3], 'from REST'])
+  })
+
+  test(`echo: false hides a message from its tab alone: ${room}`, async (t) => {
+    const stage = await setStage(t)
+    if (stage === undefined) return
+    const [one, two] = [await stage.open(), await stage.open()]
+    for (const tab of [one, two]) await tab.join(room)
+    // The same contents from both, at the same time.
+    const contents = ['a', 'a', 'b', [4, 5], 'a']
+    await Promise.all([one, two].map(async (tab) => {
+      await Promise.all(contents.map(async (content) => { await tab.publish(room, content, { echo: false }) }))
+    }))
+    await one.publish(room, 'end')
+    for (const tab of [one, two]) await tab.until(room, 'end')
+    const order = (got: unknown[]): string[] => got.map((content) => JSON.stringify(content)).sort()
+    for (const tab of [one, two]) t.strictSame(order(await tab.got(room)), order([...contents, 'end']))
+  })
+}
+
+for (const without of ['', 'locks'] as const) {
+  test(`a tab leaves its rooms when it is closed, and the last one closes the connection: ${without === '' ? '' : 'no '}locks`, async (t) => {
+    const stage = await setStage(t)
+    if (stage === undefined) return
+    const { service, proxy } = stage
+    const [one, two] = [await stage.open({ without }), await stage.open({ without })]
+    await one.join('lobby', 'one')
+    await two.join('lobby')
+    await one.close()
+    await until(async () => await audience(service, 'one') === 0, 'the end of the membership')
+    t.equal(await audience(service, 'lobby'), 1)
+    await two.publish('lobby', 'still here')
+    await two.until('lobby', 'still here')
+    t.strictSame(await two.statuses(), ['connected'])
+    await two.close()
+    await until(() => proxy.connections === 0, 'the end of the connection')
+    t.equal(await audience(service, 'lobby'), 0)
+  })
+}
+
+test('a tab that leaves a room does not take it from the other one', async (t) => {
+  const stage = await setStage(t)
+  if (stage === undefined) return
+  const [one, two] = [await stage.open(), await stage.open()]
+  for (const tab of [one, two]) await tab.join('lobby')
+  await one.leave('lobby')
+  await two.publish('lobby', 'for two')
+  await two.until('lobby', 'for two')
+  t.strictSame(await one.got('lobby'), [])
+  await two.leave('lobby')
+  await until(async () => await audience(stage.service, 'lobby') === 0, 'the end of the membership')
+  await one.join('lobby')
+  await one.publish('lobby', 'back')
+  await one.until('lobby', 'back')
+  t.strictSame(await two.got('lobby'), ['for two'])
+})
+
+test('after a cut both tabs resume over one connection, without loss', async (t) => {
+  const stage = await setStage(t)
+  if (stage === undefined) return
+  const { service, proxy } = stage
+  const [one, two] = [await stage.open(), await stage.open()]
+  for (const tab of [one, two]) await tab.join('lobby', 'kitchen')
+  await one.publish('lobby', 1)
+  for (const tab of [one, two]) await tab.until('lobby', 1)
+  proxy.cut()
+  for (const tab of [one, two]) await tab.untilStatus('waiting lost')
+  for (const data of [2, 3]) await call(service, 'POST', '/v1/rooms/lobby/messages', { body: { data } })
+  const published = Promise.all([one, two].map(async (tab, i) => { await tab.publish('kitchen', i) }))
+  proxy.heal()
+  await published
+  await call(service, 'POST', '/v1/rooms/lobby/messages', { body: { data: 4 } })
+  for (const tab of [one, two]) {
+    await tab.until('lobby', 4)
+    t.strictSame(await tab.got('lobby'), [1, 2, 3, 4])
+    await until(async () => (await tab.got('kitchen')).length === 2, 'both messages')
+    t.strictSame((await tab.got('kitchen')).sort(), [0, 1])
+  }
+  t.equal(proxy.connections, 1)
+})
+
+test('a message with echo: false whose answer was lost stays hidden', async (t) => {
+  const stage = await setStage(t)
+  if (stage === undefined) return
+  const { service, proxy } = stage
+  const [one, two] = [await stage.open(), await stage.open()]
+  for (const tab of [one, two]) await tab.join('lobby')
+  proxy.swallowReplies()
+  const published = one.publish('lobby', 'quiet', { echo: false })
+  await one.untilStatus('waiting lost')
+  proxy.heal()
+  await published
+  await call(service, 'POST', '/v1/rooms/lobby/messages', { body: { data: 'end' } })
+  for (const tab of [one, two]) await tab.until('lobby', 'end')
+  t.strictSame(await one.got('lobby'), ['end'])
+  t.strictSame(await two.got('lobby'), ['quiet', 'end'])
+})
+
+test('another user in another tab has another connection', async (t) => {
+  const stage = await setStage(t)
+  if (stage === undefined) return
+  const [ada, bob] = [await stage.open(), await stage.open({ token: makeToken({ sub: 'bob' }) })]
+  for (const tab of [ada, bob]) await tab.join('lobby')
+  t.equal(stage.proxy.connections, 2)
+  t.strictSame(await Promise.all([ada, bob].map(async ({ page }) => await page.evaluate(() => window.client.user))), ['ada', 'bob'])
+  await bob.publish('lobby', 'hi')
+  await ada.until('lobby', 'hi')
+})
+
+for (const [name, options, connections] of [
+  ['there is no SharedWorker', { without: 'SharedWorker' }, 2],
+  ['the worker does not start', { worker: '/none.js' }, 2],
+  ['its script fails', { worker: '/client/tabs/index.js' }, 2]
+] as const) {
+  test(`a tab has its own connection where ${name}`, async (t) => {
+    const stage = await setStage(t)
+    if (stage === undefined) return
+    const [one, two] = [await stage.open(options), await stage.open(options)]
+    for (const tab of [one, two]) await tab.join('lobby')
+    t.equal(stage.proxy.connections, connections)
+    await one.publish('lobby', 'hi')
+    for (const tab of [one, two]) await tab.until('lobby', 'hi')
+  })
+}
