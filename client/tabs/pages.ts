@@ -1,4 +1,5 @@
 import { EchoFilter } from './echo-filter.ts'
+import { onLifeEnd } from './life-lock.ts'
 import type { Open } from './port-messages.ts'
 
 /** The clients of one page. They outlive their connections. */
@@ -47,16 +48,15 @@ export class Pages {
   readonly #pages = new Map<string, Page>()
 
   /** The page that opens a connection. Its lock reports its end. */
-  of ({ page: name, isLocked }: Open): Page {
-    const known = this.#pages.get(name)
-    if (known !== undefined) return known
-    const page = new Page()
-    this.#pages.set(name, page)
-    const locks = navigator.locks as LockManager | undefined
-    if (isLocked && locks !== undefined) {
-      void locks.request(name, () => {
-        this.#pages.delete(name)
-        page.end()
+  of (lock: Open): Page {
+    const { life } = lock
+    let page = this.#pages.get(life)
+    if (page === undefined) {
+      const opened = page = new Page()
+      this.#pages.set(life, opened)
+      onLifeEnd(lock, () => {
+        this.#pages.delete(life)
+        opened.end()
       })
     }
     return page

@@ -1,5 +1,5 @@
 import type { WebSocketConstructor, WebSocketLike } from '../websocket-link.ts'
-import { lockPage } from './page-lock.ts'
+import { lockLife, onLifeEnd } from './life-lock.ts'
 import type { PageMessage, WorkerMessage } from './port-messages.ts'
 
 /** The longest wait for the start of the worker, ms. It is shorter than the client's wait for a welcome. */
@@ -39,10 +39,12 @@ class PortWebSocket implements WebSocketLike {
   #readyState: number = CONNECTING
   #port: MessagePort | undefined
   #timer: ReturnType<typeof setTimeout> | undefined
+  /** Ends the wait for the end of the worker. */
+  #unlisten: () => void = () => {}
   /** Takes over where the worker does not start. */
   #own: WebSocketLike | undefined
-  /** A page in the cache of the browser would keep its messages. */
-  readonly #onPageHide = (): void => { this.#end(1006) }
+  /** The page goes, perhaps to a cache where it would keep its messages; or the worker is gone. */
+  readonly #onLost = (): void => { this.#end(1006) }
 
   constructor (url: string, protocols: string[], shared: PortWebSocketOptions & { isBroken: boolean }) {
     this.#url = url
@@ -80,9 +82,10 @@ class PortWebSocket implements WebSocketLike {
       return
     }
     this.#port.onmessage = ({ data }: MessageEvent<WorkerMessage>) => { this.#onMessage(data) }
+    this.#port.addEventListener('close', this.#onLost)
     this.#timer = setTimeout(() => { this.#openOwn() }, START_MS)
-    addEventListener('pagehide', this.#onPageHide)
-    void lockPage().then((lock) => { this.#post({ type: 'open', url: this.#url, protocols: this.#protocols, ...lock }) })
+    addEventListener('pagehide', this.#onLost)
+    void lockLife().then((lock) => { this.#post({ type: 'open', url: this.#url, protocols: this.#protocols, ...lock }) })
   }
 
   #onBroken (): void {
@@ -104,8 +107,10 @@ class PortWebSocket implements WebSocketLike {
   #onMessage (message: WorkerMessage): void {
     if (typeof message === 'string') this.onmessage?.({ data: message })
     else if (Array.isArray(message)) for (const data of message) this.onmessage?.({ data })
-    else if (message.type === 'ready') clearTimeout(this.#timer)
-    else if (message.type === 'open') this.#readyState = OPEN
+    else if (message.type === 'ready') {
+      clearTimeout(this.#timer)
+      this.#unlisten = onLifeEnd(message, this.#onLost)
+    } else if (message.type === 'open') this.#readyState = OPEN
     else if (message.type === 'check') this.#post({ type: 'checked' })
     else this.#end(message.code)
   }
@@ -121,11 +126,13 @@ class PortWebSocket implements WebSocketLike {
 
   #detach (): void {
     clearTimeout(this.#timer)
-    removeEventListener('pagehide', this.#onPageHide)
+    this.#unlisten()
+    removeEventListener('pagehide', this.#onLost)
     if (this.#port === undefined) return
     this.#readyState = CLOSED
     this.#post({ type: 'close' })
     this.#port.onmessage = null
+    this.#port.removeEventListener('close', this.#onLost)
     this.#port.close()
     this.#port = undefined
   }

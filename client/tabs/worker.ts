@@ -1,4 +1,5 @@
 import { connectionKey, readToken } from './connection-key.ts'
+import { lockLife } from './life-lock.ts'
 import { Pages } from './pages.ts'
 import type { Open, PageMessage, WorkerMessage } from './port-messages.ts'
 import { SharedConnection } from './shared-connection.ts'
@@ -18,7 +19,7 @@ addEventListener('connect', (event) => {
   port.onmessage = ({ data }: MessageEvent<PageMessage>) => {
     if (typeof data === 'object' && 'type' in data && data.type === 'open') open(port, data)
   }
-  port.postMessage({ type: 'ready' } satisfies WorkerMessage)
+  void lockLife().then((lock) => { port.postMessage({ type: 'ready', ...lock } satisfies WorkerMessage) })
 })
 
 function open (port: MessagePort, request: Open): void {

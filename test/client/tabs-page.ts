@@ -16,6 +16,8 @@ declare global {
     /** The data of the messages, and the resets, by room. */
     got: Record<string, unknown[]>
     statuses: tabs.Status[]
+    /** The frames from the worker. */
+    fromWorker: string[]
   }
 }
 
@@ -48,11 +50,12 @@ export async function serveTabs (t: Test): Promise<string> {
 
 /** How a tab connects. */
 export interface TabOptions {
-  token?: string
-  /** The URL of the script of the worker. */
+  /** The results of the token function; the last one stays. */
+  tokens?: string[]
+  /** The URL of the script of the worker; by default a function starts it. */
   worker?: string
   /** What the browser does not have. */
-  without?: 'SharedWorker' | 'locks' | ''
+  without?: 'SharedWorker' | 'locks' | undefined
 }
 
 /** A tab with a client. */
@@ -67,34 +70,38 @@ export class Tab {
   static async open (
     context: BrowserContext,
     address: string,
-    { url, token, worker = '/tabs-worker.js', without = '' }: TabOptions & { url: string, token: string }
+    { url, tokens, worker, without }: TabOptions & { url: string, tokens: string[] }
   ): Promise<Tab> {
     const page = await context.newPage()
     await page.goto(address)
     await page.waitForFunction('window.tabs !== undefined')
-    await page.evaluate(({ url, token, worker, without }) => {
+    await page.evaluate(({ url, tokens, worker, without }) => {
       if (without === 'SharedWorker') delete (window as Partial<typeof globalThis>).SharedWorker
       if (without === 'locks') Object.defineProperty(navigator, 'locks', { value: undefined })
       window.got = {}
       window.statuses = []
-      // A function, as most pages have one.
-      window.client = window.tabs.connect({ url, token: () => token, worker })
+      window.fromWorker = []
+      const start = (): SharedWorker => {
+        const started = new SharedWorker('/tabs-worker.js', { name: 'roomcast' })
+        started.port.addEventListener('message', ({ data }) => { if (typeof data === 'string') window.fromWorker.push(data) })
+        return started
+      }
+      const token = (): string => (tokens.length > 1 ? tokens.shift() : tokens[0]) ?? ''
+      window.client = window.tabs.connect({ url, token, worker: worker ?? start, transports: ['websocket'] })
       window.client.on('status', (status) => { window.statuses.push(status) })
-    }, { url, token, worker, without })
+    }, { url, tokens, worker, without })
     return new Tab(page)
   }
 
-  /** Joins rooms, and records their messages. */
-  async join (...rooms: string[]): Promise<void> {
-    await this.page.evaluate(async (rooms) => {
-      await Promise.all(rooms.map(async (name) => {
-        const room = window.client.room(name)
-        const got = window.got[name] ??= []
-        room.on('message', ({ data, bytes }) => { got.push(bytes === undefined ? data : [...bytes]) })
-        room.on('reset', () => { got.push('reset') })
-        await room.join()
-      }))
-    }, rooms)
+  /** Joins a room, and records its messages. */
+  async join (room: string, since?: tabs.Position): Promise<void> {
+    await this.page.evaluate(async ({ name, since }) => {
+      const room = window.client.room(name)
+      const got = window.got[name] ??= []
+      room.on('message', ({ data, bytes }) => { got.push(bytes === undefined ? data : [...bytes]) })
+      room.on('reset', () => { got.push('reset') })
+      await room.join(since === undefined ? {} : { since })
+    }, { name: room, since })
   }
 
   async leave (room: string): Promise<void> {
@@ -102,15 +109,20 @@ export class Tab {
   }
 
   /** Publishes, and waits for the answer; an array of numbers as bytes. */
-  async publish (room: string, data: unknown, options: { echo?: boolean } = {}): Promise<void> {
-    await this.page.evaluate(async ({ room, data, options }) => {
-      await window.client.room(room).publish(Array.isArray(data) ? new Uint8Array(data) : data, options)
+  async publish (room: string, data: unknown, options: { echo?: boolean } = {}): Promise<tabs.Published> {
+    return await this.page.evaluate(async ({ room, data, options }) => {
+      return await window.client.room(room).publish(Array.isArray(data) ? new Uint8Array(data) : data, options)
     }, { room, data, options })
   }
 
   /** What has arrived in a room. */
   async got (room: string): Promise<unknown[]> {
     return await this.page.evaluate((room) => window.got[room] ?? [], room)
+  }
+
+  /** How many messages have come from the worker, duplicates too. */
+  async countMessages (): Promise<number> {
+    return await this.page.evaluate(() => window.fromWorker.filter((frame) => frame.startsWith('{"type":"message"')).length)
   }
 
   /** The states of the client so far, with their reasons. */
@@ -121,6 +133,14 @@ export class Tab {
   /** Resolves when the client has been in a state. */
   async untilStatus (status: string): Promise<void> {
     await until(async () => (await this.statuses()).includes(status), status)
+  }
+
+  /** Ends the process of the tab. */
+  async crash (): Promise<void> {
+    const session = await this.page.context().newCDPSession(this.page)
+    const crashed = this.page.waitForEvent('crash')
+    session.send('Page.crash').catch(() => {})
+    await crashed
   }
 
   /** Closes the tab, as its user does. */

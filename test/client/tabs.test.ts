@@ -29,8 +29,7 @@ async function setStage (t: Test): Promise<Stage | undefined> {
   const url = `http://127.0.0.1:${proxy.port}`
   const context: BrowserContext = await browser.newContext()
   t.teardown(async () => { await context.close() })
-  const token = makeToken()
-  return { service, proxy, url, open: async (options = {}) => await Tab.open(context, address, { url, token, ...options }) }
+  return { service, proxy, url, open: async (options) => await Tab.open(context, address, { url, tokens: [makeToken()], ...options }) }
 }
 
 async function audience (service: Service, room: string): Promise<number> {
@@ -41,7 +40,7 @@ for (const room of ['lobby', 'fast:lobby']) {
   test(`two tabs have one connection, and each message arrives in both once: ${room}`, async (t) => {
     const stage = await setStage(t)
     if (stage === undefined) return
-    const [one, two] = [await stage.open(), await stage.open()]
+    const [one, two] = [await stage.open(), await stage.open({ worker: '/tabs-worker.js' })]
     await one.join(room)
     await one.publish(room, 'before')
     await two.join(room)
@@ -54,6 +53,7 @@ for (const room of ['lobby', 'fast:lobby']) {
     for (const tab of [one, two]) await tab.until(room, 'from REST')
     t.strictSame(await one.got(room), ['before', 'from one', 'from two', [1, 2, 3], 'from REST'])
     t.strictSame(await two.got(room), ['from one', 'from two', [1, 2, 3], 'from REST'])
+    t.equal(await one.countMessages(), 4, 'beside the binary one')
   })
 
   test(`echo: false hides a message from its tab alone: ${room}`, async (t) => {
@@ -73,13 +73,14 @@ for (const room of ['lobby', 'fast:lobby']) {
   })
 }
 
-for (const without of ['', 'locks'] as const) {
-  test(`a tab leaves its rooms when it is closed, and the last one closes the connection: ${without === '' ? '' : 'no '}locks`, async (t) => {
+for (const without of [undefined, 'locks'] as const) {
+  test(`a closed tab leaves its rooms, and the last one the service, ${without === undefined ? 'with' : 'without'} locks`, async (t) => {
     const stage = await setStage(t)
     if (stage === undefined) return
     const { service, proxy } = stage
     const [one, two] = [await stage.open({ without }), await stage.open({ without })]
-    await one.join('lobby', 'one')
+    await one.join('lobby')
+    await one.join('one')
     await two.join('lobby')
     await one.close()
     await until(async () => await audience(service, 'one') === 0, 'the end of the membership')
@@ -92,6 +93,42 @@ for (const without of ['', 'locks'] as const) {
     t.equal(await audience(service, 'lobby'), 0)
   })
 }
+
+test('the end of a process ends the membership of its tab', async (t) => {
+  const stage = await setStage(t)
+  if (stage === undefined) return
+  const [one, two] = [await stage.open(), await stage.open()]
+  for (const tab of [one, two]) await tab.join('lobby')
+  await one.join('one')
+  await two.join('two')
+  await two.crash()
+  await until(async () => await audience(stage.service, 'two') === 0, 'the end of the membership')
+  await one.publish('lobby', 'still here')
+  await one.until('lobby', 'still here')
+  const three = await stage.open()
+  await three.join('lobby')
+  // The worker may have been a part of that process.
+  await one.crash()
+  await until(async () => await audience(stage.service, 'one') === 0, 'the end of the membership')
+  await three.publish('lobby', 'not gone')
+  await three.until('lobby', 'not gone')
+  t.equal(stage.proxy.connections, 1)
+})
+
+test('missed messages go to the tab that asks for them', async (t) => {
+  const stage = await setStage(t)
+  if (stage === undefined) return
+  const [one, two] = [await stage.open(), await stage.open()]
+  await one.join('lobby')
+  const { epoch = '', offset = 0 } = await one.publish('lobby', 0)
+  for (const data of [1, [2], 3]) await one.publish('lobby', data)
+  await two.join('lobby', { epoch, offset })
+  await two.publish('lobby', 4)
+  for (const tab of [one, two]) await tab.until('lobby', 4)
+  t.strictSame(await two.got('lobby'), [1, [2], 3, 4])
+  t.strictSame(await one.got('lobby'), [0, 1, [2], 3, 4])
+  t.equal(await one.countMessages(), 4, 'beside the binary one')
+})
 
 test('a tab that leaves a room does not take it from the other one', async (t) => {
   const stage = await setStage(t)
@@ -115,7 +152,7 @@ test('after a cut both tabs resume over one connection, without loss', async (t)
   if (stage === undefined) return
   const { service, proxy } = stage
   const [one, two] = [await stage.open(), await stage.open()]
-  for (const tab of [one, two]) await tab.join('lobby', 'kitchen')
+  for (const tab of [one, two]) for (const room of ['lobby', 'kitchen']) await tab.join(room)
   await one.publish('lobby', 1)
   for (const tab of [one, two]) await tab.until('lobby', 1)
   proxy.cut()
@@ -151,10 +188,54 @@ test('a message with echo: false whose answer was lost stays hidden', async (t) 
   t.strictSame(await two.got('lobby'), ['quiet', 'end'])
 })
 
+test('a new tab finds out that the connection is dead', async (t) => {
+  const stage = await setStage(t)
+  if (stage === undefined) return
+  const one = await stage.open()
+  await one.join('lobby')
+  await one.publish('lobby', 1)
+  stage.proxy.abandon()
+  await call(stage.service, 'POST', '/v1/rooms/lobby/messages', { body: { data: 2 } })
+  const two = await stage.open()
+  await two.join('lobby')
+  await two.publish('lobby', 3)
+  for (const tab of [one, two]) await tab.until('lobby', 3)
+  t.strictSame(await one.got('lobby'), [1, 2, 3])
+})
+
+test('a refused token is the token of its tab alone', async (t) => {
+  const stage = await setStage(t)
+  if (stage === undefined) return
+  const refused = makeToken({}, { key: 'another secret of the tests, thirty-two bytes' })
+  const [first, second] = [makeToken({ n: 1 }), makeToken({ n: 2 })]
+  stage.proxy.hold()
+  const [one, two] = [await stage.open({ tokens: [refused, first] }), await stage.open({ tokens: [second] })]
+  await until(() => stage.proxy.connections === 1, 'the connection')
+  stage.proxy.heal()
+  for (const tab of [one, two]) await tab.join('lobby')
+  await two.publish('lobby', 'hi')
+  await one.until('lobby', 'hi')
+  t.ok((await one.statuses()).includes('waiting unauthorized'))
+  t.notOk((await two.statuses()).includes('waiting unauthorized'))
+  t.equal(stage.proxy.connections, 1)
+})
+
+test('a graceful shutdown reaches every tab', async (t) => {
+  const stage = await setStage(t)
+  if (stage === undefined) return
+  const [one, two] = [await stage.open(), await stage.open()]
+  for (const tab of [one, two]) await tab.join('lobby')
+  await stage.service.app.close()
+  for (const tab of [one, two]) {
+    await tab.untilStatus('waiting goingDown')
+    t.ok(await tab.page.evaluate(() => window.fromWorker.some((frame) => frame.startsWith('{"type":"shutdown"'))))
+  }
+})
+
 test('another user in another tab has another connection', async (t) => {
   const stage = await setStage(t)
   if (stage === undefined) return
-  const [ada, bob] = [await stage.open(), await stage.open({ token: makeToken({ sub: 'bob' }) })]
+  const [ada, bob] = [await stage.open(), await stage.open({ tokens: [makeToken({ sub: 'bob' })] })]
   for (const tab of [ada, bob]) await tab.join('lobby')
   t.equal(stage.proxy.connections, 2)
   t.strictSame(await Promise.all([ada, bob].map(async ({ page }) => await page.evaluate(() => window.client.user))), ['ada', 'bob'])
