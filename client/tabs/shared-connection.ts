@@ -9,7 +9,7 @@ const WELCOME_MS = 10_000
 /** The longest wait for an answer before a new tab takes part, and after a change of network, ms. */
 const QUICK_ANSWER_MS = 5_000
 const OPEN = 1
-/** "Service restart": the tab has a token that was not refused, and opens a connection with it. */
+/** "Service restart": the connection ended because of another tab. */
 const RECONNECT = 1012
 
 /** A frame without an answer. */
@@ -19,6 +19,7 @@ interface Request {
   /** The id that the tab gave it. */
   id: FrameId | undefined
   frame: ClientFrame
+  size: number
 }
 
 /** A frame that answers another one. */
@@ -99,13 +100,14 @@ export class SharedConnection implements TabListener {
   #request (socket: TabSocket | undefined, frame: ClientFrame, bytes?: ArrayBuffer): void {
     if (this.#ws.readyState !== OPEN) return
     const id = ++this.#lastId
-    this.#requests.set(id, { socket, id: frame.id, frame })
     const sent = { ...frame, id }
     if (sent.type === 'publish' && sent.echo === false && sent.room !== undefined) {
       delete sent.echo // The other tabs receive the message.
       socket?.makeFilter(sent.room).expect(id, sent.key, contentOf(sent.event, sent.data, bytes))
     }
-    this.#ws.send(JSON.stringify(sent))
+    const json = JSON.stringify(sent)
+    this.#requests.set(id, { socket, id: frame.id, frame, size: bytes?.byteLength ?? json.length })
+    this.#ws.send(json)
     if (bytes !== undefined) this.#ws.send(bytes)
   }
 
@@ -211,11 +213,18 @@ export class SharedConnection implements TabListener {
     removeEventListener('online', this.#onNetwork)
     removeEventListener('offline', this.#onNetwork)
     this.#onOver()
+    const isOwnEnd = this.#ownerOfEnd(code)
     const sockets = [...this.#sockets]
     this.#sockets.clear()
-    for (const socket of sockets) {
-      socket.close(code === CLOSE_CODES.unauthorized.code && socket.token !== this.#token ? RECONNECT : code)
-    }
+    for (const socket of sockets) socket.close(isOwnEnd(socket) ? code : RECONNECT)
+  }
+
+  /** The tabs that a close code is meant for: those with the refused token, the one with the largest frame, or all. */
+  #ownerOfEnd (code: number): (socket: TabSocket) => boolean {
+    if (code === CLOSE_CODES.unauthorized.code) return ({ token }) => token === this.#token
+    if (code !== CLOSE_CODES.tooBig.code) return () => true
+    const [largest] = [...this.#requests.values()].sort((a, b) => b.size - a.size)
+    return (socket) => socket === largest?.socket
   }
 }
 

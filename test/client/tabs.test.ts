@@ -220,6 +220,22 @@ test('a refused token is the token of its tab alone', async (t) => {
   t.equal(stage.proxy.connections, 1)
 })
 
+test('a publish that is too large is refused to its tab alone', async (t) => {
+  const stage = await setStage(t)
+  if (stage === undefined) return
+  const [one, two] = [await stage.open(), await stage.open()]
+  for (const tab of [one, two]) await tab.join('lobby')
+  const published = Promise.all(Array.from({ length: 20 }, async (_, i) => { await two.publish('lobby', i) }))
+  await t.rejects(one.publish('lobby', 'x'.repeat(100_000)), /Larger than the service takes/)
+  await published
+  await one.publish('lobby', 'end')
+  for (const tab of [one, two]) {
+    await tab.until('lobby', 'end')
+    t.equal((await tab.got('lobby')).length, 21)
+  }
+  t.notOk((await two.statuses()).includes('waiting tooBig'))
+})
+
 test('a graceful shutdown reaches every tab', async (t) => {
   const stage = await setStage(t)
   if (stage === undefined) return
