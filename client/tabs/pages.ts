@@ -37,7 +37,7 @@ export class Page {
     for (const [key, filter] of this.#filters) if (key.startsWith(`${origin} `)) filter.onDown()
   }
 
-  /** The page is gone. */
+  /** The page has ended. */
   end (): void {
     for (const end of [...this.#enders.values()]) end()
   }

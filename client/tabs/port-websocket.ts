@@ -25,8 +25,8 @@ export function sharedWebSocket (options: PortWebSocketOptions): WebSocketConstr
 }
 
 /**
- * A WebSocket over the port of a shared worker. Where the worker does not start, it is a WebSocket of its own; where the worker
- * cannot start, so are its successors.
+ * A WebSocket over the port of a shared worker. Where the worker does not start, it opens an ordinary WebSocket; after an error
+ * of the worker, so do its successors.
  */
 class PortWebSocket implements WebSocketLike {
   binaryType = 'arraybuffer'
@@ -43,7 +43,7 @@ class PortWebSocket implements WebSocketLike {
   #unlisten: () => void = () => {}
   /** Takes over where the worker does not start. */
   #own: WebSocketLike | undefined
-  /** The page goes, perhaps to a cache where it would keep its messages; or the worker is gone. */
+  /** The page is hidden, perhaps in a cache where its messages would pile up; or the worker has ended. */
   readonly #onLost = (): void => { this.#end(1006) }
 
   constructor (url: string, protocols: string[], shared: PortWebSocketOptions & { isBroken: boolean }) {

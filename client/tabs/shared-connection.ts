@@ -219,7 +219,7 @@ export class SharedConnection implements TabListener {
     for (const socket of sockets) socket.close(isOwnEnd(socket) ? code : RECONNECT)
   }
 
-  /** The tabs that a close code is meant for: those with the refused token, the one with the largest frame, or all. */
+  /** The tabs that a close code concerns: those with the refused token, the one with the largest frame, or all. */
   #ownerOfEnd (code: number): (socket: TabSocket) => boolean {
     if (code === CLOSE_CODES.unauthorized.code) return ({ token }) => token === this.#token
     if (code !== CLOSE_CODES.tooBig.code) return () => true

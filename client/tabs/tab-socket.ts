@@ -9,7 +9,7 @@ import type { Open, PageMessage, WorkerMessage } from './port-messages.ts'
 const CHECK_BYTES = 64 * 1024
 /** Bytes that a page may be behind. */
 const MAX_BEHIND_BYTES = 4 * 1024 * 1024
-/** The interval of the checks of a page, ms; a page without a lock may miss `MAX_MISSED` of them. */
+/** The interval of the checks of a page, ms, and the number that a page without a lock may miss. */
 const CHECK_MS = 30_000
 const MAX_MISSED = 4
 

@@ -8,7 +8,7 @@ import type * as tabs from '../../client/tabs/index.ts'
 import { requireClientBuild } from '../support/client-package.ts'
 import { until } from '../support/until.ts'
 
-/** What is in the page. */
+/** The state of a page. */
 declare global {
   interface Window {
     tabs: typeof tabs
@@ -115,7 +115,7 @@ export class Tab {
     }, { room, data, options })
   }
 
-  /** What has arrived in a room. */
+  /** The messages and resets of a room so far. */
   async got (room: string): Promise<unknown[]> {
     return await this.page.evaluate((room) => window.got[room] ?? [], room)
   }

@@ -74,7 +74,7 @@ for (const room of ['lobby', 'fast:lobby']) {
 }
 
 for (const without of [undefined, 'locks'] as const) {
-  test(`a closed tab leaves its rooms, and the last one the service, ${without === undefined ? 'with' : 'without'} locks`, async (t) => {
+  test(`a closed tab leaves its rooms, and the last client the service, ${without === undefined ? 'with' : 'without'} locks`, async (t) => {
     const stage = await setStage(t)
     if (stage === undefined) return
     const { service, proxy } = stage
@@ -88,7 +88,7 @@ for (const without of [undefined, 'locks'] as const) {
     await two.publish('lobby', 'still here')
     await two.until('lobby', 'still here')
     t.strictSame(await two.statuses(), ['connected'])
-    await two.close()
+    await two.page.evaluate(() => { window.client.close() })
     await until(() => proxy.connections === 0, 'the end of the connection')
     t.equal(await audience(service, 'lobby'), 0)
   })
@@ -107,7 +107,7 @@ test('the end of a process ends the membership of its tab', async (t) => {
   await one.until('lobby', 'still here')
   const three = await stage.open()
   await three.join('lobby')
-  // The worker may have been a part of that process.
+  // The worker may run in the same process.
   await one.crash()
   await until(async () => await audience(stage.service, 'one') === 0, 'the end of the membership')
   await three.publish('lobby', 'not gone')
