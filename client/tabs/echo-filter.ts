@@ -1,5 +1,7 @@
 /** The longest wait for the retry of a publish, while a message that may be its echo is held, ms. */
 const RETRY_MS = 10_000
+/** The longest delay of a message without a position behind the answer to its publish, ms. */
+const LATE_MS = 10_000
 /** The number of remembered positions of own messages. No resume has more messages. */
 const MAX_HIDDEN = 300
 
@@ -9,6 +11,7 @@ interface Pending {
   id: number | undefined
   key: string | undefined
   content: string
+  isRetry: boolean
 }
 
 /** A frame that waits. */
@@ -39,14 +42,16 @@ export interface FilteredMessage {
 export class EchoFilter {
   readonly #pending: Pending[] = []
   readonly #hidden = new Set<string>()
+  /** The contents of own messages without positions that are yet to come. */
+  readonly #late: string[] = []
   readonly #held: Held[] = []
   #timer: ReturnType<typeof setTimeout> | undefined
 
   /** A publish was sent, or sent again with its key. */
   expect (id: number, key: string | undefined, content: string): void {
     const known = this.#pending.find((pending) => key !== undefined && pending.key === key)
-    if (known === undefined) this.#pending.push({ id, key, content })
-    else known.id = id
+    if (known === undefined) this.#pending.push({ id, key, content, isRetry: false })
+    else Object.assign(known, { id, isRetry: true })
   }
 
   /** The publish is in the room. */
@@ -59,6 +64,7 @@ export class EchoFilter {
       return position === undefined ? held.content === pending.content : held.position === position
     })
     if (echo >= 0) this.#held.splice(echo, 1)
+    else if (position === undefined && !pending.isRetry) this.#expectLate(pending.content) // A retry may have no message.
     this.#release()
   }
 
@@ -74,7 +80,8 @@ export class EchoFilter {
   /** Sends a message, now or later, unless it is an echo. */
   takeMessage ({ content, position }: FilteredMessage, send: () => void): void {
     if (position !== undefined && this.#hidden.has(position)) return
-    const own = this.#pending.length === 0 ? undefined : content()
+    const own = this.#pending.length === 0 && this.#late.length === 0 ? undefined : content()
+    if (position === undefined && own !== undefined && this.#takeLate(own)) return
     const candidate = this.#isPending(own) ? own : undefined
     if (candidate === undefined && this.#held.length === 0) send()
     else this.#hold({ content: candidate, position, send })
@@ -95,7 +102,7 @@ export class EchoFilter {
   /** The connection has ended. The client resumes before the frames that wait, and repeats its publishes. */
   onDown (): void {
     clearTimeout(this.#timer)
-    this.#held.length = 0
+    this.#held.length = this.#late.length = 0
     for (const pending of this.#pending) pending.id = undefined
   }
 
@@ -105,6 +112,17 @@ export class EchoFilter {
       if (this.#hidden.size <= MAX_HIDDEN) return
       this.#hidden.delete(oldest)
     }
+  }
+
+  #expectLate (content: string): void {
+    this.#late.push(content)
+    setTimeout(() => { this.#takeLate(content) }, LATE_MS)
+  }
+
+  #takeLate (content: string): boolean {
+    const index = this.#late.indexOf(content)
+    if (index >= 0) this.#late.splice(index, 1)
+    return index >= 0
   }
 
   #isPending (content: string | undefined): boolean {

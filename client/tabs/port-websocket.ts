@@ -82,7 +82,6 @@ class PortWebSocket implements WebSocketLike {
       return
     }
     this.#port.onmessage = ({ data }: MessageEvent<WorkerMessage>) => { this.#onMessage(data) }
-    this.#port.addEventListener('close', this.#onLost)
     this.#timer = setTimeout(() => { this.#openOwn() }, START_MS)
     addEventListener('pagehide', this.#onLost)
     void lockLife().then((lock) => { this.#post({ type: 'open', url: this.#url, protocols: this.#protocols, ...lock }) })
@@ -132,7 +131,6 @@ class PortWebSocket implements WebSocketLike {
     this.#readyState = CLOSED
     this.#post({ type: 'close' })
     this.#port.onmessage = null
-    this.#port.removeEventListener('close', this.#onLost)
     this.#port.close()
     this.#port = undefined
   }

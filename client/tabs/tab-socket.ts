@@ -47,7 +47,6 @@ export class TabSocket {
     this.#forget = page.add(this.#origin, () => { this.#end() })
     this.#timer = setInterval(() => { this.#check() }, CHECK_MS)
     port.onmessage = ({ data }: MessageEvent<PageMessage>) => { this.#onMessage(data) }
-    port.addEventListener('close', () => { this.#end() })
   }
 
   get isOpen (): boolean {

@@ -36,6 +36,10 @@ export async function serveTabs (t: Test): Promise<string> {
       response.setHeader('content-type', 'text/html').end(PAGE)
       return
     }
+    if (path === '/silent.js') {
+      response.setHeader('content-type', 'text/javascript').end('// It runs, and does not listen.')
+      return
+    }
     readFile(path === '/tabs-worker.js' ? WORKER : new URL(`.${path}`, DIST)).then((file) => {
       response.setHeader('content-type', 'text/javascript').end(file)
     }, () => { response.writeHead(404).end() })
@@ -61,9 +65,12 @@ export interface TabOptions {
 /** A tab with a client. */
 export class Tab {
   readonly page: Page
+  /** The warnings in its console. */
+  readonly warnings: string[] = []
 
   private constructor (page: Page) {
     this.page = page
+    page.on('console', (message) => { if (message.type() === 'warning') this.warnings.push(message.text()) })
   }
 
   /** Opens a tab, and connects. */
@@ -73,6 +80,7 @@ export class Tab {
     { url, tokens, worker, without }: TabOptions & { url: string, tokens: string[] }
   ): Promise<Tab> {
     const page = await context.newPage()
+    const tab = new Tab(page)
     await page.goto(address)
     await page.waitForFunction('window.tabs !== undefined')
     await page.evaluate(({ url, tokens, worker, without }) => {
@@ -90,7 +98,7 @@ export class Tab {
       window.client = window.tabs.connect({ url, token, worker: worker ?? start, transports: ['websocket'] })
       window.client.on('status', (status) => { window.statuses.push(status) })
     }, { url, tokens, worker, without })
-    return new Tab(page)
+    return tab
   }
 
   /** Joins a room, and records its messages. */

@@ -1,6 +1,8 @@
 import type { Browser, BrowserContext } from 'playwright-core'
 import tap, { type Test, test } from 'tap'
 import { startBrowser } from '../support/browser.ts'
+import { findRedis } from '../support/debian.ts'
+import { RedisServer } from '../support/redis-server.ts'
 import { call, type Service, startService } from '../support/service.ts'
 import { TcpProxy } from '../support/tcp-proxy.ts'
 import { makeToken } from '../support/token.ts'
@@ -19,12 +21,13 @@ let browser: Browser | undefined
 let address = ''
 
 /** Sets the stage. Rooms `fast:…` have no history. */
-async function setStage (t: Test): Promise<Stage | undefined> {
+async function setStage (t: Test, environment: Record<string, string> = {}): Promise<Stage | undefined> {
   browser ??= await startBrowser(tap)
   if (browser === undefined) return undefined
   if (address === '') address = await serveTabs(tap)
   const rules = [{ pattern: 'fast:*', history: false }]
-  const service = await startService(t, { ROOMS_FILE: `${t.testdir({ 'rooms.json': JSON.stringify(rules) })}/rooms.json` })
+  const file = `${t.testdir({ 'rooms.json': JSON.stringify(rules) })}/rooms.json`
+  const service = await startService(t, { ROOMS_FILE: file, ...environment })
   const proxy = await TcpProxy.start(t, service.port)
   const url = `http://127.0.0.1:${proxy.port}`
   const context: BrowserContext = await browser.newContext()
@@ -73,6 +76,27 @@ for (const room of ['lobby', 'fast:lobby']) {
   })
 }
 
+test('a message with echo: false stays hidden when it comes after its answer', async (t) => {
+  const program = findRedis(t)
+  if (program === undefined) return
+  const redis = await TcpProxy.start(t, (await RedisServer.start(t, program)).port)
+  const stage = await setStage(t, { REDIS_URL: `redis://127.0.0.1:${redis.port}` })
+  if (stage === undefined) return
+  const [one, two] = [await stage.open(), await stage.open()]
+  for (const room of ['lobby', 'fast:lobby']) for (const tab of [one, two]) await tab.join(room)
+  // Longer than an answer waits for its message.
+  redis.delaySubscriptions(1_500)
+  for (const room of ['lobby', 'fast:lobby']) {
+    await one.publish(room, 'quiet', { echo: false })
+    await one.publish(room, 'end')
+  }
+  for (const room of ['lobby', 'fast:lobby']) {
+    for (const tab of [one, two]) await tab.until(room, 'end')
+    t.strictSame(await one.got(room), ['end'])
+    t.strictSame(await two.got(room), ['quiet', 'end'])
+  }
+})
+
 for (const without of [undefined, 'locks'] as const) {
   test(`a closed tab leaves its rooms, and the last client the service, ${without === undefined ? 'with' : 'without'} locks`, async (t) => {
     const stage = await setStage(t)
@@ -113,6 +137,7 @@ test('the end of a process ends the membership of its tab', async (t) => {
   await three.publish('lobby', 'not gone')
   await three.until('lobby', 'not gone')
   t.equal(stage.proxy.connections, 1)
+  t.notOk((await three.statuses()).includes('waiting noHeartbeat'), 'the tab does not wait for a heartbeat')
 })
 
 test('missed messages go to the tab that asks for them', async (t) => {
@@ -201,6 +226,7 @@ test('a new tab finds out that the connection is dead', async (t) => {
   await two.publish('lobby', 3)
   for (const tab of [one, two]) await tab.until('lobby', 3)
   t.strictSame(await one.got('lobby'), [1, 2, 3])
+  t.equal((await two.statuses())[0], 'waiting noHeartbeat', 'no welcome of a dead connection')
 })
 
 test('a refused token is the token of its tab alone', async (t) => {
@@ -259,17 +285,18 @@ test('another user in another tab has another connection', async (t) => {
   await ada.until('lobby', 'hi')
 })
 
-for (const [name, options, connections] of [
-  ['there is no SharedWorker', { without: 'SharedWorker' }, 2],
-  ['the worker does not start', { worker: '/none.js' }, 2],
-  ['its script fails', { worker: '/client/tabs/index.js' }, 2]
+for (const [name, options, warnings] of [
+  ['there is no SharedWorker', { without: 'SharedWorker' }, []],
+  ['the worker does not start', { worker: '/none.js' }, ['Roomcast: the shared worker does not start; this tab has its own connection']],
+  ['the worker does not answer', { worker: '/silent.js' }, []]
 ] as const) {
   test(`a tab has its own connection where ${name}`, async (t) => {
     const stage = await setStage(t)
     if (stage === undefined) return
     const [one, two] = [await stage.open(options), await stage.open(options)]
     for (const tab of [one, two]) await tab.join('lobby')
-    t.equal(stage.proxy.connections, connections)
+    t.equal(stage.proxy.connections, 2)
+    t.strictSame(one.warnings, warnings)
     await one.publish('lobby', 'hi')
     for (const tab of [one, two]) await tab.until('lobby', 'hi')
   })
