@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
-import { createServer } from 'node:http'
+import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { BrowserContext, Page } from 'playwright-core'
 import type { Test } from 'tap'
@@ -27,15 +27,19 @@ const DIST = new URL('../../', import.meta.url)
 const WORKER = new URL('../client/dist/tabs-worker.js', DIST)
 const PAGE = '<!doctype html><title>Tabs</title><script type="module">window.tabs = await import("/client/tabs/index.js")</script>'
 
-/** Serves a page with the entry `tabs`, and the script of its worker. */
+/** Serves a page with the entry `tabs`, and the script of its worker. `/wait` has no answer before a request of `/release`. */
 export async function serveTabs (t: Test): Promise<string> {
   requireClientBuild()
+  const waiting: ServerResponse[] = []
   const server = createServer((request, response) => {
     const path = request.url ?? '/'
     if (path === '/') {
       response.setHeader('content-type', 'text/html').end(PAGE)
       return
     }
+    if (path === '/wait' || path === '/release') waiting.push(response)
+    if (path === '/release') for (const response of waiting.splice(0)) response.end()
+    if (path === '/wait' || path === '/release') return
     if (path === '/silent.js') {
       response.setHeader('content-type', 'text/javascript').end('// It runs, and does not listen.')
       return

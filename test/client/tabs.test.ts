@@ -262,6 +262,25 @@ test('a publish that is too large is refused to its tab alone', async (t) => {
   t.notOk((await two.statuses()).includes('waiting tooBig'))
 })
 
+test('a tab that is too far behind loses its connection', async (t) => {
+  const stage = await setStage(t)
+  if (stage === undefined) return
+  const tab = await stage.open()
+  await tab.join('lobby')
+  const blocked = tab.page.evaluate(() => {
+    const request = new XMLHttpRequest()
+    request.open('GET', '/wait', false)
+    request.send()
+  })
+  for (let i = 0; i < 100; i++) await call(stage.service, 'POST', '/v1/rooms/lobby/messages', { body: { text: 'x'.repeat(60_000) } })
+  await fetch(`${address}release`)
+  await blocked
+  await tab.untilStatus('waiting slowConsumer')
+  await until(async () => (await tab.got('lobby')).includes('reset'), 'the reset')
+  await tab.publish('lobby', 'end')
+  await tab.until('lobby', 'end')
+})
+
 test('a graceful shutdown reaches every tab', async (t) => {
   const stage = await setStage(t)
   if (stage === undefined) return
