@@ -192,6 +192,7 @@ test('after a cut both tabs resume over one connection, without loss', async (t)
     t.strictSame(await tab.got('lobby'), [1, 2, 3, 4])
     await until(async () => (await tab.got('kitchen')).length === 2, 'both messages')
     t.strictSame((await tab.got('kitchen')).sort(), [0, 1])
+    t.notOk((await tab.statuses()).includes('waiting noHeartbeat'), 'the worker reports the cut')
   }
   t.equal(proxy.connections, 1)
 })
