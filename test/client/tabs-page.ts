@@ -32,7 +32,7 @@ export async function serveTabs (t: Test): Promise<string> {
   requireClientBuild()
   const waiting: ServerResponse[] = []
   const server = createServer((request, response) => {
-    const path = request.url ?? '/'
+    const [path = '/'] = (request.url ?? '/').split('?')
     if (path === '/') {
       response.setHeader('content-type', 'text/html').end(PAGE)
       return

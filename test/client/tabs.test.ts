@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import type { Browser, BrowserContext } from 'playwright-core'
 import tap, { type Test, test } from 'tap'
 import { startBrowser } from '../support/browser.ts'
@@ -303,6 +304,24 @@ test('another user in another tab has another connection', async (t) => {
   t.strictSame(await Promise.all([ada, bob].map(async ({ page }) => await page.evaluate(() => window.client.user))), ['ada', 'bob'])
   await bob.publish('lobby', 'hi')
   await ada.until('lobby', 'hi')
+})
+
+test('the client in docs/tabs.md talks', async (t) => {
+  const stage = await setStage(t)
+  if (stage === undefined) return
+  const document = await readFile(new URL('../../../docs/tabs.md', import.meta.url), 'utf8')
+  const code = (/```js\n([^]*?)```/.exec(document)?.[1] ?? '')
+    .replace("'@roomcast/client/tabs'", `'${address}client/tabs/index.js'`)
+    .replace("new URL('@roomcast/client/tabs/worker', import.meta.url)", "'/tabs-worker.js?module'")
+    .replace('https://realtime.example.com', stage.url)
+    .replace(/token: async .*/, `token: '${makeToken()}',`)
+  const { page, warnings } = await stage.open()
+  const printed: string[] = []
+  page.on('console', (message) => { printed.push(message.text()) })
+  // A text, because the compiler rewrites imports.
+  await page.evaluate(`import(${JSON.stringify(`data:text/javascript,${encodeURIComponent(code)}`)})`)
+  await until(() => printed.includes('ada {text: hi}'), 'the message')
+  t.strictSame(warnings, [], 'the worker is a module')
 })
 
 for (const [name, options, warnings] of [
