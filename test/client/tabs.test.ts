@@ -98,6 +98,25 @@ test('a message with echo: false stays hidden when it comes after its answer', a
   }
 })
 
+test('a resume does not bring an own message with echo: false', async (t) => {
+  const stage = await setStage(t)
+  if (stage === undefined) return
+  const [one, two] = [await stage.open(), await stage.open()]
+  for (const tab of [one, two]) await tab.join('lobby')
+  const { epoch = '', offset = 0 } = await one.publish('lobby', 'first')
+  await one.publish('lobby', 'quiet', { echo: false })
+  for (const tab of [one, two]) {
+    await tab.leave('lobby')
+    await tab.join('lobby', { epoch, offset })
+  }
+  await two.publish('lobby', 'end')
+  const count = (got: unknown[], data: string): number => got.filter((other) => other === data).length
+  for (const tab of [one, two]) await tab.until('lobby', 'end')
+  t.equal(count(await one.got('lobby'), 'quiet'), 0)
+  // Before and after the resume, the latter with the listeners of both joins.
+  t.equal(count(await two.got('lobby'), 'quiet'), 3)
+})
+
 for (const without of [undefined, 'locks'] as const) {
   test(`a closed tab leaves its rooms, and the last client the service, ${without === undefined ? 'with' : 'without'} locks`, async (t) => {
     const stage = await setStage(t)
