@@ -15,6 +15,8 @@ declare global {
     client: tabs.Client
     /** The data of the messages, and the resets, by room. */
     got: Record<string, unknown[]>
+    /** The offsets of the messages, by room. */
+    offsets: Record<string, unknown[]>
     statuses: tabs.Status[]
     /** The frames from the worker. */
     fromWorker: string[]
@@ -91,6 +93,7 @@ export class Tab {
       if (without === 'SharedWorker') delete (window as Partial<typeof globalThis>).SharedWorker
       if (without === 'locks') Object.defineProperty(navigator, 'locks', { value: undefined })
       window.got = {}
+      window.offsets = {}
       window.statuses = []
       window.fromWorker = []
       const start = (): SharedWorker => {
@@ -110,7 +113,11 @@ export class Tab {
     await this.page.evaluate(async ({ name, since }) => {
       const room = window.client.room(name)
       const got = window.got[name] ??= []
-      room.on('message', ({ data, bytes }) => { got.push(bytes === undefined ? data : [...bytes]) })
+      const offsets = window.offsets[name] ??= []
+      room.on('message', ({ data, bytes, offset }) => {
+        got.push(bytes === undefined ? data : [...bytes])
+        offsets.push(offset)
+      })
       room.on('reset', () => { got.push('reset') })
       await room.join(since === undefined ? {} : { since })
     }, { name: room, since })
@@ -130,6 +137,11 @@ export class Tab {
   /** The messages and resets of a room so far. */
   async got (room: string): Promise<unknown[]> {
     return await this.page.evaluate((room) => window.got[room] ?? [], room)
+  }
+
+  /** The offsets of the messages of a room so far. */
+  async offsets (room: string): Promise<unknown[]> {
+    return await this.page.evaluate((room) => window.offsets[room] ?? [], room)
   }
 
   /** How many messages have come from the worker, duplicates too. */
