@@ -101,7 +101,7 @@ export const imports = [
   {
     // It runs in browsers. Of the service it takes types, and the table of close codes.
     files: ['client/**/*.ts'],
-    ignores: ['client/node.ts', 'client/react/**', 'client/publisher/**', 'client/testing/**'],
+    ignores: ['client/node.ts', 'client/react/**', 'client/publisher/**', 'client/tabs/**', 'client/testing/**'],
     values: [HERE, '\\.\\./src/protocol/close-codes\\.ts'],
     types: ['\\.\\./src/protocol/[\\w-]+\\.ts'],
     message: 'client/ knows the protocol alone.'
@@ -133,5 +133,11 @@ export const imports = [
     ],
     types: ['\\.\\./(?:clock|position|websocket-link)\\.ts', '\\.\\./\\.\\./src/protocol/[\\w-]+\\.ts'],
     message: 'client/testing/ knows the client and the protocol, and nothing of the service.'
+  },
+  {
+    files: ['client/tabs/**/*.ts'],
+    values: [HERE, '\\.\\./index\\.ts', '\\.\\./\\.\\./src/protocol/close-codes\\.ts'],
+    types: ['\\.\\./websocket-link\\.ts', '\\.\\./\\.\\./src/protocol/[\\w-]+\\.ts'],
+    message: 'Tabs share a connection through the WebSocket option of the client.'
   }
 ]

@@ -45,7 +45,8 @@ const FORBIDDEN = [
   ['client/probe.ts', 'ws'],
   ['client/react/probe.ts', '../room.ts'],
   ['client/publisher/probe.ts', '../client.ts'],
-  ['client/publisher/probe.ts', '../room.ts']
+  ['client/publisher/probe.ts', '../room.ts'],
+  ['client/tabs/probe.ts', '../room.ts']
 ] as const
 
 const ALLOWED = [

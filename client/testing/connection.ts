@@ -60,14 +60,14 @@ export class Connection implements Member {
   /** Closes the connection. */
   close (reason: CloseReason): void {
     this.#service.disconnect(this)
-    this.#wire.close(CLOSE_CODES[reason].code)
+    this.#wire.close(CLOSE_CODES[reason])
   }
 
   /** Closes the connection for a graceful shutdown. It keeps its memberships: the other members get no notice. */
   shutDown (retryAfterMs: number): void {
     this.isOver = true
     this.send({ type: 'shutdown', text: 'Server restarting', retryAfterMs })
-    this.#wire.close(CLOSE_CODES.goingDown.code)
+    this.#wire.close(CLOSE_CODES.goingDown)
   }
 
   /** Ends the membership in a room. */

@@ -52,7 +52,7 @@ export class TwinNetwork implements Network {
   accept (socket: TwinSocket, wire: Wire): Connection | undefined {
     const { token, user } = readToken(socket)
     if (token !== this.#service.token(user)) {
-      wire.close(CLOSE_CODES.unauthorized.code)
+      wire.close(CLOSE_CODES.unauthorized)
       return undefined
     }
     const id = `twin-connection-${++this.#connections}`

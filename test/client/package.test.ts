@@ -16,7 +16,7 @@ const run = promisify(execFile)
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 
 const PUBLISHED = /^(package\.json|README\.md|LICENSE|dist\/[\w-]+\.(js|cjs|d\.ts|d\.cts|js\.map|cjs\.map))$/
-const ENTRIES = ['index', 'react', 'publisher', 'testing']
+const ENTRIES = ['index', 'react', 'tabs', 'publisher', 'testing']
 
 // An empty project with the packed client. Its other packages are those of this project.
 const folder = await mkdtemp(join(tmpdir(), 'roomcast-client-'))
@@ -92,7 +92,10 @@ test('source maps have their sources inside', (t) => {
 })
 
 test('an import that is not used costs nothing in a bundle', async (t) => {
-  for (const [name, entry] of [['connect', ''], ['useRoom', '/react'], ['createPublisher', '/publisher'], ['twin', '/testing']] as const) {
+  const entries = [
+    ['connect', ''], ['useRoom', '/react'], ['connect', '/tabs'], ['createPublisher', '/publisher'], ['twin', '/testing']
+  ] as const
+  for (const [name, entry] of entries) {
     const { code } = await bundle(`import { ${name} } from '@roomcast/client${entry}'\nimport '@roomcast/client${entry}'`)
     t.equal(code.trim(), '', `${name} of @roomcast/client${entry}`)
   }
@@ -101,10 +104,16 @@ test('an import that is not used costs nothing in a bundle', async (t) => {
 })
 
 test('a bundle for browsers has nothing but the client', async (t) => {
-  for (const [name, entry] of [['connect', ''], ['createPublisher', '/publisher'], ['twin', '/testing']] as const) {
+  for (const [name, entry] of [['connect', ''], ['connect', '/tabs'], ['createPublisher', '/publisher'], ['twin', '/testing']] as const) {
     const { inputs } = await bundle(`import { ${name} } from '@roomcast/client${entry}'\nconsole.log(${name})`)
     t.strictSame(inputs.filter((input) => input !== '<stdin>' && !input.includes('@roomcast/client/dist/')), [])
   }
+})
+
+test('the script of the worker is one file, for a module and for a classic script, and a bundler keeps it', async (t) => {
+  t.notMatch(read('dist/tabs-worker.js'), /\b(?:import|export|require)\b/)
+  const { code } = await bundle("import '@roomcast/client/tabs/worker'")
+  t.match(code, 'addEventListener("connect"')
 })
 
 test('event streams are a chunk of their own', async (t) => {
@@ -194,12 +203,14 @@ const PAGE = `
   import { createPublisher } from '@roomcast/client/publisher'
   import { RoomcastProvider, useConnection, useRoom, useWebSocket } from '@roomcast/client/react'
   import { twin, type Twin } from '@roomcast/client/testing'
+  import { connect as connectTabs } from '@roomcast/client/tabs'
 
   interface Chat { text: string }
   interface Order { id: number }
   interface Rooms { lobby: Chat, [order: \`orders:\${string}\`]: Order }
 
   export const client: Client<Rooms> = connect<Rooms>({ url: '/realtime', token: async () => 'token' })
+  export const shared: Client<Rooms> = connectTabs<Rooms>({ url: '/realtime', token: 'token', worker: '/worker.js' })
   export const status: Status = client.status
   export const lobby: Room<Chat> = client.room('lobby')
   export const order: Room<Order> = client.room('orders:7')

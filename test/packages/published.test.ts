@@ -17,7 +17,8 @@ async function packService (folder: string): Promise<string> {
 }
 
 for (const [name, pack, ignored] of [
-  ['@roomcast/client', async (folder: string) => (await packClient(folder)).archive, []],
+  // A page starts the script of the worker; no module of CommonJS imports it.
+  ['@roomcast/client', async (folder: string) => (await packClient(folder)).archive, ['--exclude-entrypoints', 'tabs/worker']],
   // The service is an ES module only.
   ['roomcast', packService, ['--ignore-rules', 'cjs-resolves-to-esm']]
 ] as const) {
