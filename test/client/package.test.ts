@@ -199,7 +199,7 @@ for (const [file, toImport] of [
 
 const PAGE = `
   import { createElement } from 'react'
-  import { connect, type Client, type Message, type Room, type Status } from '@roomcast/client'
+  import { connect, type Client, type Events, type Message, type Room, type Status } from '@roomcast/client'
   import { createPublisher } from '@roomcast/client/publisher'
   import { RoomcastProvider, useConnection, useRoom, useWebSocket } from '@roomcast/client/react'
   import { twin, type Twin } from '@roomcast/client/testing'
@@ -216,20 +216,37 @@ const PAGE = `
   export const order: Room<Order> = client.room('orders:7')
   export const other: Room<unknown> = client.room('other')
   export async function talk (): Promise<number | undefined> {
-    const stop: () => void = lobby.on('message', ({ data: { text } }) => { console.log(text.length) })
+    const stop: () => void = lobby.on('message', ({ id, data, text, bytes }) => {
+      console.log(id.length, data?.text.length ?? text?.length ?? bytes?.byteLength)
+    })
     lobby.on('reset', ({ reason }) => { const known: 'epoch' | 'history' = reason; console.log(known) })
-    for await (const { data } of order) console.log(data.id.toFixed())
+    for await (const { data } of order) console.log(data?.id.toFixed())
     stop()
     // @ts-expect-error it is a Chat
     await lobby.publish({ id: 1 })
+    await lobby.publish(new ArrayBuffer(1))
+    await lobby.join({ load: async (position, { signal }) => { console.log(position?.offset, signal.aborted) } })
     const last: Message<Chat> | undefined = (await lobby.history({ limit: 1 })).messages[0]
     return (await lobby.publish({ text: 'hi' }, { event: 'said' })).offset ?? last?.offset
+  }
+  type Shop = Events<{ 'order.paid': { amount: number }, 'order.sent': { parcel: string } }>
+  export async function sell (): Promise<void> {
+    const shop = connect<{ shop: Shop }>({ url: '/realtime', token: 'token', autoConnect: false, log: console.debug }).room('shop')
+    shop.on('order.paid', ({ event, data }) => { const name: 'order.paid' = event; console.log(name, data?.amount.toFixed()) })
+    shop.on('message', (message) => {
+      if (message.event === 'order.sent') console.log(message.data?.parcel.length)
+    })
+    // @ts-expect-error there is no such event
+    shop.on('order.lost', () => {})
+    await shop.publish({ amount: 1 }, { event: 'order.paid' })
+    // @ts-expect-error it has an amount
+    await shop.publish({ parcel: 'p' }, { event: 'order.paid' })
   }
   export function Page (): string {
     const { messages, send, state, recovered } = useRoom<Chat>('lobby', { history: 10 })
     void send({ text: 'hi' })
     const socket = useWebSocket('wss://example.com', { raw: true })
-    return [messages[0]?.data.text.length, state, recovered, useConnection().retryAt, socket.isConnected].join()
+    return [messages[0]?.data?.text.length, state, recovered, useConnection().retryAt, socket.isConnected].join()
   }
   export const app = createElement(RoomcastProvider, { client }, createElement(Page))
   export const own = createElement(RoomcastProvider, { url: '/realtime', token: () => 'token' })
