@@ -18,11 +18,11 @@ const REQUIRED: Readonly<Record<string, string | undefined>> = {
   close: 'code'
 }
 /** The types of the properties, which are the same in all frames; `number` stands for an integer from 0. */
-const TYPES: Readonly<Record<string, string>> = {
+const TYPES = Object.entries({
   string: 'room epoch user from event text reason base64',
   number: 'offset audience missed time count binary next',
   boolean: 'recovered retryable'
-}
+}).flatMap(([type, names]) => names.split(' ').map((name) => [name, type] as const))
 
 /** The last event of an event stream. */
 export interface CloseEvent { type: 'close', code: number, reason?: unknown }
@@ -44,9 +44,7 @@ export function checkFrame (frame: unknown): ServerFrame | CloseEvent {
   const required = Object.hasOwn(REQUIRED, frame.type) ? REQUIRED[frame.type] : undefined
   if (required !== undefined) {
     for (const name of required.split(' ')) if (frame[name] === undefined) throw fault(`no "${name}"`)
-    for (const type in TYPES) {
-      for (const name of TYPES[type]?.split(' ') ?? []) if (!hasType(frame[name], type)) throw fault(`a wrong "${name}"`)
-    }
+    for (const [name, type] of TYPES) if (!hasType(frame[name], type)) throw fault(`a wrong "${name}"`)
     if (frame.type === 'history') for (const message of frame.messages as unknown[]) checkFrame(message)
   }
   return frame as unknown as ServerFrame

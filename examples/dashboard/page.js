@@ -1,4 +1,5 @@
 import { connect } from '@roomcast/client'
+import { follow } from './follow.js'
 
 /** Figures on the chart: a minute. */
 const POINTS = 120
@@ -14,25 +15,6 @@ client.on('status', ({ state, transport, reason }) => {
   element('status').dataset.state = state
   element('status').textContent = state === 'connected' ? `live${transport === 'events' ? ', by event stream' : ''}` : state === 'closed' ? `closed: ${reason}` : 'trying to connect…'
 })
-
-/** Keeps the latest messages of a room, and shows them whenever there are others. */
-async function follow (name, limit, show) {
-  const room = client.room(name)
-  let messages = []
-  const load = async () => {
-    messages = (await room.history({ limit })).messages
-    show(messages)
-  }
-  room.on('message', (message) => {
-    // History and what is live overlap by a moment.
-    if (message.offset <= messages.at(-1)?.offset) return
-    messages = [...messages, message].slice(-limit)
-    show(messages)
-  })
-  room.on('reset', load)
-  await room.join()
-  await load()
-}
 
 function showFigures (messages) {
   const figures = messages.map(({ data }) => data)
@@ -63,4 +45,4 @@ function showOrders (messages) {
   element('none').hidden = rows.length > 0
 }
 
-await Promise.all([follow('shop:figures', POINTS, showFigures), follow('shop:orders', ORDERS, showOrders)])
+await Promise.all([follow(client, 'shop:figures', POINTS, showFigures), follow(client, 'shop:orders', ORDERS, showOrders)])

@@ -1,10 +1,14 @@
+import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import type { Browser, Locator, Page } from 'playwright-core'
 import { type Test, test } from 'tap'
 import { startBrowser } from '../support/browser.ts'
 import { requireClientBuild } from '../support/client-package.ts'
 import { findFreePort } from '../support/free-port.ts'
 import { type ServiceProcess, spawnProgram } from '../support/service-process.ts'
+
+const run = promisify(execFile)
 
 async function startExample (t: Test, name: string, port: number): Promise<ServiceProcess> {
   requireClientBuild()
@@ -18,6 +22,13 @@ async function openPage (t: Test, browser: Browser, url: string): Promise<Page> 
   await page.goto(url)
   return page
 }
+
+test('the dashboard: its own tests pass', async (t) => {
+  requireClientBuild()
+  const file = fileURLToPath(new URL('../../../examples/dashboard/follow.test.js', import.meta.url))
+  const { stdout } = await run(process.execPath, ['--test', '--test-reporter=tap', file])
+  t.match(stdout, /# pass 4\n# fail 0/)
+})
 
 test('the chat: two people talk, one of them through a restart', async (t) => {
   const browser = await startBrowser(t)
