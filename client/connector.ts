@@ -87,7 +87,8 @@ export class Connector {
 
   /** Ends the link, and opens none before `connect`. */
   disconnect (): void {
-    if (this.status.state !== 'closed' && this.status.state !== 'disconnected') this.#stop({ state: 'disconnected', reason: 'normal', code: 1000 })
+    const { state } = this.status
+    if (state !== 'closed' && state !== 'disconnected') this.#stop({ state: 'disconnected', reason: 'normal', code: 1000 })
   }
 
   /** Sends a frame on the current link, if there is one. */
