@@ -44,6 +44,7 @@ export class Client<Rooms extends object = Record<string, unknown>> {
   readonly #port: RoomPort
   readonly #log: (message: string, detail?: unknown) => void
   #user: string | undefined
+  #hasStreams = false
 
   /** @internal Use `connect`. */
   constructor (given: ConnectOptions) {
@@ -93,6 +94,7 @@ export class Client<Rooms extends object = Record<string, unknown>> {
       onStatus: (status) => { this.#onStatus(status) },
       onOpen: ({ user }, { hasStreams }) => {
         this.#user = user
+        this.#hasStreams = hasStreams
         requests.onOpen(hasStreams)
       },
       onFrame: (frame, bytes) => { this.#onFrame(frame, bytes) },
@@ -186,7 +188,8 @@ export class Client<Rooms extends object = Record<string, unknown>> {
     const { type } = frame
     if (this.#requests.take(frame)) return
     if (type === 'error') this.#report(toError(frame))
-    else if (type === 'message' || type === 'reset' || type === 'system' || type === 'left' || type === 'joined') {
+    // A stream that is opened again joins its rooms again. On a WebSocket, the notice of an automatic room would be taken for a gap.
+    else if (type === 'message' || type === 'reset' || type === 'system' || type === 'left' || (type === 'joined' && this.#hasStreams)) {
       this.#rooms.get(frame.room)?.onFrame(frame, bytes)
     }
   }

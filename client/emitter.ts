@@ -1,6 +1,6 @@
 /** Listeners by event. An error of a listener is reported as uncaught, and the other listeners are still called. */
 export class Emitter<Events extends object> {
-  /** By event: a service names events, too, and an object has names of its own. */
+  /** By event: a service names events, too, and an object has inherited names. */
   readonly #listeners = new Map<keyof Events, Set<(value: never) => void>>()
 
   /** Whether there are listeners. */

@@ -43,7 +43,7 @@ export function toError ({ code, text, ...options }: ServerFrames['error']): Roo
   return new RoomcastError(code, text, options)
 }
 
-/** What was thrown, as an error: anything can be thrown. */
+/** Converts a thrown value to an error: anything can be thrown. */
 export function toCause (thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(`This was thrown: ${String(thrown)}`, { cause: thrown })
 }

@@ -29,7 +29,7 @@ export interface FeedOptions<Data> {
   report: (error: RoomcastError) => void
 }
 
-/** Messages that the client has read from the history, because the service did not send them by itself. */
+/** Messages that the client has read from the history, because the service sends one page at most. */
 interface CaughtUp { messages: MessageFrame[], to: Position }
 
 /** The messages of a room in their order: each exactly once, after those that were missed, and after the application's state. */
@@ -66,7 +66,7 @@ export class Feed<Data> {
     return this.#loading !== undefined
   }
 
-  /** Starts from a position that the application gives. Throws `already_joined` where the feed has one of its own. */
+  /** Starts from a position that the application gives. Throws `already_joined` where the feed has a position. */
   start (since: Position): void {
     if (!isPosition(since)) throw invalid('"since" is { epoch, offset }')
     if (this.#isResume) {
@@ -147,7 +147,7 @@ export class Feed<Data> {
     if (this.#progress.take(frame.offset)) this.#options.onMessage(toMessage(frame, this.position?.epoch, bytes))
   }
 
-  /** Reads missed messages that the service does not send by itself, and joins again after the last one. */
+  /** Reads the missed messages beyond one page, and joins again after the last one. */
   async #catchUp (since: Position, top: Position): Promise<void> {
     const turn = ++this.#turn
     const { readMissed, rejoin } = this.#options

@@ -64,7 +64,7 @@ export class HistoryReads {
   }
 
   /**
-   * Reads the messages of a room between two positions, page by page: the service sends at most a page of missed messages by itself.
+   * Reads the messages of a room between two positions, page by page: the service sends one page of missed messages at most.
    *
    * @param known messages that were read before, which the result begins with
    * @returns undefined where the history does not have all messages, or they are too many

@@ -21,7 +21,7 @@ export function toPayload (value: unknown): Payload {
 
 /**
  * Encodes a value as JSON. Throws `invalid_request` for a value that JSON would drop or change silently: functions, symbols,
- * `undefined` (except as a property), numbers that are not finite, and objects without properties of their own, such as a Map.
+ * `undefined` (except as a property), numbers that are not finite, and objects without own properties, such as a Map.
  */
 export function toJson (value: unknown): string {
   if (value === undefined) throw invalid('JSON cannot carry undefined')

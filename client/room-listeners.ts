@@ -2,7 +2,7 @@ import { Emitter } from './emitter.ts'
 import type { Message } from './message.ts'
 import { isOwnEvent, type RoomEvents } from './room-events.ts'
 
-/** The listeners of a room: of its own events, and of the events that its messages have. */
+/** The listeners of a room: for the events of the room, and for the events of its messages. */
 export class RoomListeners<Data> {
   readonly #own = new Emitter<RoomEvents<Data>>()
   readonly #named = new Emitter<Record<string, Message<Data>>>()

@@ -174,7 +174,7 @@ export class Room<Data = unknown> {
   onDown (): void {
     this.#leaveId = undefined
     this.#feed.pause()
-    // A join without an answer is sent again by itself.
+    // A join without an answer is a request, which is sent again.
     if (this.wanted && this.#joinId === undefined) this.#rejoin()
   }
 
