@@ -30,7 +30,7 @@ app.get('/', (_request, reply) => { reply.type('text/html').send(page) })
 app.get('/page.css', (_request, reply) => { reply.type('text/css').send(style) })
 app.get('/page.js', (_request, reply) => { reply.type('text/javascript').send(script.text) })
 app.get('/ports', () => ports)
-app.get('/token', () => ({ token: app.jwt.sign({ sub: 'you', rooms: { 'plug:*': ['join', 'publish'] } }, { expiresIn: 3600 }) }))
+app.get('/token', () => ({ token: app.jwt.sign({ sub: 'you', rooms: { 'plug:*': ['join', 'publish', 'history'] } }, { expiresIn: 3600 }) }))
 
 app.put('/plug', ({ body: { plug } }) => {
   cable.setPlug(plug)
