@@ -1,6 +1,12 @@
 import { defineConfig } from 'tsdown'
 
-const ENTRIES = { index: 'index.ts', react: 'react/index.ts', publisher: 'publisher/index.ts' }
+const ENTRIES = {
+  index: 'index.ts',
+  react: 'react/index.ts',
+  vue: 'vue/index.ts',
+  svelte: 'svelte/index.ts',
+  publisher: 'publisher/index.ts'
+}
 
 const options = {
   tsconfig: '../tsconfig.json',

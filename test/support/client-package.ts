@@ -9,7 +9,7 @@ const run = promisify(execFile)
 // Compiled tests are in dist/test/.
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 const BUILT = join(ROOT, 'client/dist/index.js')
-const SOURCES = ['client', 'client/react', 'client/publisher', 'src/protocol']
+const SOURCES = ['client', ...['stores', 'react', 'vue', 'svelte', 'publisher'].map((name) => `client/${name}`), 'src/protocol']
 
 /** Throws where `client/dist` is missing or older than the sources of the client. */
 export function requireClientBuild (): void {
