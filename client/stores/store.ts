@@ -61,8 +61,8 @@ export abstract class Store<Snapshot extends object> {
   #end (): void {
     if (!this.#isRunning || this.#listeners.size > 0) return
     this.#isRunning = false
-    clearTimeout(this.#timer)
-    this.#timer = undefined
     this.stop()
+    clearTimeout(this.#timer)
+    this.#tell() // The next subscriber must not get the last snapshot of this run.
   }
 }

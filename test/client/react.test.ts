@@ -46,12 +46,14 @@ async function show (page: Page, members: Record<string, string | null>, options
         messages: state.messages.map(({ data, text }) => data ?? text),
         state: state.state,
         recovered: state.recovered,
+        hasOlder: state.hasOlder,
         error: state.error?.code
       }
       return null
     }
     function Connection (): null {
-      window.last.connection = { ...window.hooks.useConnection(), client: undefined }
+      const { cause, ...connection } = window.hooks.useConnection()
+      window.last.connection = { ...connection, client: undefined, cause: cause && 'code' in cause ? cause.code : undefined }
       return null
     }
     const children = Object.entries(members).map(([name, room]) => h(w.Member as never, { key: name, name, room, ...options } as never))
@@ -354,7 +356,7 @@ for (const version of VERSIONS) {
       t.equal(await audience(service, 'kept'), 1)
     })
 
-    await t.test('a room that was left and is joined again begins anew', async () => {
+    await t.test('a membership that the service ended and that begins again begins anew', async (t) => {
       await page.evaluate(() => { window.given = window.sdk.connect({ url: window.url, token: window.token }) })
       await showWithClient(page, 'anew')
       await untilLast(page, 'a', { state: 'joined' })
@@ -362,10 +364,35 @@ for (const version of VERSIONS) {
       await post('anew', '2')
       await untilLast(page, 'a', { messages: ['1', '2'] })
       await page.evaluate(async () => { await window.given?.room('anew').leave() })
-      await until(async () => await audience(service, 'anew') === 0, 'the room to be left')
+      t.equal(await audience(service, 'anew'), 1, 'the component is still a member')
+      await call(service, 'DELETE', '/v1/rooms/anew/members/ada', { token: makeToken({ rooms: { '**': ['*'] } }) })
+      await untilLast(page, 'a', { state: 'refused' })
       await post('anew', '3')
       await page.evaluate(async () => { await window.given?.room('anew').join() })
       await untilLast(page, 'a', { messages: ['2', '3'], state: 'joined', recovered: undefined })
+    })
+
+    await t.test('invalid options close the connection with a cause, and the page stays', async (t) => {
+      await introduce(page, 'http://[invalid')
+      await show(page, { a: 'lobby' })
+      await untilLast(page, 'connection', { state: 'closed', cause: 'invalid_request' })
+      await untilLast(page, 'a', { state: 'idle', messages: [] })
+      t.equal(await page.evaluate(async () => await window.used.send('hi').catch(({ code }) => code)), 'not_joined')
+      t.equal(await page.evaluate(async () => await window.used.loadOlder()), false)
+      await introduce(page, service.url)
+      await show(page, { a: 'lobby' })
+      await untilLast(page, 'a', { state: 'joined' })
+    })
+
+    await t.test('earlier messages are loaded page by page, beyond the limit', async (t) => {
+      for (let i = 1; i <= 5; i++) await post('earlier', String(i))
+      await show(page, { a: 'earlier' }, { history: 2, limit: 2 })
+      await untilLast(page, 'a', { messages: ['4', '5'], hasOlder: true })
+      const load = async (): Promise<boolean> => await page.evaluate(async () => await window.used.loadOlder())
+      t.equal(await load(), true)
+      await untilLast(page, 'a', { messages: ['2', '3', '4', '5'], hasOlder: true })
+      t.equal(await load(), false)
+      await untilLast(page, 'a', { messages: ['1', '2', '3', '4', '5'], hasOlder: false })
     })
 
     await t.test('a client of somebody else is used and not closed', async (t) => {
