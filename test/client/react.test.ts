@@ -183,6 +183,23 @@ for (const version of VERSIONS) {
       await untilLast(page, 'b', { messages: ['4', '5', '6'] })
     })
 
+    await t.test('a component that keeps no messages shows none', async () => {
+      await page.evaluate(() => {
+        const { createElement: h } = window.React
+        function Listener ({ name, limit }: { name: string, limit: number }): null {
+          const { state, messages } = window.hooks.useRoom('unkept', { limit })
+          window.last[name] = { state, count: messages.length }
+          return null
+        }
+        const listeners = [['none', 0], ['all', 200]].map(([name, limit]) => h(Listener as never, { key: name, name, limit } as never))
+        window.reactRoot.render(h(window.hooks.RoomcastProvider, { url: window.url, token: window.token }, ...listeners))
+      })
+      await untilLast(page, 'all', { state: 'joined' })
+      for (let i = 1; i <= 3; i++) await post('unkept', String(i))
+      await untilLast(page, 'all', { count: 3 })
+      await untilLast(page, 'none', { state: 'joined', count: 0 })
+    })
+
     await t.test('a room that is refused says why', async () => {
       await page.evaluate((token) => { window.token = token }, makeToken({ rooms: { open: ['join'] } }))
       await show(page, { a: 'closed', b: 'open' })
