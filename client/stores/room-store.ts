@@ -5,7 +5,7 @@ import { Store } from './store.ts'
 
 /** The wait before a failed history read is repeated, ms. */
 const RETRY_MS = 1_000
-/** The largest number of messages that a history read asks for. The service has a maximum of its own. */
+/** The largest number of messages that a history read asks for. The service may answer with fewer. */
 const MAX_PAGE = 1_000
 
 /** The options of a room's store. */

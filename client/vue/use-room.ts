@@ -15,7 +15,7 @@ export type UseRoom<Data> = RoomActions<Data> & { readonly [Name in keyof RoomSn
  * scope. Another client, name or option begins without messages; without a client or a name the state is `idle`.
  *
  * @param client the client, in a `shallowRef` or a getter if it changes; undefined on a server
- * @param room the name of the room, or a ref or getter of it
+ * @param room the name of the room, a ref or a getter
  */
 export function useRoom<Rooms extends object, Name extends string> (
   client: MaybeRefOrGetter<Client<Rooms> | undefined>,
