@@ -1,5 +1,5 @@
 import { toCause } from '../stores/cause.ts'
-import { latest, toCount } from '../stores/latest.ts'
+import { toCount } from '../stores/count.ts'
 import { Store } from '../stores/store.ts'
 
 /** The wait before the first reconnect, and the longest wait, ms. */
@@ -79,8 +79,8 @@ export class SocketStore extends Store<SocketSnapshot> {
       this.update({ isConnected: true })
     }
     ws.onmessage = ({ data }) => {
-      if (ws !== this.#ws || this.#limit === 0) return
-      this.update({ messages: latest([...this.next.messages, this.#raw ? data : parse(data)], this.#limit) })
+      if (ws !== this.#ws || this.#limit === 0) return // `slice(-0)` is the whole list.
+      this.update({ messages: [...this.next.messages, this.#raw ? data : parse(data)].slice(-this.#limit) })
     }
     ws.onclose = () => {
       if (ws !== this.#ws) return

@@ -1,6 +1,6 @@
 import { type Client, type HistoryPage, type Message, type Position, type Room, RoomcastError, type RoomState } from '../index.ts'
 import type { ClientSource } from './client-source.ts'
-import { latest, toCount } from './latest.ts'
+import { toCount } from './count.ts'
 import { Store } from './store.ts'
 
 /** The wait before a failed history read is repeated, ms. */
@@ -138,9 +138,9 @@ export class RoomStore<Data> extends Store<RoomSnapshot<Data>> implements RoomAc
   }
 
   #add (message: Message<Data>): void {
-    if (this.#kept === 0) return
+    if (this.#kept === 0) return // `slice(-0)` is the whole list.
     const all = [...this.next.messages, message]
-    const messages = latest(all, this.#kept)
+    const messages = all.slice(-this.#kept)
     const isCut = messages.length < all.length && this.#start !== undefined
     this.update({ messages, ...(isCut && { hasOlder: true }) })
   }
@@ -179,7 +179,7 @@ export class RoomStore<Data> extends Store<RoomSnapshot<Data>> implements RoomAc
       before = page.next
     }
     const all = [...older, ...this.next.messages]
-    const messages = latest(all, this.#kept)
+    const messages = all.slice(-this.#kept)
     const hasOlder = before !== undefined || messages.length < all.length
     this.update({ messages, hasOlder, ...(this.next.recovered === false && { recovered: true }) })
   }

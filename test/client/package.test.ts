@@ -95,8 +95,9 @@ test('source maps have their sources inside', (t) => {
 })
 
 test('an import that is not used costs nothing in a bundle', async (t) => {
-  const names = [['connect', ''], ['useRoom', '/react'], ['useRoom', '/vue'], ['roomStore', '/svelte'], ['createPublisher', '/publisher']] as const
-  for (const [name, entry] of names) {
+  for (const [name, entry] of [
+    ['connect', ''], ['useRoom', '/react'], ['useRoom', '/vue'], ['roomStore', '/svelte'], ['createPublisher', '/publisher']
+  ] as const) {
     const { code } = await bundle(`import { ${name} } from '@roomcast/client${entry}'\nimport '@roomcast/client${entry}'`)
     t.equal(code.trim(), '', `${name} of @roomcast/client${entry}`)
   }
