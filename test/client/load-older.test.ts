@@ -1,5 +1,5 @@
 import { type Test, test } from 'tap'
-import { type Client, connect } from '../../client/node.ts'
+import { type Client, connect, type Timeouts } from '../../client/node.ts'
 import { type RoomReadable, roomStore, type RoomStoreOptions } from '../../client/svelte/index.ts'
 import { RoomcastError } from '../../src/errors.ts'
 import { call, type Service, startService } from '../support/service.ts'
@@ -13,6 +13,7 @@ interface Seen {
   store: RoomReadable<unknown>
   texts: () => (string | undefined)[]
   hasOlder: () => boolean
+  error: () => string | undefined
   /** Ends the subscription. */
   stop: () => void
 }
@@ -21,8 +22,12 @@ async function post (service: Service, ...texts: string[]): Promise<void> {
   for (const text of texts) await call(service, 'POST', '/v1/rooms/lobby/messages', { body: { text } })
 }
 
-async function see (t: Test, url: string, options: RoomStoreOptions & { token?: string } = {}): Promise<Seen> {
-  const client = connect({ url, token: options.token ?? makeToken() })
+async function see (
+  t: Test,
+  url: string,
+  { token = makeToken(), timeouts = {}, ...options }: RoomStoreOptions & { token?: string, timeouts?: Partial<Timeouts> } = {}
+): Promise<Seen> {
+  const client = connect({ url, token, timeouts })
   const store = roomStore(client, 'lobby', options)
   let last: Parameters<Parameters<typeof store.subscribe>[0]>[0] | undefined
   const stop = store.subscribe((value) => { last = value })
@@ -31,7 +36,14 @@ async function see (t: Test, url: string, options: RoomStoreOptions & { token?: 
     client.close()
   })
   await until(() => last?.state === 'joined')
-  return { client, store, texts: () => last?.messages.map(({ text }) => text) ?? [], hasOlder: () => last?.hasOlder === true, stop }
+  return {
+    client,
+    store,
+    texts: () => last?.messages.map(({ text }) => text) ?? [],
+    hasOlder: () => last?.hasOlder === true,
+    error: () => last?.error?.code,
+    stop
+  }
 }
 
 /** The reads of older messages from a service. */
@@ -128,6 +140,18 @@ test('a call during the first load waits for it', async (t) => {
   await until(() => texts().join() === '2,3')
 })
 
+test('a first load without an answer in time is repeated', async (t) => {
+  const service = await startService(t)
+  await post(service, '1')
+  const reads = holdReads(t, service)
+  const { client, texts, error } = await see(t, service.url, { history: 1, timeouts: { historyMs: 50 } })
+  await until(() => reads.count === 1)
+  await t.rejects(client.room('lobby').history({ before: 9 }), { code: 'timeout' }, 'a later read has ended as well')
+  t.strictSame([texts(), error()], [[], undefined])
+  reads.release()
+  await until(() => texts().join() === '1')
+})
+
 test('a load has no effect after a gap', async (t) => {
   const service = await startService(t)
   const network = await TcpProxy.start(t, service.port)
@@ -191,8 +215,10 @@ test('an error rejects all calls, and the next call reads again', async (t) => {
 test('without the grant, a load is forbidden, and the list is kept at its limit', async (t) => {
   const service = await startService(t)
   await post(service, '1')
-  const { store, texts, hasOlder } = await see(t, service.url, { limit: 1, token: makeToken({ rooms: { '**': ['join'] } }) })
-  await until(hasOlder)
+  const token = makeToken({ rooms: { '**': ['join'] } })
+  const { store, texts, hasOlder, error } = await see(t, service.url, { limit: 1, history: 1, token })
+  await until(() => error() === 'forbidden')
+  t.ok(hasOlder())
   await t.rejects(store.loadOlder(), { code: 'forbidden' })
   await post(service, '2', '3')
   await until(() => texts().at(-1) === '3')
