@@ -101,7 +101,10 @@ export const imports = [
   {
     // It runs in browsers. Of the service it takes types, and the table of close codes.
     files: ['client/**/*.ts'],
-    ignores: ['client/node.ts', 'client/react/**', 'client/publisher/**', 'client/tabs/**', 'client/testing/**'],
+    ignores: [
+      'client/node.ts',
+      ...['stores', 'react', 'vue', 'svelte', 'publisher', 'tabs', 'testing'].map((folder) => `client/${folder}/**`)
+    ],
     values: [HERE, '\\.\\./src/protocol/close-codes\\.ts'],
     types: ['\\.\\./src/protocol/[\\w-]+\\.ts'],
     message: 'client/ knows the protocol alone.'
@@ -113,9 +116,24 @@ export const imports = [
     message: 'client/node.ts adds the WebSocket of ws.'
   },
   {
+    files: ['client/stores/**/*.ts'],
+    values: [HERE, '\\.\\./index\\.ts'],
+    message: 'The stores know the client, and no framework.'
+  },
+  {
     files: ['client/react/**/*.ts'],
-    values: [HERE, 'react', '\\.\\./index\\.ts'],
-    message: 'The hooks know the client and React.'
+    values: [HERE, 'react', '\\.\\./index\\.ts', '\\.\\./stores/[\\w-]+\\.ts'],
+    message: 'The hooks know the client, the stores and React.'
+  },
+  {
+    files: ['client/vue/**/*.ts'],
+    values: [HERE, 'vue', '\\.\\./index\\.ts', '\\.\\./stores/[\\w-]+\\.ts'],
+    message: 'The composables know the client, the stores and Vue.'
+  },
+  {
+    files: ['client/svelte/**/*.ts'],
+    values: [HERE, '\\.\\./index\\.ts', '\\.\\./stores/[\\w-]+\\.ts'],
+    message: "The readable stores know the client and the stores: Svelte's contract needs no import."
   },
   {
     files: ['client/publisher/**/*.ts'],

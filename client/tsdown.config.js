@@ -3,6 +3,8 @@ import { defineConfig } from 'tsdown'
 const ENTRIES = {
   index: 'index.ts',
   react: 'react/index.ts',
+  vue: 'vue/index.ts',
+  svelte: 'svelte/index.ts',
   publisher: 'publisher/index.ts',
   tabs: 'tabs/index.ts',
   testing: 'testing/index.ts'

@@ -44,6 +44,12 @@ const FORBIDDEN = [
   ['client/probe.ts', 'node:fs'],
   ['client/probe.ts', 'ws'],
   ['client/react/probe.ts', '../room.ts'],
+  ['client/react/probe.ts', 'vue'],
+  ['client/stores/probe.ts', '../room.ts'],
+  ['client/stores/probe.ts', 'react'],
+  ['client/vue/probe.ts', 'react'],
+  ['client/vue/probe.ts', '../react/index.ts'],
+  ['client/svelte/probe.ts', 'svelte/store'],
   ['client/publisher/probe.ts', '../client.ts'],
   ['client/publisher/probe.ts', '../room.ts'],
   ['client/tabs/probe.ts', '../room.ts']
@@ -56,7 +62,9 @@ const ALLOWED = [
   ['src/connections/probe.ts', '../commands/inbox.ts'],
   ['routes/v1/rooms/probe.ts', '../../../src/problem.ts'],
   ['plugins/probe.ts', '../src/rooms/rooms.ts'],
-  ['client/probe.ts', '../src/protocol/close-codes.ts']
+  ['client/probe.ts', '../src/protocol/close-codes.ts'],
+  ['client/vue/probe.ts', '../stores/room-store.ts'],
+  ['client/svelte/probe.ts', '../index.ts']
 ] as const
 
 /** Other ways to import: each is refused where the import is forbidden. */

@@ -1,7 +1,7 @@
 'use client'
 export { RoomcastProvider, type RoomcastProviderProps } from './provider.ts'
-export type { RoomSnapshot } from './room-store.ts'
 export type { SocketSnapshot } from './socket-store.ts'
+export type { RoomActions, RoomSnapshot } from '../stores/room-store.ts'
 export { useConnection } from './use-connection.ts'
 export { useRoom, type UseRoom, type UseRoomOptions } from './use-room.ts'
 export { useWebSocket, type UseWebSocket, type UseWebSocketOptions } from './use-websocket.ts'

@@ -3,10 +3,8 @@ import {
   createContext, createElement, type ReactElement, type ReactNode, useContext, useEffect, useMemo, useSyncExternalStore
 } from 'react'
 import type { Client, ConnectOptions } from '../index.ts'
-import { type Connection, ConnectionStore, NO_CONNECTION } from './connection.ts'
-
-/** A client, whatever its payloads are. */
-type AnyClient = Omit<Client, 'room'> & { room: (name: string) => unknown }
+import type { AnyClient } from '../stores/client-source.ts'
+import { type Connection, ConnectionStore, NO_CONNECTION } from '../stores/connection-store.ts'
 
 /** The options of the provider's own connection, or a client that the application closes. */
 export type RoomcastProviderProps = { children?: ReactNode } & (
@@ -18,7 +16,8 @@ const ConnectionContext = createContext<ConnectionStore | undefined>(undefined)
 
 /**
  * Provides one connection to the components in it. A new `url` makes a new connection. A new `token` does not: the client uses
- * the latest one when it needs a token. The other options are read once for each connection.
+ * the latest one when it needs a token. The other options are read once for each connection. With invalid options, the status is
+ * `closed`, with the error as its `cause`.
  */
 export function RoomcastProvider ({ children, ...props }: RoomcastProviderProps): ReactElement {
   const { client } = props

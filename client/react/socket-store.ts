@@ -1,8 +1,12 @@
-import { Store } from './store.ts'
+import { toCause } from '../stores/cause.ts'
+import { toCount } from '../stores/count.ts'
+import { Store } from '../stores/store.ts'
 
 /** The wait before the first reconnect, and the longest wait, ms. */
 const FIRST_MS = 1_000
 const MAX_MS = 30_000
+/** `WebSocket.OPEN`, also where there is no WebSocket. */
+const OPEN = 1
 
 /** The data that a WebSocket sends unchanged. */
 type Raw = string | ArrayBuffer | ArrayBufferView<ArrayBuffer> | Blob
@@ -12,10 +16,15 @@ export interface SocketSnapshot {
   /** The latest messages, ascending: parsed JSON, or unchanged. */
   readonly messages: readonly unknown[]
   readonly isConnected: boolean
+  /**
+   * The error of the WebSocket's constructor: the URL or a protocol is invalid, or a page over HTTPS may not use `ws:`.
+   * There is no retry: another URL or other protocols begin again.
+   */
+  readonly error: Error | undefined
 }
 
 /** The snapshot without a WebSocket. */
-export const NO_SOCKET: SocketSnapshot = Object.freeze({ messages: Object.freeze([]), isConnected: false })
+export const NO_SOCKET: SocketSnapshot = Object.freeze({ messages: Object.freeze([]), isConnected: false, error: undefined })
 
 /** A WebSocket to any server, which reconnects. */
 export class SocketStore extends Store<SocketSnapshot> {
@@ -32,12 +41,12 @@ export class SocketStore extends Store<SocketSnapshot> {
     this.#url = url
     this.#protocols = protocols
     this.#raw = raw
-    this.#limit = limit
+    this.#limit = toCount(limit)
   }
 
   /** Sends data, and objects as JSON. Returns false without a connection. */
   readonly send = (data: unknown): boolean => {
-    if (this.#ws?.readyState !== WebSocket.OPEN) return false
+    if (this.#ws?.readyState !== OPEN) return false
     this.#ws.send(this.#raw || isRaw(data) ? data as Raw : JSON.stringify(data))
     return true
   }
@@ -56,14 +65,21 @@ export class SocketStore extends Store<SocketSnapshot> {
   }
 
   #open (url: string): void {
-    const ws = this.#ws = new WebSocket(url, this.#protocols)
+    let ws: WebSocket
+    try {
+      ws = this.#ws = new WebSocket(url, this.#protocols)
+    } catch (error) {
+      // An error in an effect would end the whole page.
+      this.update({ error: toCause(error) })
+      return
+    }
     ws.onopen = () => {
       if (ws !== this.#ws) return
       this.#attempt = 0
       this.update({ isConnected: true })
     }
     ws.onmessage = ({ data }) => {
-      if (ws !== this.#ws) return
+      if (ws !== this.#ws || this.#limit === 0) return // `slice(-0)` is the whole list.
       this.update({ messages: [...this.next.messages, this.#raw ? data : parse(data)].slice(-this.#limit) })
     }
     ws.onclose = () => {

@@ -16,7 +16,7 @@ const run = promisify(execFile)
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 
 const PUBLISHED = /^(package\.json|README\.md|LICENSE|dist\/[\w-]+\.(js|cjs|d\.ts|d\.cts|js\.map|cjs\.map))$/
-const ENTRIES = ['index', 'react', 'tabs', 'publisher', 'testing']
+const ENTRIES = ['index', 'react', 'vue', 'svelte', 'tabs', 'publisher', 'testing']
 
 // An empty project with the packed client. Its other packages are those of this project.
 const folder = await mkdtemp(join(tmpdir(), 'roomcast-client-'))
@@ -61,7 +61,7 @@ test('the client and the service have the same version', (t) => {
   t.end()
 })
 
-test('the package refers to ws in Node, to React in the hooks, and to nothing else outside of it', (t) => {
+test('the package refers to ws in Node, to React in the hooks, to Vue in the composables, and to nothing else outside of it', (t) => {
   const imported = new Map<string, string[]>()
   for (const path of files.filter((path) => /\.c?[jt]s$/.test(path))) {
     for (const [, name = ''] of read(path).matchAll(/(?:\bfrom |\bimport |\b(?:import|require)\()["']([^"']+)["']/g)) {
@@ -72,9 +72,12 @@ test('the package refers to ws in Node, to React in the hooks, and to nothing el
   }
   t.strictSame(Object.fromEntries([...imported].map(([name, paths]) => [name, paths.sort()])), {
     ws: ['dist/node.cjs', 'dist/node.js'],
-    react: ['dist/react.cjs', 'dist/react.d.cts', 'dist/react.d.ts', 'dist/react.js']
+    react: ['dist/react.cjs', 'dist/react.d.cts', 'dist/react.d.ts', 'dist/react.js'],
+    vue: ['dist/vue.cjs', 'dist/vue.d.cts', 'dist/vue.d.ts', 'dist/vue.js']
   })
-  t.strictSame(readManifest(join(installed, 'package.json')).dependencies, { ws: '^8.23.0' })
+  const { dependencies, peerDependencies, peerDependenciesMeta } = readManifest(join(installed, 'package.json'))
+  t.strictSame(dependencies, { ws: '^8.23.0' })
+  t.strictSame(peerDependenciesMeta, Object.fromEntries(Object.keys(peerDependencies as object).map((name) => [name, { optional: true }])))
   t.end()
 })
 
@@ -92,10 +95,10 @@ test('source maps have their sources inside', (t) => {
 })
 
 test('an import that is not used costs nothing in a bundle', async (t) => {
-  const entries = [
-    ['connect', ''], ['useRoom', '/react'], ['connect', '/tabs'], ['createPublisher', '/publisher'], ['twin', '/testing']
-  ] as const
-  for (const [name, entry] of entries) {
+  for (const [name, entry] of [
+    ['connect', ''], ['useRoom', '/react'], ['useRoom', '/vue'], ['roomStore', '/svelte'], ['connect', '/tabs'],
+    ['createPublisher', '/publisher'], ['twin', '/testing']
+  ] as const) {
     const { code } = await bundle(`import { ${name} } from '@roomcast/client${entry}'\nimport '@roomcast/client${entry}'`)
     t.equal(code.trim(), '', `${name} of @roomcast/client${entry}`)
   }
@@ -104,7 +107,9 @@ test('an import that is not used costs nothing in a bundle', async (t) => {
 })
 
 test('a bundle for browsers has nothing but the client', async (t) => {
-  for (const [name, entry] of [['connect', ''], ['connect', '/tabs'], ['createPublisher', '/publisher'], ['twin', '/testing']] as const) {
+  for (const [name, entry] of [
+    ['connect', ''], ['roomStore', '/svelte'], ['connect', '/tabs'], ['createPublisher', '/publisher'], ['twin', '/testing']
+  ] as const) {
     const { inputs } = await bundle(`import { ${name} } from '@roomcast/client${entry}'\nconsole.log(${name})`)
     t.strictSame(inputs.filter((input) => input !== '<stdin>' && !input.includes('@roomcast/client/dist/')), [])
   }
@@ -130,7 +135,7 @@ test('event streams are a chunk of their own', async (t) => {
   t.match(main, /import\("\.\/event-stream-link-/)
 })
 
-/** Uses the client, the hooks and the publisher; `IMPORTS` stands for their imports. It ends when nothing keeps the process. */
+/** Uses the client, the adapters and the publisher; `IMPORTS` stands for their imports. It ends when nothing keeps the process. */
 const SCRIPT = `
   IMPORTS
   async function main (url, token) {
@@ -144,10 +149,13 @@ const SCRIPT = `
     const isRefused = await createPublisher({ url, token: 'none' })
       .publish('lobby', { text: 'hi' })
       .catch((error) => error instanceof RoomcastError)
+    const values = []
+    roomStore(client, 'svelte').subscribe(({ state }) => { values.push(state) })()
+    effectScope().run(() => values.push(vue.useRoom(client, 'vue').state.value))
     client.close()
     const Page = () => [useRoom('lobby').state, useConnection().state, useWebSocket(null).isConnected].join()
     const html = renderToString(createElement(RoomcastProvider, { url, token }, createElement(Page)))
-    console.log(JSON.stringify({ data: message.value.data, refused, isRefused, html }))
+    console.log(JSON.stringify({ data: message.value.data, refused, isRefused, values, html }))
   }
   main(...process.argv.slice(2))
 `
@@ -155,12 +163,15 @@ const IMPORTED = [
   ['{ createElement }', 'react'],
   ['{ renderToString }', 'react-dom/server'],
   ['{ connect, RoomcastError }', '@roomcast/client'],
+  ['{ effectScope }', 'vue'],
   ['{ createPublisher }', '@roomcast/client/publisher'],
+  ['{ roomStore }', '@roomcast/client/svelte'],
+  ['vue', '@roomcast/client/vue'],
   ['{ RoomcastProvider, useConnection, useRoom, useWebSocket }', '@roomcast/client/react']
 ]
 
 for (const [file, toImport] of [
-  ['client.mjs', (names: string, from: string) => `import ${names} from '${from}'`],
+  ['client.mjs', (names: string, from: string) => `import ${names.startsWith('{') ? names : `* as ${names}`} from '${from}'`],
   ['client.cjs', (names: string, from: string) => `const ${names} = require('${from}')`]
 ] as const) {
   const kind = file.endsWith('.mjs') ? 'an ES module' : 'a CommonJS module'
@@ -171,7 +182,9 @@ for (const [file, toImport] of [
     await writeFile(join(folder, file), SCRIPT.replace('IMPORTS', imports))
     // The process ends: a closed client keeps neither sockets nor timers.
     const { stdout } = await run(process.execPath, [file, service.url, makeToken()], { cwd: folder })
-    t.strictSame(JSON.parse(stdout), { data: { n: 1 }, refused: 'invalid_room', isRefused: true, html: 'idle,connecting,false' })
+    t.strictSame(JSON.parse(stdout), {
+      data: { n: 1 }, refused: 'invalid_room', isRefused: true, values: ['idle', 'idle'], html: 'idle,connecting,false'
+    })
   })
 
   test(`in a simulated page, ${kind} of Node connects with the WebSocket of the page`, async (t) => {
@@ -204,6 +217,8 @@ const PAGE = `
   import { RoomcastProvider, useConnection, useRoom, useWebSocket } from '@roomcast/client/react'
   import { twin, type Twin } from '@roomcast/client/testing'
   import { connect as connectTabs } from '@roomcast/client/tabs'
+  import { roomStore, statusStore } from '@roomcast/client/svelte'
+  import { useRoom as useVueRoom, useRoomcast, useStatus } from '@roomcast/client/vue'
 
   interface Chat { text: string }
   interface Order { id: number }
@@ -246,8 +261,40 @@ const PAGE = `
     const { messages, send, state, recovered } = useRoom<Chat>('lobby', { history: 10 })
     void send({ text: 'hi' })
     const socket = useWebSocket('wss://example.com', { raw: true })
-    return [messages[0]?.data?.text.length, state, recovered, useConnection().retryAt, socket.isConnected].join()
+    const failure: Error | undefined = socket.error
+    const { data } = messages[0] ?? {}
+    return [data?.text.length, messages[0]?.id, state, recovered, useConnection().retryAt, socket.isConnected, failure].join()
   }
+  type Market = Events<{ paid: { sum: number }, shipped: { place: string } }>
+  export function ShopPage (): string {
+    const { messages, hasOlder, loadOlder, send } = useRoom<Market>('shop')
+    const more: Promise<boolean> = loadOlder()
+    void send({ sum: 1 }, { event: 'paid' })
+    void send(new Uint8Array(1), { event: 'paid' })
+    // @ts-expect-error it is not the payload of the event
+    void send({ place: 'x' }, { event: 'paid' })
+    // @ts-expect-error there is no such event
+    void send({ sum: 1 }, { event: 'lost' })
+    return messages.map((message) => {
+      const key: string = message.id
+      if (message.event === 'paid') return key + message.data?.sum.toFixed()
+      const shipped: 'shipped' = message.event
+      return shipped + message.data?.place.length
+    }).join() + String(hasOlder) + String(more)
+  }
+  const { messages: refs, send: sendRef } = useVueRoom(client, () => 'lobby' as const, () => ({ history: 10 }))
+  export const length: number | undefined = refs.value[0]?.data?.text.length
+  void sendRef({ text: 'hi' })
+  // @ts-expect-error it is a Chat
+  void sendRef({ id: 1 })
+  export const unknownData: unknown = useVueRoom(useRoomcast(), 'lobby').messages.value[0]?.data
+  export const state: Status['state'] = useStatus(() => client).value.state
+  export const id: number | undefined = useVueRoom(useRoomcast<Rooms>(), 'orders:7').messages.value[0]?.data?.id
+  const orders = roomStore(client, 'orders:7', { limit: 10 })
+  export const stop: () => void = orders.subscribe(({ messages, state }) => { console.log(messages[0]?.data?.id.toFixed(), state) })
+  // @ts-expect-error it is an Order
+  void orders.send({ text: 'hi' })
+  export const stopStatus: () => void = statusStore(client).subscribe(({ reason }) => { console.log(reason) })
   export const app = createElement(RoomcastProvider, { client }, createElement(Page))
   export const own = createElement(RoomcastProvider, { url: '/realtime', token: () => 'token' })
   const publisher = createPublisher<Rooms>({ url: 'https://example.com', token: 'token' })

@@ -46,12 +46,14 @@ async function show (page: Page, members: Record<string, string | null>, options
         messages: state.messages.map(({ data, text }) => data ?? text),
         state: state.state,
         recovered: state.recovered,
+        hasOlder: state.hasOlder,
         error: state.error?.code
       }
       return null
     }
     function Connection (): null {
-      window.last.connection = { ...window.hooks.useConnection(), client: undefined }
+      const { cause, ...connection } = window.hooks.useConnection()
+      window.last.connection = { ...connection, client: undefined, cause: cause && 'code' in cause ? cause.code : undefined }
       return null
     }
     const children = Object.entries(members).map(([name, room]) => h(w.Member as never, { key: name, name, room, ...options } as never))
@@ -179,6 +181,23 @@ for (const version of VERSIONS) {
       await untilLast(page, 'a', { messages: ['3', '4', '5', '6'], recovered: undefined })
       await show(page, { a: 'past', b: 'past' }, { history: 3 })
       await untilLast(page, 'b', { messages: ['4', '5', '6'] })
+    })
+
+    await t.test('a component that keeps no messages shows none', async () => {
+      await page.evaluate(() => {
+        const { createElement: h } = window.React
+        function Listener ({ name, limit }: { name: string, limit: number }): null {
+          const { state, messages } = window.hooks.useRoom('unkept', { limit })
+          window.last[name] = { state, count: messages.length }
+          return null
+        }
+        const listeners = [['none', 0], ['all', 200]].map(([name, limit]) => h(Listener as never, { key: name, name, limit } as never))
+        window.reactRoot.render(h(window.hooks.RoomcastProvider, { url: window.url, token: window.token }, ...listeners))
+      })
+      await untilLast(page, 'all', { state: 'joined' })
+      for (let i = 1; i <= 3; i++) await post('unkept', String(i))
+      await untilLast(page, 'all', { count: 3 })
+      await untilLast(page, 'none', { state: 'joined', count: 0 })
     })
 
     await t.test('a room that is refused says why', async () => {
@@ -354,7 +373,7 @@ for (const version of VERSIONS) {
       t.equal(await audience(service, 'kept'), 1)
     })
 
-    await t.test('a room that was left and is joined again begins anew', async () => {
+    await t.test('a membership that the service ended and that begins again begins anew', async (t) => {
       await page.evaluate(() => { window.given = window.sdk.connect({ url: window.url, token: window.token }) })
       await showWithClient(page, 'anew')
       await untilLast(page, 'a', { state: 'joined' })
@@ -362,10 +381,35 @@ for (const version of VERSIONS) {
       await post('anew', '2')
       await untilLast(page, 'a', { messages: ['1', '2'] })
       await page.evaluate(async () => { await window.given?.room('anew').leave() })
-      await until(async () => await audience(service, 'anew') === 0, 'the room to be left')
+      t.equal(await audience(service, 'anew'), 1, 'the component is still a member')
+      for (const connection of service.app.roomcast.hub.connections) connection.send({ type: 'left', room: 'anew', reason: 'removed' })
+      await untilLast(page, 'a', { state: 'refused' })
       await post('anew', '3')
       await page.evaluate(async () => { await window.given?.room('anew').join() })
       await untilLast(page, 'a', { messages: ['2', '3'], state: 'joined', recovered: undefined })
+    })
+
+    await t.test('invalid options close the connection with a cause, and the page stays', async (t) => {
+      await introduce(page, 'http://[invalid')
+      await show(page, { a: 'lobby' })
+      await untilLast(page, 'connection', { state: 'closed', cause: 'invalid_request' })
+      await untilLast(page, 'a', { state: 'idle', messages: [] })
+      t.equal(await page.evaluate(async () => await window.used.send('hi').catch(({ code }) => code)), 'not_joined')
+      t.equal(await page.evaluate(async () => await window.used.loadOlder()), false)
+      await introduce(page, service.url)
+      await show(page, { a: 'lobby' })
+      await untilLast(page, 'a', { state: 'joined' })
+    })
+
+    await t.test('earlier messages are loaded page by page, beyond the limit', async (t) => {
+      for (let i = 1; i <= 5; i++) await post('earlier', String(i))
+      await show(page, { a: 'earlier' }, { history: 2, limit: 2 })
+      await untilLast(page, 'a', { messages: ['4', '5'], hasOlder: true })
+      const load = async (): Promise<boolean> => await page.evaluate(async () => await window.used.loadOlder())
+      t.equal(await load(), true)
+      await untilLast(page, 'a', { messages: ['2', '3', '4', '5'], hasOlder: true })
+      t.equal(await load(), false)
+      await untilLast(page, 'a', { messages: ['1', '2', '3', '4', '5'], hasOlder: false })
     })
 
     await t.test('a client of somebody else is used and not closed', async (t) => {

@@ -30,7 +30,8 @@ test('the client is small, and the parts that only some clients need are loaded 
   for (const path in outputs) if (nameOf(path) === 'index.js') load(path)
   const sizeOf = (paths: string[]): number => paths.reduce((sum, path) => sum + (sizes.get(nameOf(path)) ?? Infinity), 0)
   const later = Object.keys(outputs).filter((path) => !atOnce.has(path))
-  const isOfEvents = (path: string): boolean => Object.keys(outputs[path]?.inputs ?? {}).some((input) => /event-stream-link\.js$/.test(input))
+  const inputsOf = (path: string): string[] => Object.keys(outputs[path]?.inputs ?? {})
+  const isOfEvents = (path: string): boolean => inputsOf(path).some((input) => input.endsWith('event-stream-link.js'))
 
   const core = sizeOf([...atOnce])
   const events = sizeOf(later.filter(isOfEvents))

@@ -58,7 +58,7 @@ async function show (
         ...('protocols' in options && { protocols: [options.protocols].flat() as string[] })
       })
       window.renders.socket = (window.renders.socket ?? 0) + 1
-      window.last.socket = { messages: socket.messages, isConnected: socket.isConnected }
+      window.last.socket = { messages: socket.messages, isConnected: socket.isConnected, error: socket.error?.name }
       return null
     }
     window.reactRoot.render(h(StrictMode, null, h(w.User, { url, options })))
@@ -139,6 +139,48 @@ for (const version of VERSIONS) {
       await untilLast(page, 'socket', { messages: [996, 997, 998, 999, 1_000] })
       const renders = await page.evaluate((before) => window.renders.socket as number - before, before)
       t.ok(renders < 200, `${renders} renders for 1,000 messages`)
+    })
+
+    await t.test('a limit of 0 keeps no message', async (t) => {
+      const server = await startServer(t)
+      await show(page, server.url, { limit: 0 })
+      await untilLast(page, 'socket', { isConnected: true })
+      for (let i = 1; i <= 3; i++) server.sockets[0]?.send(String(i))
+      server.sockets[0]?.close()
+      await untilLast(page, 'socket', { isConnected: false, messages: [] })
+    })
+
+    await t.test('an invalid URL or protocol is an error in the state, and another one begins again', async (t) => {
+      const server = await startServer(t)
+      const invalid: [url: string, options?: { protocols: string | string[] }][] = [
+        ['ws://127.0.0.1:99999'],
+        ['ftp://127.0.0.1/'],
+        [`${server.url}#fragment`],
+        [server.url, { protocols: ['twice', 'twice'] }],
+        [server.url, { protocols: 'a b' }]
+      ]
+      for (const [i, [url, options]] of invalid.entries()) {
+        await show(page, url, options)
+        await untilLast(page, 'socket', { isConnected: false, messages: [], error: 'SyntaxError' })
+        t.equal(await page.evaluate(() => window.socket.send('lost')), false)
+        await show(page, server.url, { protocols: `v${i}` })
+        await untilLast(page, 'socket', { isConnected: true, error: undefined })
+      }
+      t.equal(server.attempts, invalid.length)
+    })
+
+    await t.test('a page over HTTPS that may not use ws: has the error in the state', async () => {
+      const insecure = page.url()
+      await page.route('https://secure.example/**', async (route) => {
+        const response = await fetch(new URL(new URL(route.request().url()).pathname, insecure))
+        await route.fulfill({ contentType: response.headers.get('content-type') ?? '', body: await response.text() })
+      })
+      await page.goto('https://secure.example/')
+      await page.waitForFunction('window.reactRoot !== undefined')
+      await show(page, 'ws://insecure.example/')
+      await untilLast(page, 'socket', { isConnected: false, error: 'SecurityError' })
+      await page.goto(insecure)
+      await page.waitForFunction('window.reactRoot !== undefined')
     })
 
     await t.test('another URL begins anew, and none is no connection', async (t) => {

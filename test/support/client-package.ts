@@ -9,7 +9,8 @@ const run = promisify(execFile)
 // Compiled tests are in dist/test/.
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 const BUILT = join(ROOT, 'client/dist/index.js')
-const SOURCES = ['client', 'client/react', 'client/publisher', 'client/tabs', 'client/testing', 'src/protocol']
+const FOLDERS = ['stores', 'react', 'vue', 'svelte', 'publisher', 'tabs', 'testing']
+const SOURCES = ['client', ...FOLDERS.map((name) => `client/${name}`), 'src/protocol']
 
 /** Throws where `client/dist` is missing or older than the sources of the client. */
 export function requireClientBuild (): void {

@@ -1,9 +1,9 @@
-/** Changes within this time make one snapshot, ms: messages arrive in bursts, and each snapshot causes a render. */
+/** Changes within this time make one snapshot, ms: messages arrive in bursts, and a page renders each snapshot. */
 const GATHER_MS = 10
 
 /**
- * A source of snapshots for `useSyncExternalStore`. It runs while it has subscribers, and replaces its snapshot on each change.
- * It stops a moment after the last subscriber has left, because StrictMode mounts components again at once.
+ * A source of snapshots. It runs while it has subscribers, and replaces its snapshot on each change.
+ * It stops a moment after the last subscriber has left, because another one may follow at once, as in React's StrictMode.
  */
 export abstract class Store<Snapshot extends object> {
   readonly #listeners = new Set<() => void>()
@@ -61,8 +61,8 @@ export abstract class Store<Snapshot extends object> {
   #end (): void {
     if (!this.#isRunning || this.#listeners.size > 0) return
     this.#isRunning = false
-    clearTimeout(this.#timer)
-    this.#timer = undefined
     this.stop()
+    clearTimeout(this.#timer)
+    this.#tell() // The next subscriber must not get the last snapshot of this run.
   }
 }

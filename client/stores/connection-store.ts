@@ -1,12 +1,12 @@
-import {
-  type Client, connect, type ConnectOptions, type Room, RoomcastError, type Status, type TokenProvider, type TokenRequest
-} from '../index.ts'
+import { type Client, connect, type ConnectOptions, RoomcastError, type Status, type TokenProvider, type TokenRequest } from '../index.ts'
+import { toCause } from './cause.ts'
 import { Store } from './store.ts'
 
 /** The client of a provider, and its status. */
 export interface Connection {
+  /** `closed` with the error as its `cause` where the options of the client are invalid. */
   readonly status: Status
-  /** Undefined until the page is mounted: a server that renders it does not connect. */
+  /** Undefined until the page is mounted, because a server that renders it does not connect, and with invalid options. */
   readonly client: Client | undefined
 }
 
@@ -16,16 +16,9 @@ export const NO_CONNECTION: Connection = Object.freeze({ status: Object.freeze({
 /** A client that the application closes, or the options of a client that the provider makes and closes. */
 export type ConnectionSource = { client: Client } | ({ client?: undefined } & ConnectOptions)
 
-/** The parts of a room that concern membership, whatever its payloads are. */
-type Joinable = Pick<Room, 'wanted' | 'join' | 'leave'>
-
-/** The client of a provider, and the rooms that its components use. */
+/** The connection of a provider. It is open while the store has subscribers. */
 export class ConnectionStore extends Store<Connection> {
   readonly #source: ConnectionSource
-  /** The number of components in each room. */
-  readonly #members = new Map<Joinable, number>()
-  /** The rooms that only components have joined. */
-  readonly #joined = new Set<Joinable>()
   #token: TokenProvider | undefined
   #client: Client | undefined
   #unlisten = (): void => {}
@@ -49,31 +42,16 @@ export class ConnectionStore extends Store<Connection> {
     if (isOther && typeof token === 'string' && this.#client?.status.reason === 'unauthorized') this.#client.retry()
   }
 
-  /** Joins a room for one component; returns the function that leaves it. The last component leaves for all. */
-  enter (room: Joinable): () => void {
-    // A room that the application joined stays joined until the application leaves it.
-    if (!room.wanted) this.#joined.add(room)
-    this.#members.set(room, (this.#members.get(room) ?? 0) + 1)
-    room.join().catch(() => {}) // The state of the room has the error.
-    return () => {
-      const rest = (this.#members.get(room) ?? 1) - 1
-      if (rest > 0) {
-        this.#members.set(room, rest)
-        return
-      }
-      this.#members.delete(room)
-      // Another component may enter in the same turn.
-      setTimeout(() => {
-        if (!this.#members.has(room) && this.#joined.delete(room)) room.leave().catch(() => {})
-      })
-    }
-  }
-
   protected start (): void {
-    const source = this.#source
-    const client = this.#client = source.client ?? connect({ ...source, token: async (request) => await this.#askToken(request) })
-    this.#unlisten = client.on('status', (status) => { this.update({ status }) })
-    this.update({ client, status: client.status })
+    try {
+      const source = this.#source
+      const client = this.#client = source.client ?? connect({ ...source, token: async (request) => await this.#askToken(request) })
+      this.#unlisten = client.on('status', (status) => { this.update({ status }) })
+      this.update({ client, status: client.status })
+    } catch (error) {
+      // An error in an effect would end the whole page.
+      this.update({ status: { state: 'closed', cause: toCause(error) } })
+    }
   }
 
   protected stop (): void {
