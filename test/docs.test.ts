@@ -284,7 +284,7 @@ test("README.md's browser client chats, and its curl reaches the client", async 
   t.equal(printed.length, 2)
 })
 
-/** Runs the first client of a document; returns what it prints, line by line. */
+/** Runs the first client of a document; returns the lines that it prints. */
 async function runClient (t: Test, file: string, replacements: (readonly [RegExp, string])[]): Promise<string[]> {
   const snippet = readFences(read(file)).find(({ info, text }) => info === 'js' && text.includes("from '@roomcast/client'"))
   const printed: string[] = []
@@ -333,6 +333,24 @@ test('the client in docs/client.md loads its state, applies messages, and loads 
   for (const connection of service.app.roomcast.hub.connections) connection.close('internal')
   await until(() => printed.length === 3, 'the state after a gap')
   t.strictSame(printed, ["[ [ 1, 'new' ] ]", "[ [ 1, 'new' ], [ 7, 'paid' ] ]", "[ [ 2, 'sent' ] ]"])
+})
+
+/** The names in the first cells of a table of docs/client.md. */
+function readNames (heading: string, column: string): string[] {
+  const rows = readRows(readPart(read('docs/client.md'), heading))
+  const start = rows.findIndex(([name]) => name === column)
+  const after = rows.slice(start + 1)
+  const end = after.findIndex(([name = '']) => !name.startsWith('`'))
+  return after.slice(0, end === -1 ? undefined : end).flatMap(([cell = '']) => [...cell.matchAll(/`(\w+)`/g)].map(([, name = '']) => name))
+}
+
+test('docs/client.md explains every option, reason and error code', async (t) => {
+  const [, options = ''] = /^export interface ConnectOptions \{\n([^]*?)^\}/m.exec(read('client/options.ts')) ?? []
+  const names = [...options.matchAll(/^ {2}(\w+)\??: /gm)].map(([, name = '']) => name)
+  t.strictSame(readNames('## `connect`', 'option').sort(), names.sort())
+  t.strictSame(readNames('### States and reasons', '`reason`').sort(), [...Object.keys(CLOSE_CODES), 'lost', 'token'].sort())
+  const own = [...read('client/errors.ts').matchAll(/^ \* - `(\w+)`: /gm)].map(([, code = '']) => code)
+  t.strictSame(readNames('## Errors', 'code').filter((code) => !(code in ERRORS)).sort(), own.filter((code) => !(code in ERRORS)).sort())
 })
 
 test('every curl in docs/http-api.md is answered as it says', async (t) => {
