@@ -1,5 +1,8 @@
 import { execFile } from 'node:child_process'
+import { once } from 'node:events'
 import { copyFileSync, existsSync, readdirSync, readFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { format, promisify } from 'node:util'
 import { createContext, runInContext } from 'node:vm'
 import { Ajv } from 'ajv'
@@ -12,7 +15,7 @@ import { CLOSE_CODES, CLOSE_TEXTS, type CloseReason, nextStep } from '../src/pro
 import { CLIENT_FRAMES, SERVER_FRAMES } from '../src/protocol/frames.ts'
 import { Grants } from '../src/auth/grants.ts'
 import { type Service, startService } from './support/service.ts'
-import { SECRET } from './support/token.ts'
+import { makeToken, SECRET } from './support/token.ts'
 import { until } from './support/until.ts'
 import { connect } from './support/websocket-client.ts'
 import { startProcess } from './support/service-process.ts'
@@ -281,31 +284,75 @@ test("README.md's browser client chats, and its curl reaches the client", async 
   t.equal(printed.length, 2)
 })
 
-test('the client in README.md and docs/client.md talks', async (t) => {
-  const { service, token } = await startDevelopment(t)
-  for (const [file, said] of [['README.md', 'dev: hi, everybody'], ['docs/client.md', 'dev { text: \'hi\' }']] as const) {
-    const snippet = readFences(read(file)).find(({ info, text }) => info === 'js' && text.includes("from '@roomcast/client'"))
-    const printed: string[] = []
-    const code = (snippet?.text ?? '')
-      .replace("'@roomcast/client'", JSON.stringify(new URL('../client/node.js', import.meta.url)))
-      .replace(/http:\/\/127\.0\.0\.1:3000|https:\/\/realtime\.example\.com/, service.url)
-      .replace(/token: (?:'eyJ…'|async .*)/, `token: ${JSON.stringify(token)}`)
-      .replace('connect({', 'globalThis.documented.own(make, {')
-      .replaceAll('console.log', 'globalThis.documented.log')
-      .replace('import { connect }', 'import { connect as make }')
-    Object.assign(globalThis, {
-      documented: {
-        log: (...values: unknown[]) => { printed.push(format(...values)) },
-        own (make: (options: object) => { close: () => void }, options: object) {
-          const client = make(options)
-          t.teardown(() => { client.close() })
-          return client
-        }
+/** Runs the first client of a document; returns the lines that it prints. */
+async function runClient (t: Test, file: string, replacements: (readonly [RegExp, string])[]): Promise<string[]> {
+  const snippet = readFences(read(file)).find(({ info, text }) => info === 'js' && text.includes("from '@roomcast/client'"))
+  const printed: string[] = []
+  let code = (snippet?.text ?? '')
+    .replace("'@roomcast/client'", JSON.stringify(new URL('../client/node.js', import.meta.url)))
+    .replace('connect({', 'globalThis.documented.own(make, {')
+    .replaceAll('console.log', 'globalThis.documented.log')
+    .replace('import { connect }', 'import { connect as make }')
+  for (const [pattern, replacement] of replacements) code = code.replace(pattern, replacement)
+  Object.assign(globalThis, {
+    documented: {
+      log: (...values: unknown[]) => { printed.push(format(...values)) },
+      own (make: (options: object) => { close: () => void }, options: object) {
+        const client = make(options)
+        t.teardown(() => { client.close() })
+        return client
       }
-    })
-    await import(`data:text/javascript,${encodeURIComponent(code)}`)
-    await until(() => printed.includes(said), `${file} to say ${said}`)
-  }
+    }
+  })
+  await import(`data:text/javascript,${encodeURIComponent(code)}`)
+  return printed
+}
+
+test('the client in README.md talks', async (t) => {
+  const { service, token } = await startDevelopment(t)
+  const printed = await runClient(t, 'README.md', [[/http:\/\/127\.0\.0\.1:3000/, service.url], [/eyJ…/, token]])
+  await until(() => printed.includes('dev: hi, everybody'), 'the own message')
+})
+
+test('the client in docs/client.md loads its state, applies messages, and loads the state again after a gap', async (t) => {
+  // Each lost connection is a gap where rooms have no history.
+  const service = await startService(t, { HISTORY_SIZE: '0' })
+  let orders = [{ id: 1, status: 'new' }]
+  const backend = createServer(({ url }, response) => {
+    response.end(JSON.stringify(url === '/token' ? { token: makeToken() } : orders))
+  })
+  await once(backend.listen(0, '127.0.0.1'), 'listening')
+  t.teardown(() => { backend.close() })
+  const { port } = backend.address() as AddressInfo
+  const printed = await runClient(t, 'docs/client.md', [
+    [/https:\/\/realtime\.example\.com/, service.url],
+    [/fetch\('/g, `fetch('http://127.0.0.1:${port}`]
+  ])
+  await until(() => printed.length === 2, 'the state and the own message')
+  orders = [{ id: 2, status: 'sent' }]
+  for (const connection of service.app.roomcast.hub.connections) connection.close('internal')
+  await until(() => printed.length === 3, 'the state after a gap')
+  t.strictSame(printed, ["[ [ 1, 'new' ] ]", "[ [ 1, 'new' ], [ 7, 'paid' ] ]", "[ [ 2, 'sent' ] ]"])
+})
+
+/** The names in the first cells of a table of docs/client.md. */
+function readNames (heading: string, column: string): string[] {
+  const rows = readRows(readPart(read('docs/client.md'), heading))
+  const start = rows.findIndex(([name]) => name === column)
+  const after = rows.slice(start + 1)
+  const end = after.findIndex(([name = '']) => !name.startsWith('`'))
+  return after.slice(0, end === -1 ? undefined : end).flatMap(([cell = '']) => [...cell.matchAll(/`(\w+)`/g)].map(([, name = '']) => name))
+}
+
+test('docs/client.md explains every option, reason and error code', async (t) => {
+  const [, options = ''] = /^export interface ConnectOptions \{\n([^]*?)^\}/m.exec(read('client/options.ts')) ?? []
+  const names = [...options.matchAll(/^ {2}(\w+)\??: /gm)].map(([, name = '']) => name)
+  t.strictSame(readNames('## `connect`', 'option').sort(), names.sort())
+  t.strictSame(readNames('### States and reasons', '`reason`').sort(), [...Object.keys(CLOSE_CODES), 'lost', 'token'].sort())
+  const own = [...read('client/errors.ts').matchAll(/^ \* - `(\w+)`: /gm)].map(([, code = '']) => code)
+  const codes = readNames('## Errors', 'code')
+  t.strictSame(own.filter((code) => !codes.includes(code)), [], 'each code of the client')
+  t.strictSame(codes.filter((code) => !own.includes(code) && !(code in ERRORS)), [], 'no other codes')
 })
 
 test('every curl in docs/http-api.md is answered as it says', async (t) => {
