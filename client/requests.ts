@@ -168,9 +168,11 @@ export class Requests {
   #onRefusal (entry: Entry, error: ServerFrames['error']): void {
     const { kind, request: { room }, round = 0 } = entry
     this.#unsend(entry)
-    if (this.#throttle.round === round) this.#slowDown()
+    const isFirst = this.#throttle.round === round
     const ms = this.#throttle.refuse(kind, room, error, round, this.clock.now())
-    if (ms > 0) this.#onHeld(ms)
+    if (!isFirst || ms === 0) return
+    this.#slowDown()
+    this.#onHeld(ms)
   }
 
   #slowDown (): void {
