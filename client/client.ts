@@ -2,9 +2,9 @@ import type { ServerFrame } from '../src/protocol/frames.ts'
 import { encodeBase64 } from './base64.ts'
 import { Connector } from './connector.ts'
 import { Emitter } from './emitter.ts'
-import { closed, type RoomcastError, toError, toLoadError } from './errors.ts'
+import { closed, type RoomcastError, toError } from './errors.ts'
 import { type ConnectOptions, readOptions } from './options.ts'
-import type { HistoryReads } from './history.ts'
+import { HistoryReads } from './history.ts'
 import { Outbox } from './outbox.ts'
 import { Requests } from './requests.ts'
 import { Room } from './room.ts'
@@ -38,7 +38,7 @@ export class Client<Rooms extends object = Record<string, unknown>> {
   })
 
   readonly #requests: Requests
-  #history: Promise<HistoryReads> | undefined
+  readonly #history: HistoryReads
   readonly #outbox: Outbox
   readonly #connector: Connector
   readonly #port: RoomPort
@@ -56,6 +56,7 @@ export class Client<Rooms extends object = Record<string, unknown>> {
       (frame, bytes) => { this.#connector.send(frame, bytes) },
       (ms) => { log(`The service refuses frames for their rate; nothing is sent for ${Math.ceil(ms)} ms`) }
     )
+    this.#history = new HistoryReads({ clock, requests, max, timeoutMs: timeouts.historyMs })
     this.#outbox = new Outbox({
       clock,
       requests,
@@ -68,16 +69,7 @@ export class Client<Rooms extends object = Record<string, unknown>> {
       requests,
       isClosed: () => this.status.state === 'closed',
       publish: async (room, value, { key = makeOrigin(), ...options }) => await this.#outbox.publish(room, value, { ...options, key }),
-      history: async () => {
-        const history = await (this.#history ??= import('./history.ts')
-          .then(({ HistoryReads }) => new HistoryReads({ clock, requests, max, timeoutMs: timeouts.historyMs }))
-          .catch((error: unknown) => {
-            this.#history = undefined
-            throw toLoadError(error)
-          }))
-        if (this.status.state === 'closed') throw closed()
-        return history
-      },
+      history: async (room, options) => await this.#history.read(room, options),
       onUse: (room, isUsed) => { this.#keep(room, isUsed) },
       onLeft: (room, error) => {
         log(`The room ${room} is no longer joined`, error)
@@ -172,7 +164,7 @@ export class Client<Rooms extends object = Record<string, unknown>> {
     if (status.state === 'closed') {
       const error = closed()
       for (const room of [...this.#rooms.values()]) room.onClosed()
-      void this.#history?.then((history) => { history.reject(error) }, () => {})
+      this.#history.reject(error)
       this.#outbox.reject(error)
     }
     this.#emitter.emit('status', status)

@@ -47,8 +47,3 @@ export function toError ({ code, text, ...options }: ServerFrames['error']): Roo
 export function toCause (thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(`This was thrown: ${String(thrown)}`, { cause: thrown })
 }
-
-/** The error of a request whose part of the client was not loaded. */
-export function toLoadError (cause: unknown): RoomcastError {
-  return new RoomcastError('unavailable', 'A part of the client was not loaded; retry', { retryable: true, cause })
-}

@@ -1,7 +1,7 @@
 import type { ServerFrames } from '../src/protocol/frames.ts'
 import type { Clock } from './clock.ts'
-import { RoomcastError } from './errors.ts'
-import { type Message, type MessageFrame, toMessage } from './message.ts'
+import { RoomcastError, toCause } from './errors.ts'
+import { type HistoryOptions, type Message, type MessageFrame, toMessage } from './message.ts'
 import { invalid } from './payload.ts'
 import { isPosition, type Position, toPosition } from './position.ts'
 import { Progress } from './progress.ts'
@@ -20,8 +20,7 @@ export interface FeedOptions<Data> {
   listeners: RoomListeners<Data>
   onMessage: (message: Message<Data>) => void
   onJoined: (joined: Joined) => void
-  /** Reads the missed messages between two positions, behind those that were read before; undefined where it cannot. */
-  readMissed: (since: Position, top: Position, known: readonly MessageFrame[]) => Promise<MessageFrame[] | undefined>
+  readHistory: (options: HistoryOptions) => Promise<ServerFrames['history']>
   /** The room must be joined again, from `since`. */
   rejoin: () => void
   /** The application's state is loaded. */
@@ -150,8 +149,10 @@ export class Feed<Data> {
   /** Reads the missed messages beyond one page, and joins again after the last one. */
   async #catchUp (since: Position, top: Position): Promise<void> {
     const turn = ++this.#turn
-    const { readMissed, rejoin } = this.#options
-    const messages = await readMissed(since, top, this.#caughtUp?.messages ?? []).catch(() => undefined)
+    const { readHistory, rejoin } = this.#options
+    const messages = await import('./catch-up.ts')
+      .then(async ({ readMissed }) => await readMissed(readHistory, since, top, this.#caughtUp?.messages ?? []))
+      .catch(() => undefined)
     if (turn !== this.#turn) return
     // Without a position, the join reports the gap.
     if (messages === undefined) this.#progress.restart(undefined)
@@ -167,8 +168,12 @@ export class Feed<Data> {
     this.#held = []
     const { signal } = this.#loading = new AbortController()
     const { room, clock, report, onLoaded } = this.#options
+    const onFailure = (error: unknown): void => {
+      const cause = toCause(error)
+      report(new RoomcastError('load_failed', `The state of ${room} was not loaded; it is loaded again`, { retryable: true, cause }))
+    }
     import('./load-state.ts')
-      .then(async ({ loadState }) => await loadState({ room, load, position: this.position, signal, clock, report }))
+      .then(async ({ loadState }) => await loadState({ load, position: this.position, signal, clock, onFailure }))
       .then((position) => {
         if (signal.aborted) return
         this.#loading = undefined

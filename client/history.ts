@@ -1,13 +1,9 @@
 import type { ServerFrames } from '../src/protocol/frames.ts'
 import type { Clock } from './clock.ts'
 import { RoomcastError, toError } from './errors.ts'
-import type { HistoryOptions, MessageFrame } from './message.ts'
+import type { HistoryOptions } from './message.ts'
 import { toJson } from './payload.ts'
-import type { Position } from './position.ts'
 import type { Requests } from './requests.ts'
-
-/** The maximum of missed messages that a client reads. */
-const MAX_MISSED = 10_000
 
 /** The settings of history reads. */
 export interface HistoryReadsOptions {
@@ -61,28 +57,6 @@ export class HistoryReads {
       }
       this.#rejects.add(fail)
     })
-  }
-
-  /**
-   * Reads the messages of a room between two positions, page by page: the service sends one page of missed messages at most.
-   *
-   * @param known messages that were read before, which the result begins with
-   * @returns undefined where the history does not have all messages, or they are too many
-   */
-  async readMissed (
-    room: string,
-    { epoch, offset }: Position,
-    { offset: last }: Position,
-    known: readonly MessageFrame[]
-  ): Promise<MessageFrame[] | undefined> {
-    const messages = [...known]
-    for (let after: number | undefined = offset; after !== undefined && after < last;) {
-      const { recovered, epoch: current, messages: page, next }: ServerFrames['history'] = await this.read(room, { after, epoch })
-      messages.push(...page.filter((message) => message.offset <= last))
-      if (!recovered || current !== epoch || messages.length > MAX_MISSED || (next !== undefined && next <= after)) return undefined
-      after = next
-    }
-    return messages
   }
 
   /** Rejects all reads. */

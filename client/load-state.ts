@@ -1,5 +1,4 @@
 import type { Clock } from './clock.ts'
-import { RoomcastError, toCause } from './errors.ts'
 import type { Position } from './position.ts'
 import type { Load } from './room-events.ts'
 
@@ -9,23 +8,22 @@ const MAX_RETRY_MS = 30_000
 
 /** The call of a function that loads the application's state. */
 export interface LoadCall {
-  room: string
   load: Load
   position: Position | undefined
   signal: AbortSignal
   clock: Clock
-  report: (error: RoomcastError) => void
+  /** Receives what the function throws. */
+  onFailure: (error: unknown) => void
 }
 
 /** Calls the function until it succeeds, or the signal aborts. Resolves with the position that it returns. */
-export async function loadState ({ room, load, position, signal, clock, report }: LoadCall): Promise<Position | undefined> {
+export async function loadState ({ load, position, signal, clock, onFailure }: LoadCall): Promise<Position | undefined> {
   for (let ms = RETRY_MS; !signal.aborted; ms = Math.min(MAX_RETRY_MS, 2 * ms)) {
     try {
       return await load(position, { signal }) ?? undefined
     } catch (error) {
       if (signal.aborted) break
-      const cause = toCause(error)
-      report(new RoomcastError('load_failed', `The state of ${room} was not loaded; it is loaded again`, { retryable: true, cause }))
+      onFailure(error)
       await new Promise<void>((resolve) => { clock.after(ms * (0.5 + Math.random() / 2), resolve) })
     }
   }

@@ -1,7 +1,7 @@
 import type { ServerFrames } from '../src/protocol/frames.ts'
 import type { Clock } from './clock.ts'
 import type { RoomcastError } from './errors.ts'
-import type { HistoryReads } from './history.ts'
+import type { HistoryOptions } from './message.ts'
 import type { Published, PublishOptions } from './published.ts'
 import type { Requests } from './requests.ts'
 import type { Room } from './room.ts'
@@ -12,8 +12,7 @@ export interface RoomPort {
   readonly requests: Requests
   isClosed (): boolean
   publish (room: string, value: unknown, options: PublishOptions): Promise<Published>
-  /** The reads of history, which are loaded on their first use. */
-  history (): Promise<HistoryReads>
+  history (room: string, options: HistoryOptions): Promise<ServerFrames['history']>
   /** The room is in use, or no longer: the client forgets a room that is not. */
   onUse (room: Room, isUsed: boolean): void
   /** The room is no longer joined: its publishes are rejected. */

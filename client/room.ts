@@ -40,7 +40,7 @@ export class Room<Data = unknown> {
       listeners: this.#listeners,
       onMessage: (message) => { this.#onMessage(message) },
       onJoined: (joined) => { this.#onJoined(joined) },
-      readMissed: async (...range) => await (await port.history()).readMissed(name, ...range),
+      readHistory: async (options) => await port.history(name, options),
       rejoin: () => { this.#rejoin() },
       onLoaded: () => { this.#resolve() },
       report: port.report
@@ -138,7 +138,7 @@ export class Room<Data = unknown> {
   /** Reads the history of the room. Needs the grant `history`. */
   async history (options: HistoryOptions = {}): Promise<HistoryPage<Data>> {
     if (this.#port.isClosed()) throw closed()
-    const { type, id, messages, ...page } = await (await this.#port.history()).read(this.name, options)
+    const { type, id, messages, ...page } = await this.#port.history(this.name, options)
     return { ...page, messages: messages.map((message) => toMessage<Data>(message, page.epoch)) }
   }
 

@@ -38,5 +38,5 @@ test('the client is small, and the parts that only some clients need are loaded 
   const others = sizeOf(later.filter((path) => !isOfEvents(path)))
   t.ok(core > 0 && core <= 11_500, `${core} bytes at once`)
   t.ok(events > 0 && events <= 3_650, `${events} bytes for event streams`)
-  t.ok(others > 0 && others <= 1_200, `${others} bytes for history and for loads of state`)
+  t.ok(others > 0 && others <= 600, `${others} bytes for missed messages beyond a page, and for loads of state`)
 })
