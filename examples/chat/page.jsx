@@ -82,8 +82,8 @@ function Room ({ name, room }) {
       </header>
       {error !== undefined && <p role='alert'>{error.message}</p>}
       <ol>
-        {messages.map(({ epoch, offset, from, time, data, text }) => (
-          <Line key={`${epoch}:${offset}`} from={from} mine={from === name} time={time} text={data?.text ?? text} />
+        {messages.map(({ id, from, time, data, text }) => (
+          <Line key={id} from={from} mine={from === name} time={time} text={data?.text ?? text} />
         ))}
         {sending.map(({ key, text, failed }) => (
           <Line key={key} from={name} mine text={text} note={failed?.message ?? 'sending…'} />
