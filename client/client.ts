@@ -1,4 +1,4 @@
-import type { ServerFrame } from '../src/protocol/frames.ts'
+import type { ServerFrame, ServerFrames } from '../src/protocol/frames.ts'
 import { encodeBase64 } from './base64.ts'
 import { Connector } from './connector.ts'
 import { Emitter } from './emitter.ts'
@@ -69,7 +69,7 @@ export class Client<Rooms extends object = Record<string, unknown>> {
       requests,
       isClosed: () => this.status.state === 'closed',
       publish: async (room, value, { key = makeOrigin(), ...options }) => await this.#outbox.publish(room, value, { ...options, key }),
-      history: async (room, options) => await this.#history.read(room, options),
+      history: async (room, options, isBounded) => await this.#history.read(room, options, isBounded),
       onUse: (room, isUsed) => { this.#keep(room, isUsed) },
       onLeft: (room, error) => {
         log(`The room ${room} is no longer joined`, error)
@@ -82,7 +82,7 @@ export class Client<Rooms extends object = Record<string, unknown>> {
       origin: this.origin,
       token: new TokenSource(token, { clock, marginMs: TOKEN_MARGIN_MS, timeoutMs: timeouts.tokenMs }),
       connectTimeoutMs: timeouts.connectMs,
-      events: { fetch, rooms: () => [...this.#rooms.values()].filter(({ wanted }) => wanted) },
+      events: { fetch, isCurrent: (id) => requests.isCurrent(id), rooms: () => [...this.#rooms.values()].filter(({ wanted }) => wanted) },
       onStatus: (status) => { this.#onStatus(status) },
       onOpen: ({ user }, { hasStreams }) => {
         this.#user = user
@@ -110,6 +110,7 @@ export class Client<Rooms extends object = Record<string, unknown>> {
     let room = this.#rooms.get(name) ?? this.#idle.get(name)?.deref()
     if (room === undefined) {
       room = new Room(name, this.#port)
+      this.#forgotten.register(room, name)
       this.#keep(room, false)
     }
     return room as unknown as Room<DataOf<Rooms, Name>> // The application declares its payloads.
@@ -150,7 +151,6 @@ export class Client<Rooms extends object = Record<string, unknown>> {
     } else {
       this.#rooms.delete(name)
       this.#idle.set(name, new WeakRef(room))
-      this.#forgotten.register(room, name)
     }
   }
 
@@ -176,10 +176,17 @@ export class Client<Rooms extends object = Record<string, unknown>> {
     for (const room of [...this.#rooms.values()]) room.onDown()
   }
 
+  #onError (frame: ServerFrames['error']): void {
+    // An event stream that was opened again refuses a room by its name.
+    const room = typeof frame.id === 'string' ? this.#rooms.get(frame.id) : undefined
+    if (room === undefined) this.#report(toError(frame))
+    else room.onRefusal(frame)
+  }
+
   #onFrame (frame: ServerFrame, bytes: Uint8Array | undefined): void {
     const { type } = frame
     if (this.#requests.take(frame)) return
-    if (type === 'error') this.#report(toError(frame))
+    if (type === 'error') this.#onError(frame)
     // A stream that is opened again joins its rooms again. On a WebSocket, the notice of an automatic room would be taken for a gap.
     else if (type === 'message' || type === 'reset' || type === 'system' || type === 'left' || (type === 'joined' && this.#hasStreams)) {
       this.#rooms.get(frame.room)?.onFrame(frame, bytes)

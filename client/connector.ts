@@ -32,7 +32,7 @@ export interface ConnectorOptions {
   connectTimeoutMs: number
   WebSocket: WebSocketConstructor | undefined
   /** The other options of an event stream. Simulated pages may have no `fetch`. */
-  events: Pick<EventStreamLinkOptions, 'rooms'> & { fetch: typeof fetch | undefined }
+  events: Pick<EventStreamLinkOptions, 'rooms' | 'isCurrent'> & { fetch: typeof fetch | undefined }
   onStatus: (status: Status) => void
   /** Receives the welcome of a new link, which knows nothing of the last one: rooms and requests must be sent again. */
   onOpen: (welcome: ServerFrames['welcome'], link: Link) => void
@@ -105,6 +105,7 @@ export class Connector {
   close (reason: StatusReason = 'normal', code = 1000, cause?: Error): void {
     if (this.status.state === 'closed') return
     this.#unlisten()
+    this.#options.token.stop()
     this.#stop({ state: 'closed', reason, code, ...(cause !== undefined && { cause }) })
   }
 
@@ -124,6 +125,7 @@ export class Connector {
       token = await this.#getToken()
     } catch (error) {
       if (this.#isOver(attempt)) return
+      this.#current = undefined
       const reason = error instanceof RoomcastError && error.code === 'unauthorized' ? error.code : 'token'
       const end = { code: undefined, cause: toCause(error) }
       if (this.#options.token.renewable) this.#wait(reason, end)
@@ -150,7 +152,7 @@ export class Connector {
   }
 
   async #openLink (attempt: Attempt, transport: Transport, token: string): Promise<void> {
-    const { url, origin, clock, connectTimeoutMs, WebSocket, events: { fetch, rooms } } = this.#options
+    const { url, origin, clock, connectTimeoutMs, WebSocket, events: { fetch, ...events } } = this.#options
     const listener: LinkListener = {
       onFrame: (frame, bytes) => {
         if (frame.type === 'welcome') this.#onWelcome(attempt, transport, frame)
@@ -171,7 +173,7 @@ export class Connector {
       else if (fetch !== undefined) {
         // Most clients never load it.
         const { EventStreamLink } = await import('./event-stream-link.ts')
-        if (!this.#isOver(attempt)) attempt.link = new EventStreamLink({ ...options, fetch, rooms })
+        if (!this.#isOver(attempt)) attempt.link = new EventStreamLink({ ...options, ...events, fetch })
       }
     } catch (error) {
       this.#onEnd(attempt, { code: 1006, cause: toCause(error) })
@@ -201,6 +203,7 @@ export class Connector {
       })
     }
     this.#setStatus({ state: 'connected', transport })
+    if (attempt !== this.#current) return // A listener has ended the connection.
     this.#options.onOpen(welcome, attempt.link)
   }
 
@@ -221,7 +224,7 @@ export class Connector {
     if (end.code === CLOSE_CODES.removed && this.#candidate?.link !== undefined) {
       // At the limit of connections, the service replaces the event stream by the WebSocket that the client opens beside it.
       this.#setStatus({ state: 'connecting' })
-      this.#promote(end.code)
+      if (attempt === this.#current) this.#promote(end.code)
       return
     }
     this.#end()
@@ -237,8 +240,8 @@ export class Connector {
   }
 
   #wait (reason: StatusReason, { code, cause, retryAfterMs }: Partial<LinkEnd>): void {
-    if (this.status.state === 'closed' || this.status.state === 'disconnected') return // A listener has ended the connection.
-    this.#current = undefined
+    const { state } = this.status
+    if (state === 'closed' || state === 'disconnected' || this.#current !== undefined) return // A listener has ended the connection.
     const { clock, backoff } = this.#options
     const awayMs = this.#awayMs + clock.now() - this.#lostAt
     const ms = reason === 'connectionLimit' ? Math.max(limitJitter(awayMs), retryAfterMs ?? 0) : retryAfterMs ?? fullJitter(awayMs, backoff)

@@ -1,3 +1,8 @@
+/** Reports an error of the application's code as uncaught. */
+export function throwLater (error: unknown): void {
+  setTimeout(() => { throw error })
+}
+
 /** Listeners by event. An error of a listener is reported as uncaught, and the other listeners are still called. */
 export class Emitter<Events extends object> {
   /** By event: a service names events, too, and an object has inherited names. */
@@ -26,7 +31,7 @@ export class Emitter<Events extends object> {
       try {
         listener(value as never)
       } catch (error) {
-        setTimeout(() => { throw error })
+        throwLater(error)
       }
     }
   }

@@ -8,7 +8,10 @@ import { PostQueue } from './post-queue.ts'
 import { Rest, toErrorFrame } from './rest.ts'
 
 /** The options of an event-stream link. */
-export type EventStreamLinkOptions = LinkOptions & Pick<EventStreamsOptions, 'fetch' | 'rooms'>
+export type EventStreamLinkOptions = LinkOptions & Pick<EventStreamsOptions, 'fetch' | 'rooms'> & {
+  /** Whether a publish that the link has taken may still be sent. */
+  isCurrent: (id: number) => boolean
+}
 
 /** A link over server-sent events and POST, the fallback where WebSockets are blocked. A binary payload is in its frame, as base64. */
 export class EventStreamLink implements Link {
@@ -25,6 +28,7 @@ export class EventStreamLink implements Link {
     this.#queue = new PostQueue(
       this.#rest,
       options.origin,
+      options.isCurrent,
       (frame) => { if (!this.#hasEnded) listener.onFrame(frame) },
       (error) => { this.#end({ code: 1006, cause: toCause(error) }) }
     )

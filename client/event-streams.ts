@@ -16,6 +16,9 @@ const ROOMS = 20
 /** Changes within this time open one new stream, ms. */
 const GATHER_MS = 20
 
+/** The position of a room without one. */
+const NO_POSITION = '0:0'
+
 /** The settings of the streams, and the listeners for their frames. */
 export interface EventStreamsOptions {
   url: string
@@ -36,6 +39,8 @@ interface Stream {
   /** Undefined until the stream opens. */
   abort: AbortController | undefined
   rooms: Set<string>
+  /** The positions that the stream was opened with, by room. */
+  asked: Map<string, string>
   /** The rooms whose joins were answered since the stream was opened. */
   answered: Set<string>
   /** Undefined until the first welcome, which has the interval of the heartbeats. */
@@ -67,8 +72,9 @@ export class EventStreams {
   join (room: string, id: number): void {
     this.#joinIds.set(room, id)
     const stream = this.#find(room) ?? this.#findFree()
-    // The client may join again, from another position.
-    const isNew = !stream.rooms.has(room) || stream.answered.has(room)
+    // The client may join again, or from another position.
+    const isOther = stream.abort !== undefined && stream.asked.get(room) !== this.#sinceOf(room)
+    const isNew = !stream.rooms.has(room) || stream.answered.has(room) || isOther
     stream.rooms.add(room)
     if (isNew) this.#openLater(stream)
   }
@@ -78,6 +84,7 @@ export class EventStreams {
     const stream = this.#find(room)
     if (stream === undefined) return
     stream.rooms.delete(room)
+    this.#joinIds.delete(room)
     this.#openLater(stream)
   }
 
@@ -95,7 +102,7 @@ export class EventStreams {
   #findFree (): Stream {
     let stream = this.#streams.find(({ rooms }) => rooms.size < ROOMS)
     if (stream === undefined) {
-      stream = { abort: undefined, rooms: new Set(), answered: new Set() }
+      stream = { abort: undefined, rooms: new Set(), asked: new Map(), answered: new Set() }
       this.#streams.push(stream)
     }
     return stream
@@ -140,14 +147,19 @@ export class EventStreams {
     return { code: 1006, cause: new Error('The stream has ended') }
   }
 
-  #toQuery ({ rooms }: Stream): URLSearchParams {
-    const { origin, rooms: getWanted } = this.#options
-    const names = [...rooms].sort()
+  #toQuery (stream: Stream): URLSearchParams {
+    const names = [...stream.rooms].sort()
+    const since = names.map((name) => this.#sinceOf(name))
+    stream.asked = new Map(names.map((name, i) => [name, since[i] ?? NO_POSITION]))
+    const { origin } = this.#options
     const query = new URLSearchParams([['protocol', 'roomcast.v1'], ['origin', origin], ...names.map((room) => ['room', room])])
-    const positions = new Map(getWanted().map(({ name, since }) => [name, since]))
-    const since = names.map((name) => positions.get(name))
-    if (since.some(Boolean)) query.set('since', since.map((at) => at === undefined ? '0:0' : `${at.epoch}:${at.offset}`).join())
+    if (since.some((position) => position !== NO_POSITION)) query.set('since', since.join())
     return query
+  }
+
+  #sinceOf (room: string): string {
+    const position = this.#options.rooms().find(({ name }) => name === room)?.since
+    return position === undefined ? NO_POSITION : `${position.epoch}:${position.offset}`
   }
 
   /** Ends a stream now, because its frames may be outdated, and opens it soon with its rooms at that time. */
@@ -187,7 +199,7 @@ export class EventStreams {
       this.#onWelcome(frame)
     } else if (frame.type === 'error' && typeof frame.id === 'string') {
       rooms.delete(frame.id)
-      frame.id = this.#takeJoinId(frame.id)
+      frame.id = this.#takeJoinId(frame.id) ?? frame.id
     } else if ('room' in frame && !rooms.has(frame.room)) return // Another stream has it, or the client does not want this automatic room.
     if (frame.type === 'joined') {
       answered.add(frame.room)

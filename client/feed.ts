@@ -41,6 +41,8 @@ export class Feed<Data> {
   /** Counts the links and the joins: a read of an earlier one has no effect. */
   #turn = 0
   #load: Load | undefined
+  /** The function is to be called with the next join. */
+  #isDue = false
   /** Ends the load of the application's state. */
   #loading: AbortController | undefined
   /** The messages that wait for it. */
@@ -75,10 +77,16 @@ export class Feed<Data> {
     this.#isResume = true
   }
 
-  /** Takes the function that loads the application's state, and calls it if the room is joined already. */
-  use (load: Load, isJoined: boolean): void {
+  /**
+   * Takes the function that loads the application's state.
+   *
+   * @param isDue whether it is called at once, and not only after a gap
+   * @param isJoined whether the room is joined; otherwise the call waits for the join
+   */
+  use (load: Load, isDue: boolean, isJoined: boolean): void {
     this.#load = load
-    if (isJoined) this.#loadState()
+    this.#isDue ||= isDue
+    if (isDue && isJoined) this.#loadState()
   }
 
   /** Passes an own message that is not echoed. */
@@ -91,6 +99,7 @@ export class Feed<Data> {
     const { room, audience, recovered = false, missed = 0 } = frame
     const { onJoined, listeners } = this.#options
     const { since } = this
+    this.#held = [] // The service repeats the messages after the position.
     const top = toPosition(frame)
     const isResume = this.#isResume
     if (isResume && !recovered && since !== undefined && top?.epoch === since.epoch && top.offset > since.offset) {
@@ -100,14 +109,17 @@ export class Feed<Data> {
     const read = this.#caughtUp?.messages ?? []
     this.#caughtUp = undefined
     this.#isResume = true
+    const turn = this.#turn
     if (isResume && recovered) {
       this.#progress.resume(top, read.length + missed)
       onJoined({ room, ...top, audience, recovered, missed: read.length + missed })
-      for (const message of read) this.take(message)
+      if (turn === this.#turn && this.#isDue) this.#loadState()
+      for (const message of read) if (turn === this.#turn) this.take(message)
       return
     }
     this.#progress.restart(top)
     onJoined({ room, ...top, audience, ...(isResume && { recovered }) })
+    if (turn !== this.#turn) return // A listener has left the room.
     if (isResume) listeners.emit('reset', { room, ...top, reason: 'history' })
     this.#loadState()
   }
@@ -138,7 +150,7 @@ export class Feed<Data> {
     this.pause()
     this.#loading?.abort()
     this.#loading = this.#load = this.#caughtUp = undefined
-    this.#isResume = false
+    this.#isResume = this.#isDue = false
     this.#progress.restart(undefined)
   }
 
@@ -151,7 +163,7 @@ export class Feed<Data> {
     const turn = ++this.#turn
     const { readHistory, rejoin } = this.#options
     const messages = await import('./catch-up.ts')
-      .then(async ({ readMissed }) => await readMissed(readHistory, since, top, this.#caughtUp?.messages ?? []))
+      .then(async ({ readMissed }) => await readMissed(readHistory, since, top, this.#caughtUp?.messages ?? [], () => turn === this.#turn))
       .catch(() => undefined)
     if (turn !== this.#turn) return
     // Without a position, the join reports the gap.
@@ -163,6 +175,7 @@ export class Feed<Data> {
   /** Loads the application's state, and delivers the messages after it. */
   #loadState (): void {
     const load = this.#load
+    this.#isDue = false
     if (load === undefined) return
     this.#loading?.abort()
     this.#held = []
@@ -178,7 +191,8 @@ export class Feed<Data> {
         if (signal.aborted) return
         this.#loading = undefined
         if (position !== undefined) this.#progress.skip(position)
-        for (const [frame, bytes] of this.#held.splice(0)) this.take(frame, bytes)
+        const turn = this.#turn
+        for (const [frame, bytes] of this.#held.splice(0)) if (turn === this.#turn) this.take(frame, bytes)
         onLoaded()
       }, () => { clock.after(RETRY_MS, () => { if (!signal.aborted) this.#loadState() }) })
   }

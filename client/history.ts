@@ -24,17 +24,22 @@ export class HistoryReads {
     this.#options = options
   }
 
-  /** Reads a page. Rejects with `queue_full` when too many reads are pending, and with `timeout` when there is no answer in time. */
-  async read (room: string, options: HistoryOptions): Promise<ServerFrames['history']> {
+  /**
+   * Reads a page. Rejects with `queue_full` when too many reads are pending, and with `timeout` when there is no answer in time.
+   *
+   * @param isBounded `false` for a read of the client itself, which waits for any time
+   */
+  async read (room: string, options: HistoryOptions, isBounded = true): Promise<ServerFrames['history']> {
     const { clock, requests, max, timeoutMs } = this.#options
     const query = JSON.parse(toJson(options)) as HistoryOptions
-    if (this.#rejects.size >= max) {
+    if (isBounded && this.#rejects.size >= max) {
       throw new RoomcastError('queue_full', 'Too many history reads wait for their answers; wait for some of them', { retryable: true })
     }
     return await new Promise((resolve, reject) => {
       const id = requests.add<'history'>({
         answer: 'history',
         room,
+        isReady: () => true,
         prepare: (id) => ({ ...query, type: 'history', room, id }),
         onAnswer: (answer) => {
           end()
@@ -42,10 +47,12 @@ export class HistoryReads {
           else resolve(answer)
         }
       })
-      const cancel = clock.after(timeoutMs, () => {
-        fail(new RoomcastError('timeout', `The history was not read within ${timeoutMs} ms; retry later`, { retryable: true }))
-        requests.flush()
-      })
+      const cancel = !isBounded
+        ? () => {}
+        : clock.after(timeoutMs, () => {
+          fail(new RoomcastError('timeout', `The history was not read within ${timeoutMs} ms; retry later`, { retryable: true }))
+          requests.flush()
+        })
       const end = (): void => {
         cancel()
         this.#rejects.delete(fail)

@@ -24,7 +24,13 @@ export async function loadState ({ load, position, signal, clock, onFailure }: L
     } catch (error) {
       if (signal.aborted) break
       onFailure(error)
-      await new Promise<void>((resolve) => { clock.after(ms * (0.5 + Math.random() / 2), resolve) })
+      await new Promise<void>((resolve) => {
+        const cancel = clock.after(ms * (0.5 + Math.random() / 2), resolve)
+        signal.addEventListener('abort', () => {
+          cancel()
+          resolve()
+        })
+      })
     }
   }
 }

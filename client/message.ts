@@ -40,9 +40,6 @@ export interface Events<Types extends object> {
 /** The types of events, by their names. */
 export type EventTypes<Data> = Data extends Events<infer Types> ? Types : Record<string, Data>
 
-/** The type of the payloads of a room. */
-export type Payload<Data> = Data extends Events<infer Types> ? Types[keyof Types] : Data
-
 /** A range of messages; offsets are exclusive. Without an offset, the latest messages. */
 export interface HistoryOptions {
   after?: number

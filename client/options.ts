@@ -1,5 +1,6 @@
 import { type Backoff, BACKOFF } from './backoff.ts'
 import { type Clock, systemClock } from './clock.ts'
+import { throwLater } from './emitter.ts'
 import type { Transport } from './link.ts'
 import { invalid } from './payload.ts'
 import type { TokenProvider } from './token-source.ts'
@@ -72,7 +73,6 @@ export function readOptions (options: ConnectOptions): ReadOptions {
     token,
     transports = ['websocket', 'events'],
     maxPending = MAX_PENDING,
-    log = () => {},
     WebSocket = globalThis.WebSocket as WebSocketConstructor | undefined,
     // Simulated pages may have none.
     fetch = (globalThis.fetch as typeof globalThis.fetch | undefined)?.bind(globalThis),
@@ -80,6 +80,13 @@ export function readOptions (options: ConnectOptions): ReadOptions {
   } = options
   const backoff = { ...BACKOFF, ...options.backoff }
   const timeouts = { ...TIMEOUTS, ...options.timeouts }
+  const log = (message: string, detail?: unknown): void => {
+    try {
+      options.log?.(message, detail)
+    } catch (error) {
+      throwLater(error)
+    }
+  }
   for (const [name, value] of Object.entries({ maxPending, ...backoff, ...timeouts })) {
     if (!(value > 0)) throw invalid(`"${name}" is a number above 0`)
   }

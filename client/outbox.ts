@@ -88,8 +88,8 @@ export class Outbox {
       answer: 'ack',
       room,
       bytes,
+      isReady: () => isJoined(room),
       prepare: (id) => {
-        if (!isJoined(room)) return undefined
         if (age === undefined) {
           age = new Age(clock)
           cancel = clock.after(KNOWN_MS, () => {

@@ -45,6 +45,7 @@ export function checkFrame (frame: unknown): ServerFrame | CloseEvent {
   if (required !== undefined) {
     for (const name of required.split(' ')) if (frame[name] === undefined) throw fault(`no "${name}"`)
     for (const [name, type] of TYPES) if (!hasType(frame[name], type)) throw fault(`a wrong "${name}"`)
+    if (typeof frame.base64 === 'string') atob(frame.base64) // Throws for invalid bytes.
     if (frame.type === 'history') for (const message of frame.messages as unknown[]) checkFrame(message)
   }
   return frame as unknown as ServerFrame

@@ -23,13 +23,24 @@ export class PostQueue {
   readonly #rest: Rest
   readonly #origin: string
   readonly #onFrame: (frame: ServerFrame) => void
+  readonly #isCurrent: (id: number) => boolean
   readonly #onFault: (error: unknown) => void
   readonly #queue: Waiting[] = []
   #isPosting = false
   #maxItems = BATCH_ITEMS
 
-  /** @param onFault told of a reply that is not one of the service: the link must end */
-  constructor (rest: Rest, origin: string, onFrame: (frame: ServerFrame) => void, onFault: (error: unknown) => void) {
+  /**
+   * @param isCurrent whether a publish may still be sent
+   * @param onFault told of a reply that is not one of the service: the link must end
+   */
+  constructor (
+    rest: Rest,
+    origin: string,
+    isCurrent: (id: number) => boolean,
+    onFrame: (frame: ServerFrame) => void,
+    onFault: (error: unknown) => void
+  ) {
+    this.#isCurrent = isCurrent
     this.#rest = rest
     this.#origin = origin
     this.#onFrame = onFrame
@@ -44,7 +55,10 @@ export class PostQueue {
 
   async #run (): Promise<void> {
     this.#isPosting = true
-    for (let first; (first = this.#queue[0]) !== undefined;) {
+    for (;;) {
+      this.#dropOld()
+      const [first] = this.#queue
+      if (first === undefined) break
       const batch = this.#takeBatch()
       const reply = isAutomatic(first.frame.room) ? await this.#postAlone(first) : await this.#postBatch(batch)
       if (reply === undefined) return
@@ -54,6 +68,12 @@ export class PostQueue {
       } else this.#settle(batch, reply)
     }
     this.#isPosting = false
+  }
+
+  /** Drops the publishes that were given up while they waited: the service may have forgotten their keys. */
+  #dropOld (): void {
+    const current = this.#queue.filter(({ frame }) => this.#isCurrent(frame.id))
+    this.#queue.splice(0, Infinity, ...current)
   }
 
   #takeBatch (): Waiting[] {
@@ -100,9 +120,20 @@ export class PostQueue {
     ))
     for (const answer of answers) this.#onFrame(answer)
     // A later publish must not overtake one that will be retried.
-    const failed = answers.find((answer): answer is ServerFrames['error'] => answer.type === 'error' && answer.retryable)
-    if (failed !== undefined) for (const { frame: { id } } of this.#queue.splice(0)) this.#onFrame({ ...failed, id })
+    const failed = answers.find(isForNow)
+    if (failed === undefined) return
+    const rooms = new Set(batch.filter((_, i) => isForNow(answers[i])).map(({ frame }) => frame.room))
+    for (const waiting of this.#queue.splice(0)) {
+      const { id, room } = waiting.frame
+      if (failed.code === 'rate_limited' || rooms.has(room)) this.#onFrame({ ...failed, id })
+      else this.#queue.push(waiting)
+    }
   }
+}
+
+/** Whether an answer is a refusal for now. */
+function isForNow (answer: ServerFrame | undefined): answer is ServerFrames['error'] {
+  return answer?.type === 'error' && answer.retryable
 }
 
 /** The answer to a publish, from its result in a reply. */

@@ -27,7 +27,9 @@ export interface Request<Type extends AnswerType = AnswerType> {
   readonly room: string
   /** The payload of a binary publish. */
   readonly bytes?: Uint8Array<ArrayBuffer> | undefined
-  /** The frame for the next attempt; undefined where it may not be sent now. */
+  /** Whether it may be sent, as soon as the service takes it. */
+  isReady (): boolean
+  /** The frame for an attempt; undefined where it may not be sent any more. */
   prepare (id: number): SentFrame | undefined
   /** Receives the answer, but no `retryable` error: the request is sent again after it. */
   onAnswer (answer: Answer<Type>): void
@@ -84,6 +86,16 @@ export class Requests {
     return entry !== undefined && this.#unsend(entry)
   }
 
+  /** Whether a request waits, for its answer or to be sent. */
+  has (id: number): boolean {
+    return this.#entries.has(id)
+  }
+
+  /** Whether a request that a link has taken may still leave it. */
+  isCurrent (id: number): boolean {
+    return this.#entries.get(id)?.request.prepare(id) !== undefined
+  }
+
   /** Whether a request waits for its answer on the current link. */
   isSent (id: number): boolean {
     return this.#entries.get(id)?.round !== undefined
@@ -116,19 +128,18 @@ export class Requests {
     const resting = new Set<Kind>(['messages', 'control'])
     let waitMs = Infinity
     for (const entry of this.#entries.values()) {
-      const { kind, request: { room } } = entry
-      if (entry.round !== undefined) continue
+      const { kind, request } = entry
+      if (entry.round !== undefined || !request.isReady()) continue
       const isFrame = kind === 'messages' || !this.#hasStreams
-      if (isFrame) {
-        resting.delete(kind)
-        // A window with streams may still have changes of the streams behind its frames.
-        if (this.#underWay >= this.#window) {
-          if (this.#hasStreams) continue
-          resting.clear()
-          break
-        }
+      const roomMs = throttle.waitForRoom(request.room, now)
+      if (isFrame && roomMs === 0) resting.delete(kind)
+      if (isFrame && this.#underWay >= this.#window) {
+        // Behind the frames, there may be changes of the streams.
+        if (this.#hasStreams) continue
+        resting.clear()
+        break
       }
-      const ms = isFrame ? throttle.wait(kind, room, now) : throttle.waitForRoom(room, now)
+      const ms = isFrame ? Math.max(roomMs, throttle.wait(kind, now)) : roomMs
       if (ms > 0) waitMs = Math.min(waitMs, ms)
       else this.#sendNow(entry, isFrame)
     }

@@ -12,7 +12,7 @@ export interface RoomPort {
   readonly requests: Requests
   isClosed (): boolean
   publish (room: string, value: unknown, options: PublishOptions): Promise<Published>
-  history (room: string, options: HistoryOptions): Promise<ServerFrames['history']>
+  history (room: string, options: HistoryOptions, isBounded?: boolean): Promise<ServerFrames['history']>
   /** The room is in use, or no longer: the client forgets a room that is not. */
   onUse (room: Room, isUsed: boolean): void
   /** The room is no longer joined: its publishes are rejected. */

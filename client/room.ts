@@ -28,7 +28,7 @@ export class Room<Data = unknown> {
   #waiting: { resolve: (joined: Joined) => void, reject: (error: RoomcastError) => void }[] = []
   /** The ids of a join and of a leave without an answer. */
   #joinId: number | undefined
-  #leaveId: number | undefined
+  #leaveId = 0
 
   /** @internal */
   constructor (name: string, port: RoomPort) {
@@ -38,9 +38,9 @@ export class Room<Data = unknown> {
       room: name,
       clock: port.clock,
       listeners: this.#listeners,
-      onMessage: (message) => { this.#onMessage(message) },
+      onMessage: (message) => { this.#listeners.emitMessage(message) },
       onJoined: (joined) => { this.#onJoined(joined) },
-      readHistory: async (options) => await port.history(name, options),
+      readHistory: async (options) => await port.history(name, options, false),
       rejoin: () => { this.#rejoin() },
       onLoaded: () => { this.#resolve() },
       report: port.report
@@ -87,10 +87,10 @@ export class Room<Data = unknown> {
     if (load !== undefined && typeof load !== 'function') throw invalid('"load" is a function')
     if (since !== undefined) this.#feed.start(since)
     this.#holders.hasApplication = true
-    if (load !== undefined) this.#feed.use(load, this.#joined !== undefined)
-    if (!this.wanted || since !== undefined) this.#begin()
+    if (load !== undefined) this.#feed.use(load, since === undefined, this.#joined !== undefined)
     return await new Promise<Joined>((resolve, reject) => {
       this.#waiting.push({ resolve, reject })
+      if (!this.wanted || since !== undefined) this.#begin()
       this.#resolve()
     })
   }
@@ -172,7 +172,6 @@ export class Room<Data = unknown> {
 
   /** @internal The link has ended. */
   onDown (): void {
-    this.#leaveId = undefined
     this.#feed.pause()
     // A join without an answer is a request, which is sent again.
     if (this.wanted && this.#joinId === undefined) this.#rejoin()
@@ -185,13 +184,20 @@ export class Room<Data = unknown> {
 
   /** @internal A frame of this room arrived that answers no request; `bytes` are the payload of a binary message. */
   onFrame (frame: RoomFrame, bytes?: Uint8Array): void {
+    // While the client catches up, no join waits for its answer.
+    if (frame.type === 'left' && this.wanted && this.#joinId === undefined) this.#onLeft(frame)
     // Before `joined`, a frame belongs to an earlier membership, or is repeated after the join of an automatic room.
     if (this.#joined === undefined) return
     if (frame.type === 'message') this.#feed.take(frame, bytes)
     else if (frame.type === 'reset') this.#feed.reset(frame)
     else if (frame.type === 'joined') this.#enter(frame) // An event stream was opened again.
     else if (frame.type === 'system') this.#listeners.emit('system', frame)
-    else this.#onLeft(frame)
+  }
+
+  /** @internal The service has refused the room after the client had joined it. */
+  onRefusal (frame: ServerFrames['error']): void {
+    if (this.wanted && frame.retryable) this.#rejoin()
+    else if (this.wanted) this.#giveUp(toError(frame), 'refused')
   }
 
   #begin (): void {
@@ -206,18 +212,19 @@ export class Room<Data = unknown> {
     this.#feed.pause()
     this.#joined = undefined
     if (this.#joinId !== undefined) requests.remove(this.#joinId)
-    if (this.#state !== 'joining') this.#setState('joining')
     this.#joinId = requests.add<'joined'>({
       answer: 'joined',
       room: this.name,
       // A leave must not follow the join.
-      prepare: (id) => this.#leaveId === undefined ? { type: 'join', room: this.name, since: this.since, id } : undefined,
+      isReady: () => !requests.has(this.#leaveId),
+      prepare: (id) => ({ type: 'join', room: this.name, since: this.since, id }),
       onAnswer: (answer) => {
         this.#joinId = undefined
         if (answer.type === 'joined') this.#enter(answer)
-        else this.#refuse(toError(answer))
+        else this.#giveUp(toError(answer), 'refused')
       }
     })
+    if (this.#state !== 'joining') this.#setState('joining')
   }
 
   #enter (frame: ServerFrames['joined']): void {
@@ -229,17 +236,14 @@ export class Room<Data = unknown> {
   #onJoined (joined: Joined): void {
     this.#joined = joined
     this.#setState('joined')
+    if (this.#joined !== joined) return // A listener has left the room.
     this.#listeners.emit('joined', joined)
     this.#port.requests.flush() // Publishes wait for the join.
   }
 
-  #onMessage (message: Message<Data>): void {
-    if (!this.wanted) return // A listener has left the room.
-    this.#listeners.emitMessage(message)
-  }
-
   #onLeft ({ room, reason }: ServerFrames['left']): void {
-    this.#refuse(new RoomcastError(reason === 'forbidden' ? reason : 'not_joined', `The service ended the membership in ${room}`))
+    const code = reason === 'forbidden' ? reason : 'not_joined'
+    this.#giveUp(new RoomcastError(code, `The service ended the membership in ${room}`), 'refused')
     this.#listeners.emit('left', { room, ...(reason !== undefined && { reason }) })
   }
 
@@ -256,19 +260,16 @@ export class Room<Data = unknown> {
       this.#leaveId = requests.add<'left'>({
         answer: 'left',
         room: this.name,
+        isReady: () => true,
         prepare: (id) => ({ type: 'leave', room: this.name, id }),
-        onAnswer: () => { this.#leaveId = undefined }
+        onAnswer: () => {}
       })
     }
     this.#giveUp(error, 'idle')
   }
 
-  #refuse (error: RoomcastError): void {
-    this.#error = error
-    this.#giveUp(error, 'refused')
-  }
-
   #giveUp (error: RoomcastError, state: RoomState): void {
+    if (state === 'refused') this.#error = error
     for (const { reject } of this.#waiting.splice(0)) reject(error)
     this.#port.onLeft(this.name, error)
     this.#forget(state)

@@ -22,13 +22,15 @@ export class Throttle {
   /** The refusals for the rate in a row, and the time before which nothing is sent. */
   #refusals = 0
   #heldUntil = 0
+  /** The wait behind the named one in this round. */
+  #extraMs = 0
 
-  /** The wait before a frame may be sent; 0 for now. */
-  wait (kind: Kind, room: string, now: number): number {
-    return Math.max(0, this.#heldUntil - now, this.#paces[kind].wait(now), this.waitForRoom(room, now))
+  /** The wait before a frame may be sent to any room; 0 for now. */
+  wait (kind: Kind, now: number): number {
+    return Math.max(0, this.#heldUntil - now, this.#paces[kind].wait(now))
   }
 
-  /** The wait before a request that is no frame may be sent. */
+  /** The wait before a request of a room may be sent. */
   waitForRoom (room: string, now: number): number {
     return Math.max(0, (this.#holds.get(room)?.until ?? 0) - now)
   }
@@ -62,12 +64,13 @@ export class Throttle {
     const at = now + (named ?? RETRY_MS)
     if (round === this.round) {
       this.round++
+      // A rate that is shared may be used up by others: only then do refusals follow without an accepted frame in between.
+      this.#extraMs = this.#refusals > 0 ? backoff(this.#refusals - 1) : 0
       this.#refusals++
       this.#paces[kind].refuse(now, at)
       this.rest(kind === 'messages' ? 'control' : 'messages')
     } else this.#paces[kind].delay(at)
-    // A rate that is shared may be used up by others: only then do refusals follow without an accepted frame in between.
-    const ms = (at - now) * (1 + Math.random() / 20) + (this.#refusals > 1 ? backoff(this.#refusals - 2) : 0)
+    const ms = (at - now) * (1 + Math.random() / 20) + this.#extraMs
     this.#heldUntil = Math.max(this.#heldUntil, now + ms)
     return this.#heldUntil - now
   }

@@ -27,6 +27,7 @@ export class TokenSource {
   #current: string | undefined
   #goodUntil = 0
   #asking: Promise<string> | undefined
+  #abort: AbortController | undefined
 
   constructor (provider: TokenProvider, options: TokenSourceOptions) {
     this.#provider = provider
@@ -51,15 +52,18 @@ export class TokenSource {
     return await this.#asking
   }
 
+  /** Aborts a call of the function. */
+  stop (): void {
+    this.#abort?.abort()
+  }
+
   async #ask (provider: (request: TokenRequest) => string | Promise<string>): Promise<string> {
     const { clock, timeoutMs, marginMs } = this.#options
-    const abort = new AbortController()
+    const abort = this.#abort = new AbortController()
     let cancel = (): void => {}
     const late = new Promise<never>((_resolve, reject) => {
-      cancel = clock.after(timeoutMs, () => {
-        reject(new Error(`The token function has not returned within ${timeoutMs} ms`))
-        abort.abort()
-      })
+      abort.signal.addEventListener('abort', () => { reject(new Error(`The token function has not returned within ${timeoutMs} ms`)) })
+      cancel = clock.after(timeoutMs, () => { abort.abort() })
     })
     try {
       const token = this.#current = readToken(await Promise.race([provider({ signal: abort.signal }), late]))

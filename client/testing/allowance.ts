@@ -1,4 +1,8 @@
-/** A rate limit: `rate` frames a second, up to `burst` at once. Refused frames count, and a whole burst of refusals is abuse. */
+/** The charge of a refused frame, and the least debt that is abuse, frames. */
+const REFUSAL = 0.1
+const MIN_ABUSE = 40
+
+/** A rate limit: `rate` frames a second, up to `burst` at once. A refused frame counts a tenth, and a whole burst of debt is abuse. */
 export class Allowance {
   readonly #rate: number
   readonly #burst: number
@@ -21,10 +25,14 @@ export class Allowance {
   take (): 'granted' | 'exceeded' | 'abused' {
     if (this.#rate === 0) return 'granted'
     const now = this.#now()
-    this.#tokens = Math.min(this.#burst, this.#tokens + (now - this.#at) / 1_000 * this.#rate) - 1
+    this.#tokens = Math.min(this.#burst, this.#tokens + (now - this.#at) / 1_000 * this.#rate)
     this.#at = now
-    if (this.#tokens >= 0) return 'granted'
-    return this.#tokens < -this.#burst ? 'abused' : 'exceeded'
+    if (this.#tokens >= 1) {
+      this.#tokens--
+      return 'granted'
+    }
+    this.#tokens -= REFUSAL
+    return this.#tokens < -Math.max(this.#burst, MIN_ABUSE) ? 'abused' : 'exceeded'
   }
 
   /** The time until the next grant, ms. */

@@ -33,8 +33,10 @@ async function run (seed: number, given: Case): Promise<Outcome> {
   const generator = new Random(seed)
   const random = (): number => generator.next()
   const clock = new ManualClock()
-  const now = performance.now
+  const { now } = performance
+  const { random: systemRandom } = Math
   performance.now = () => clock.now()
+  Math.random = random
   try {
     const allowances = { messages: new Allowance(rate, burst), control: new Allowance(10 * rate, 10 * burst) }
     const outcome: Outcome = { settled: false, seconds: 0, possible: 0, frames: 0, refused: 0, closed: false }
@@ -65,6 +67,7 @@ async function run (seed: number, given: Case): Promise<Outcome> {
         requests.add<'joined'>({
           answer: 'joined',
           room,
+          isReady: () => true,
           prepare: (id) => ({ type: 'join', room, id }),
           onAnswer: () => { joined.add(room); resolve() }
         })
@@ -84,6 +87,7 @@ async function run (seed: number, given: Case): Promise<Outcome> {
     return outcome
   } finally {
     performance.now = now
+    Math.random = systemRandom
   }
 }
 

@@ -124,3 +124,44 @@ test('a room is left with its last holder, whoever that is', async (t) => {
   t.equal(room.state, 'idle')
   t.strictSame(sent.map(({ type }) => type), ['join', 'leave'])
 })
+
+test('a leave without an answer does not hold the next join on another link', (t) => {
+  const { room, requests, sent } = makeRoom('lobby')
+  room.join().catch(() => {})
+  requests.take({ type: 'joined', room: 'lobby', audience: 1, id: 1 })
+  void room.leave()
+  requests.onDown(1006) // The client has forgotten the room, and does not tell it.
+  room.join().catch(() => {})
+  requests.onOpen(false)
+  t.strictSame(sent.map(({ type }) => type), ['join', 'leave', 'join'])
+  t.end()
+})
+
+test('a listener of the state may leave the room', async (t) => {
+  const { room, requests, sent } = makeRoom('lobby')
+  const seen = listen(room)
+  const join = room.join()
+  requests.take({ type: 'joined', room: 'lobby', epoch: 'e', offset: 1, audience: 1, id: 1 })
+  await join
+  room.on('state', (state) => { if (state === 'joining') void room.leave() })
+  requests.onDown(1006)
+  room.onDown()
+  requests.onOpen(false)
+  t.equal(room.state, 'idle')
+  t.strictSame(sent.map(({ type }) => type), ['join'], 'the room is not joined again')
+  await t.rejects(room.join(), { code: 'not_joined' }, 'and a promise is settled')
+  t.strictSame(seen, [])
+})
+
+test('a room that the service ends while the client catches up is refused', async (t) => {
+  const { room, requests, sent } = makeRoom('lobby')
+  room.join().catch(() => {})
+  requests.take({ type: 'joined', room: 'lobby', epoch: 'e', offset: 1, audience: 1, id: 1 })
+  requests.onDown(1006)
+  room.onDown()
+  requests.onOpen(false)
+  requests.take({ type: 'joined', room: 'lobby', epoch: 'e', offset: 900, audience: 1, recovered: false, id: 2 })
+  room.onFrame({ type: 'left', room: 'lobby', reason: 'removed' })
+  t.equal(room.state, 'refused')
+  t.equal(sent.length, 2)
+})
