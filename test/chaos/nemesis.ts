@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { DisturbedClock } from '../support/disturbed-clock.ts'
 import type { RedisServer } from '../support/redis-server.ts'
 import type { TcpProxy } from '../support/tcp-proxy.ts'
 import type { Instance } from './instance.ts'
@@ -11,6 +12,8 @@ export interface Victims {
   proxies: TcpProxy[]
   instances: Instance[]
   subscribers: Listener[]
+  /** The clocks of the SDK clients. */
+  clocks: DisturbedClock[]
   /** ms since the start of the run. */
   now: () => number
 }
@@ -42,7 +45,9 @@ export class Nemesis {
   }
 
   async #carryOut ({ name, ms, instance: number, amount }: Fault): Promise<void> {
-    const { redis, proxies, instances, subscribers } = this.#victims
+    const { redis, proxies, instances, subscribers, clocks } = this.#victims
+    // All of them as often as two or three.
+    const disturbed = clocks.filter((_, i) => amount % 2 === 0 || (i + amount) % 3 === 0)
     const proxy = proxies[number] as TcpProxy
     const instance = instances[number] as Instance
     switch (name) {
@@ -99,6 +104,16 @@ export class Nemesis {
       case 'drop connections of clients':
         for (const [i, subscriber] of subscribers.entries()) if ((i * 7 + amount) % 4 === 0) subscriber.drop()
         return
+      case 'set the clock of SDK clients forward':
+      case 'set the clock of SDK clients back':
+        for (const clock of disturbed) clock.jump((name.endsWith('back') ? -1_000 : 1_000) * amount)
+        return
+      case 'stop the timers of SDK clients':
+      case 'put SDK clients to sleep':
+        for (const clock of disturbed) name.startsWith('stop') ? clock.stop() : clock.sleep()
+        await sleep(ms)
+        for (const clock of disturbed) clock.go()
+        return
     }
     await sleep(ms)
     proxy.heal()
@@ -111,5 +126,6 @@ export class Nemesis {
 
 function describe ({ name, ms, instance, amount }: Fault): string {
   const where = /network|reply|deafen|an instance/.test(name) ? `, instance ${instance}` : ''
-  return `${name}${where}${ms > 0 ? `, for ${ms} ms` : ''}${name.startsWith('delay') ? `, by ${amount} ms` : ''}`
+  return `${name}${where}${ms > 0 ? `, for ${ms} ms` : ''}${name.startsWith('delay') ? `, by ${amount} ms` : ''}` +
+    (name.startsWith('set') ? `, by ${amount} s` : '')
 }

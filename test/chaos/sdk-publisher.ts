@@ -1,10 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { RoomcastError } from '../../client/node.ts'
+import type { DisturbedClock } from '../support/disturbed-clock.ts'
 import { connectSdk, type SdkClient } from './sdk.ts'
 import type { PublisherOptions, Speaker } from './publisher.ts'
 import type { Publish } from './records.ts'
 
 /** Between two messages, ms. */
 const PAUSE_MS = [0, 8] as const
+/** A publish without an answer for this long is `unknown`, by the longer of both clocks, ms. */
+const KNOWN_MS = 4 * 60_000
 
 /** Somebody who publishes with the SDK, one message after the other: that one sees to it that each is acknowledged. */
 export class SdkPublisher implements Speaker {
@@ -17,6 +21,10 @@ export class SdkPublisher implements Speaker {
   constructor (options: PublisherOptions) {
     this.#options = options
     this.#sdk = connectSdk({ sub: `publisher-${options.number}` }, options.urls, options.random, ['websocket', 'events'])
+  }
+
+  get clock (): DisturbedClock {
+    return this.#sdk.clock
   }
 
   start (): void {
@@ -39,11 +47,14 @@ export class SdkPublisher implements Speaker {
         id: `${number}:${this.publishes.length}`, publisher: number, room, firstAt: now(), attempts: ['by the SDK']
       }
       this.publishes.push(publish)
+      const aheadMs = this.clock.aheadMs
       try {
         const { epoch = '', offset = 0 } = await this.#sdk.client.room(room).publish(publish.id)
         publish.acknowledged = { at: now(), position: { epoch, offset }, replayed: false }
       } catch (error) {
-        if (!this.#stopping) onIncident(`publisher ${number}: ${String(error)}`)
+        const ageMs = now() - publish.firstAt + this.clock.aheadMs - aheadMs
+        publish.isUnknown = (error as RoomcastError).code === 'unknown' && ageMs >= KNOWN_MS
+        if (!publish.isUnknown && !this.#stopping) onIncident(`publisher ${number}: ${String(error)}`)
       }
       // Like somebody who walks through a tunnel.
       if (random.between(0, 200) === 0) this.#sdk.drop()

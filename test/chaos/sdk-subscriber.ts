@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Room } from '../../client/node.ts'
 import type { Position } from '../../src/protocol/position.ts'
+import type { DisturbedClock } from '../support/disturbed-clock.ts'
 import { connectSdk, type SdkClient } from './sdk.ts'
 import type { MessageId, View } from './records.ts'
 import type { Listener, SubscriberOptions } from './subscriber.ts'
@@ -33,6 +34,10 @@ export class SdkSubscriber implements Listener {
       view: { subscriber: options.user, room: name, sights: [] },
       last: undefined
     }))
+  }
+
+  get clock (): DisturbedClock {
+    return this.#sdk.clock
   }
 
   get views (): View[] {
