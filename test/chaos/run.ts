@@ -141,9 +141,9 @@ export async function run (scope: Scope, options: RunOptions): Promise<Result> {
   startedAt = performance.now()
   for (const { sights } of subscribers.flatMap(({ views }) => views)) for (const sight of sights) sight.at = 0
   for (const publisher of publishers) publisher.start()
-  const sdkClients = [...subscribers, ...publishers].filter((one) => one instanceof SdkSubscriber || one instanceof SdkPublisher)
-  const clocks = sdkClients.map(({ clock }) => clock)
-  const nemesis = new Nemesis({ redis, proxies, instances, subscribers, clocks, now })
+  const sdkUsers = [...subscribers, ...publishers].filter((one) => one instanceof SdkSubscriber || one instanceof SdkPublisher)
+  const sdkClients = sdkUsers.map(({ sdk }) => sdk)
+  const nemesis = new Nemesis({ redis, proxies, instances, subscribers, sdkClients, now })
   await nemesis.carryOut(makeSchedule(seed, seconds, INSTANCES), records.faults)
   await sleep(Math.max(0, seconds * 1_000 - now()))
 

@@ -32,7 +32,7 @@ export interface Fault {
   ms: number
   /** The instance it is done to, where it is done to one. */
   instance: number
-  /** How much of it: ms of delay, seconds of a clock, or which clients it is done to. */
+  /** The ms of a delay, the seconds of a clock, or a number that chooses clients. */
   amount: number
 }
 

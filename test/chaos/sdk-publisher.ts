@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { RoomcastError } from '../../client/node.ts'
-import type { DisturbedClock } from '../support/disturbed-clock.ts'
 import { connectSdk, type SdkClient } from './sdk.ts'
 import type { PublisherOptions, Speaker } from './publisher.ts'
 import type { Publish } from './records.ts'
@@ -14,17 +13,13 @@ const KNOWN_MS = 4 * 60_000
 export class SdkPublisher implements Speaker {
   readonly publishes: Publish[] = []
   readonly #options: PublisherOptions
-  readonly #sdk: SdkClient
+  readonly sdk: SdkClient
   #stopping = false
   #running: Promise<void> | undefined
 
   constructor (options: PublisherOptions) {
     this.#options = options
-    this.#sdk = connectSdk({ sub: `publisher-${options.number}` }, options.urls, options.random, ['websocket', 'events'])
-  }
-
-  get clock (): DisturbedClock {
-    return this.#sdk.clock
+    this.sdk = connectSdk({ sub: `publisher-${options.number}` }, options.urls, options.random, ['websocket', 'events'])
   }
 
   start (): void {
@@ -34,30 +29,30 @@ export class SdkPublisher implements Speaker {
   async finish (deadline: number): Promise<void> {
     this.#stopping = true
     await Promise.race([this.#running, sleep(Math.max(0, deadline - this.#options.now()))])
-    this.#sdk.client.close()
+    this.sdk.client.close()
   }
 
   async #run (): Promise<void> {
     const { number, random, now, onIncident } = this.#options
     const rooms = this.#options.rooms.filter((room) => !room.startsWith('@'))
-    for (const name of rooms) this.#sdk.client.room(name).join().catch(() => {})
+    for (const name of rooms) this.sdk.client.room(name).join().catch(() => {})
     while (!this.#stopping) {
       const room = random.pick(rooms)
       const publish: Publish = {
         id: `${number}:${this.publishes.length}`, publisher: number, room, firstAt: now(), attempts: ['by the SDK']
       }
       this.publishes.push(publish)
-      const aheadMs = this.clock.aheadMs
+      const aheadMs = this.sdk.clock.aheadMs
       try {
-        const { epoch = '', offset = 0 } = await this.#sdk.client.room(room).publish(publish.id)
+        const { epoch = '', offset = 0 } = await this.sdk.client.room(room).publish(publish.id)
         publish.acknowledged = { at: now(), position: { epoch, offset }, replayed: false }
       } catch (error) {
-        const ageMs = now() - publish.firstAt + this.clock.aheadMs - aheadMs
+        const ageMs = now() - publish.firstAt + this.sdk.clock.aheadMs - aheadMs
         publish.isUnknown = (error as RoomcastError).code === 'unknown' && ageMs >= KNOWN_MS
         if (!publish.isUnknown && !this.#stopping) onIncident(`publisher ${number}: ${String(error)}`)
       }
       // Like somebody who walks through a tunnel.
-      if (random.between(0, 200) === 0) this.#sdk.drop()
+      if (random.between(0, 200) === 0) this.sdk.drop()
       await sleep(random.between(...PAUSE_MS))
     }
   }

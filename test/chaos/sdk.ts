@@ -10,7 +10,7 @@ const SERVICE = 'http://service.test'
 /** A handshake with an instance that is frozen, ms. */
 const HANDSHAKE_MS = 2_000
 
-/** A client of the SDK with a clock of its own, and how to break its connection as the network does. */
+/** A client of the SDK, its clock, and a function that breaks its connection as the network does. */
 export interface SdkClient {
   client: Client
   clock: DisturbedClock

@@ -29,7 +29,7 @@ const OUTCOMES: Record<SituationName, Record<'otherwise', string> & Partial<Reco
   },
   'a token function that hangs': {
     otherwise: 'asked 3 times for a token, unauthorized, token',
-    // The function is given up before the network is good again.
+    // The wait for the function ends before the network is good again.
     'the process stands still for 3 minutes': 'asked 3 times for a token, unauthorized'
   },
   'a join without an answer': {
