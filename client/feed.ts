@@ -41,6 +41,8 @@ export class Feed<Data> {
   #caughtUp: CaughtUp | undefined
   /** Counts the links and the joins: a read of an earlier one has no effect. */
   #turn = 0
+  /** The last read of missed messages had no answer in time: another one is made before a loss is reported. */
+  #isLate = false
   #load: Load | undefined
   /** Ends the load of the application's state. */
   #loading: AbortController | undefined
@@ -151,11 +153,16 @@ export class Feed<Data> {
   async #catchUp (since: Position, top: Position): Promise<void> {
     const turn = ++this.#turn
     const { readMissed, rejoin } = this.#options
-    const messages = await readMissed(since, top, this.#caughtUp?.messages ?? []).catch(() => undefined)
+    const read = await readMissed(since, top, this.#caughtUp?.messages ?? []).catch(({ code }: RoomcastError) => code)
     if (turn !== this.#turn) return
-    // Without a position, the join reports the gap.
-    if (messages === undefined) this.#progress.restart(undefined)
-    this.#caughtUp = messages && { messages: messages.filter(({ offset = 0 }) => !this.#progress.isOwn(offset)), to: top }
+    // The wait for a page is shorter than the time after which a link counts as dead.
+    this.#isLate = read === 'timeout' && !this.#isLate
+    if (!this.#isLate) {
+      const messages = typeof read === 'string' ? undefined : read
+      // Without a position, the join reports the gap.
+      if (messages === undefined) this.#progress.restart(undefined)
+      this.#caughtUp = messages && { messages: messages.filter(({ offset = 0 }) => !this.#progress.isOwn(offset)), to: top }
+    }
     rejoin()
   }
 

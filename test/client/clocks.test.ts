@@ -1,4 +1,4 @@
-import { test } from 'tap'
+import { type Test, test } from 'tap'
 import { DISTURBANCES, type Disturbance, SITUATIONS, type SituationName, World } from './clocks.ts'
 
 /**
@@ -61,3 +61,37 @@ for (const name of Object.keys(SITUATIONS) as SituationName[]) {
     }))
   })
 }
+
+/** Starts a client that reads its missed messages from the history, because they are more than a page, and gets no answer. */
+async function startReading (t: Test): Promise<World> {
+  const world = await World.start(t)
+  const { service } = world
+  await world.cut()
+  for (let i = 0; i < 400; i++) void service.publish('lobby', { data: i })
+  await service.settle()
+  service.refuse('unavailable', { match: ({ type }) => type === 'history' }) // The read is sent again later.
+  await world.mend()
+  for (let i = 0; i < 600 && world.client.status.state !== 'connected'; i++) await service.advance(100)
+  return world
+}
+
+test('a client on a silent network reads its missed messages again, and reports no loss', async (t) => {
+  const world = await startReading(t)
+  await world.silence()
+  await world.service.advance('2m')
+  await world.mend()
+  await world.conclude(t, 'silence')
+})
+
+test('a process that stands still while it reads its missed messages reads them again, and reports no loss', async (t) => {
+  const world = await startReading(t)
+  await world.standStill(() => { world.clock.stop() }, 180_000)
+  await world.conclude(t, 'stop')
+})
+
+test('a client that gets no missed messages on a good network reports the loss in the end', async (t) => {
+  const world = await startReading(t)
+  world.service.refuse('unavailable', { times: Infinity, retryAfterMs: 60_000, match: ({ type }) => type === 'history' })
+  await world.service.advance('5m')
+  t.strictSame([world.room.state, world.seen], ['joined', ['reset history']])
+})
