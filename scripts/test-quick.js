@@ -12,7 +12,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 /** Test files and folders that take longer than a few seconds, start many processes, or drive other programs. All others run. */
 const SLOW = [
-  'bench.test.ts', 'broker/redis.test.ts', 'client/client.test.ts', 'client/clock-courses.test.ts', 'client/clocks.test.ts',
+  'bench.test.ts', 'broker/redis.test.ts', 'client/client.test.ts', 'client/clock-courses.test.ts', 'client/clock-streams.test.ts', 'client/clocks.test.ts',
   'client/package.test.ts', 'client/publisher.test.ts',
   'client/react.test.ts', 'client/tabs-cuts.test.ts', 'client/tabs.test.ts', 'client/testing/conformance.test.ts',
   'client/use-websocket.test.ts', 'commands/churn.test.ts', 'commands/gone.test.ts',
