@@ -229,7 +229,7 @@ async function readRefusal (response: Response): Promise<LinkEnd> {
   const { code, detail, retryAfterMs } = toObject(await response.json().catch(() => undefined))
   return {
     code: codeOfRefusal(status, code),
-    retryAfterMs: readDelay(retryAfterMs) ?? readRetryAfter(headers.get('retry-after')),
+    retryAfterMs: readDelay(retryAfterMs) ?? readRetryAfter(headers),
     cause: new Error(`The service answered with ${status}${typeof detail === 'string' ? `: ${detail}` : ''}`)
   }
 }

@@ -57,7 +57,7 @@ export class Rest {
       const reply = await readReply(response)
       if (reply !== undefined) return this.#abort.signal.aborted ? undefined : reply
       const { status } = response
-      const retryAfterMs = readRetryAfter(response.headers.get('retry-after'))
+      const retryAfterMs = readRetryAfter(response.headers)
       onEnd({ code: codeOfRefusal(status), retryAfterMs, cause: new Error(`A request was answered with ${status}`) })
     } catch (error) {
       onEnd({ code: 1006, cause: toCause(error) })

@@ -12,8 +12,9 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 /** Test files and folders that take longer than a few seconds, start many processes, or drive other programs. All others run. */
 const SLOW = [
-  'bench.test.ts', 'broker/redis.test.ts', 'client/client.test.ts', 'client/package.test.ts', 'client/publisher.test.ts',
-  'client/react-membership.test.ts', 'client/react.test.ts', 'client/svelte-page.test.ts', 'client/tabs-cuts.test.ts', 'client/tabs.test.ts',
+  'bench.test.ts', 'broker/redis.test.ts', 'client/client.test.ts', 'client/clock-courses.test.ts', 'client/clock-streams.test.ts',
+  'client/clocks.test.ts', 'client/package.test.ts', 'client/pacing.test.ts', 'client/publisher.test.ts', 'client/react-membership.test.ts',
+  'client/react.test.ts', 'client/svelte-page.test.ts', 'client/tabs-cuts.test.ts', 'client/tabs.test.ts',
   'client/testing/conformance.test.ts', 'client/use-websocket.test.ts', 'client/vue.test.ts', 'commands/churn.test.ts', 'commands/gone.test.ts',
   'commands/malformed.test.ts', 'commands/order.test.ts', 'commands/refusals.test.ts', 'commands/resume.test.ts',
   'commands/rooms.test.ts', 'commands/slow.test.ts', 'docs.test.ts', 'linter.test.ts', 'package.test.ts', 'packages',

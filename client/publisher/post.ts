@@ -60,7 +60,7 @@ export function leavesOpen ({ code, retryable }: RoomcastError): boolean {
 }
 
 function toRefusal ({ status, headers }: Response, json: unknown): Failure {
-  const retryAfterMs = readRetryAfter(headers.get('retry-after'))
+  const retryAfterMs = readRetryAfter(headers)
   const isWorthRetrying = status === 429 || status >= 500
   if (isProblem(json)) {
     const { code, message, retryable, retryAfterMs: ownMs } = toError(json)

@@ -1,3 +1,4 @@
+import { Age, systemClock } from '../clock.ts'
 import type { RoomcastError } from '../errors.ts'
 
 /** The bound of the random pause before the second attempt, ms. It doubles with each attempt, up to the other one. */
@@ -40,16 +41,19 @@ export async function retry<T> (
   attempt: (signal: AbortSignal) => Promise<T | Failure>,
   { timeoutMs, giveUpMs, signal }: Patience
 ): Promise<T | Failure> {
-  const deadline = performance.now() + Math.min(giveUpMs, LONGEST_GIVE_UP_MS)
+  const longestMs = Math.min(giveUpMs, LONGEST_GIVE_UP_MS)
+  const age = new Age(systemClock)
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
-    const result = await within(Math.min(timeoutMs, deadline - performance.now()), signal, attempt)
+    const result = await within(Math.min(timeoutMs, longestMs - age.ms), signal, attempt)
     if (!(result instanceof Failure)) return result
     signal?.throwIfAborted()
     if (!result.isWorthRetrying) return result
     // The service may have given many callers the same time.
     const waitMs = (result.error.retryAfterMs ?? 0) + Math.random() * pauseMs
-    if (performance.now() + waitMs >= deadline) return result
+    if (age.ms + waitMs >= longestMs) return result
     await pause(waitMs, signal)
+    // The machine may have slept, and the timer with it.
+    if (age.ms >= longestMs) return result
   }
 }
 

@@ -47,12 +47,12 @@ export abstract class Store<Snapshot extends object> {
   /** Changes some members, at once or together with the changes that follow soon. */
   protected update (changes: Partial<Snapshot>): void {
     this.#next = { ...this.next, ...changes }
-    this.#timer ??= setTimeout(() => { this.#tell() }, Math.max(0, this.#toldAt + GATHER_MS - Date.now()))
+    this.#timer ??= setTimeout(() => { this.#tell() }, Math.max(0, this.#toldAt + GATHER_MS - performance.now()))
   }
 
   #tell (): void {
     this.#timer = undefined
-    this.#toldAt = Date.now()
+    this.#toldAt = performance.now() // The time of day may be set back.
     this.#snapshot = this.next
     this.#next = undefined
     for (const listener of [...this.#listeners]) listener()

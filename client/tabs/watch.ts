@@ -41,6 +41,7 @@ export class Watch {
   }
 
   #wait (): void {
+    this.#heardAt = Math.min(this.#heardAt, Date.now()) // The time of day may be set back.
     this.#silence = setTimeout(() => {
       if (this.#answer === undefined && Date.now() - this.#heardAt >= this.#silenceMs) this.ask()
       this.#wait()

@@ -35,6 +35,10 @@ function publish (n: number, offset = n, more: Partial<Publish> = {}): Publish {
   }
 }
 
+function unknown (n: number): Publish {
+  return publish(n, n, { acknowledged: undefined, isUnknown: true })
+}
+
 function final (
   offset: number,
   messages = Array.from({ length: offset }, (_, i) => ({ offset: i + 1, id: `1:${i + 1}` })),
@@ -126,6 +130,14 @@ test('each thing that must not be is found', (t) => {
       { publishes: [publish(1, 2), publish(2, 1)] }
     ],
     ['it is never acknowledged', ['convergence'], [joined(0), message(1)], { publishes: [publish(1, 1, { acknowledged: undefined })] }],
+    ['a publish is given up, and is in the room', [], [joined(0), message(1)], { publishes: [unknown(1)] }],
+    ['a publish is given up, and is nowhere', [], [joined(0)], { publishes: [unknown(1)] }],
+    [
+      'a publish is given up, and is in the room twice',
+      ['exactly once'],
+      [joined(0), message(1), message(2, '1:1')],
+      { publishes: [unknown(1)] }
+    ],
     ['history does not have it', ['kept'], [], { views: [], publishes: [publish(1), publish(2)], finals: [final(1)] }],
     [
       'history has another in its place',

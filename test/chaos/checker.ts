@@ -171,7 +171,7 @@ function checkPublishes (records: Records, finals: Map<string, Final>, places: P
       offend('exactly once', `it is at ${seen.map(({ position }) => format(position)).join(' and ')}`)
     }
     if (acknowledged === undefined) {
-      offend('convergence', 'nobody ever answered')
+      if (publish.isUnknown !== true) offend('convergence', 'nobody ever answered')
       continue
     }
     const { position } = acknowledged
@@ -237,10 +237,10 @@ function describeResume ({ since, recovered, missed }: Sight & { kind: 'joined' 
   return ` since ${format(since)}, recovered: ${recovered}${missed === undefined ? '' : `, missed: ${missed}`}`
 }
 
-function describePublish ({ id, firstAt, attempts, acknowledged }: Publish): string {
+function describePublish ({ id, firstAt, attempts, acknowledged, isUnknown }: Publish): string {
   const answer =
     acknowledged === undefined
-      ? 'not acknowledged'
+      ? (isUnknown === true ? 'unknown' : 'not acknowledged')
       : `acknowledged at ${seconds(acknowledged.at)} as ${format(acknowledged.position)}${acknowledged.replayed ? ', a replay' : ''}`
   return `${seconds(firstAt)}  publish ${id}: ${attempts.join(', ')}; ${answer}`
 }

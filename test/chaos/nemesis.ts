@@ -3,6 +3,7 @@ import type { RedisServer } from '../support/redis-server.ts'
 import type { TcpProxy } from '../support/tcp-proxy.ts'
 import type { Instance } from './instance.ts'
 import type { Fault } from './schedule.ts'
+import type { SdkClient } from './sdk.ts'
 import type { Listener } from './subscriber.ts'
 
 export interface Victims {
@@ -11,6 +12,7 @@ export interface Victims {
   proxies: TcpProxy[]
   instances: Instance[]
   subscribers: Listener[]
+  sdkClients: SdkClient[]
   /** ms since the start of the run. */
   now: () => number
 }
@@ -42,7 +44,9 @@ export class Nemesis {
   }
 
   async #carryOut ({ name, ms, instance: number, amount }: Fault): Promise<void> {
-    const { redis, proxies, instances, subscribers } = this.#victims
+    const { redis, proxies, instances, subscribers, sdkClients } = this.#victims
+    // All clients in half of the cases, and otherwise every third one.
+    const disturbed = sdkClients.filter((_, i) => amount % 2 === 0 || (i + amount) % 3 === 0)
     const proxy = proxies[number] as TcpProxy
     const instance = instances[number] as Instance
     switch (name) {
@@ -99,6 +103,26 @@ export class Nemesis {
       case 'drop connections of clients':
         for (const [i, subscriber] of subscribers.entries()) if ((i * 7 + amount) % 4 === 0) subscriber.drop()
         return
+      case 'set the clock of SDK clients forward':
+      case 'set the clock of SDK clients back':
+        for (const { clock } of disturbed) clock.jump((name.endsWith('back') ? -1_000 : 1_000) * amount)
+        return
+      case 'stop the timers of SDK clients':
+        for (const { clock } of disturbed) clock.stop()
+        await sleep(ms)
+        for (const { clock } of disturbed) clock.go()
+        return
+      case 'put SDK clients to sleep':
+        for (const { clock, drop } of disturbed) {
+          clock.sleep()
+          drop()
+        }
+        await sleep(ms)
+        for (const { clock } of disturbed) {
+          clock.jump(amount * 1_000)
+          clock.go()
+        }
+        return
     }
     await sleep(ms)
     proxy.heal()
@@ -111,5 +135,6 @@ export class Nemesis {
 
 function describe ({ name, ms, instance, amount }: Fault): string {
   const where = /network|reply|deafen|an instance/.test(name) ? `, instance ${instance}` : ''
-  return `${name}${where}${ms > 0 ? `, for ${ms} ms` : ''}${name.startsWith('delay') ? `, by ${amount} ms` : ''}`
+  return `${name}${where}${ms > 0 ? `, for ${ms} ms` : ''}${name.startsWith('delay') ? `, by ${amount} ms` : ''}` +
+    (name.includes('SDK') && !name.startsWith('stop') ? `, by ${amount} s` : '')
 }

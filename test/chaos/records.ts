@@ -33,6 +33,8 @@ export interface Publish {
   /** Each attempt's answer, in order. */
   attempts: string[]
   acknowledged?: { at: number, position: Position, replayed: boolean } | undefined
+  /** Its publisher has given it up, and was right: it may be in the room or not. */
+  isUnknown?: boolean
 }
 
 /** What a room has at the end. */

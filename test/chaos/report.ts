@@ -4,10 +4,12 @@ import type { Result } from './run.ts'
 /** A run as a table. */
 export function describeResult (result: Result): string {
   const {
-    options: { seconds, seed, durable }, acknowledged, attempts, delivered, resumes, recovered, counts, faults, longestOutageMs, convergedMs
+    options: { seconds, seed, durable }, acknowledged, unknown, attempts, delivered, resumes, recovered, counts, faults,
+    longestOutageMs, convergedMs
   } = result
   const rows: [string, string][] = [
     ['acknowledged', `${acknowledged}, in ${attempts} attempts`],
+    ['unknown', String(unknown)],
     ['delivered', String(delivered)],
     ['resumes', `${resumes}, of which ${recovered} recovered and ${resumes - recovered} were told that they are not`],
     ['gaps', `${counts.gaps} found, ${counts.filled} pages filled in`],

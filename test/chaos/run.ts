@@ -56,6 +56,8 @@ export interface Result {
   options: RunOptions
   violations: Violation[]
   acknowledged: number
+  /** Publishes that the SDK has given up after four minutes by one of its clocks. */
+  unknown: number
   attempts: number
   delivered: number
   resumes: number
@@ -139,7 +141,9 @@ export async function run (scope: Scope, options: RunOptions): Promise<Result> {
   startedAt = performance.now()
   for (const { sights } of subscribers.flatMap(({ views }) => views)) for (const sight of sights) sight.at = 0
   for (const publisher of publishers) publisher.start()
-  const nemesis = new Nemesis({ redis, proxies, instances, subscribers, now })
+  const sdkUsers = [...subscribers, ...publishers].filter((one) => one instanceof SdkSubscriber || one instanceof SdkPublisher)
+  const sdkClients = sdkUsers.map(({ sdk }) => sdk)
+  const nemesis = new Nemesis({ redis, proxies, instances, subscribers, sdkClients, now })
   await nemesis.carryOut(makeSchedule(seed, seconds, INSTANCES), records.faults)
   await sleep(Math.max(0, seconds * 1_000 - now()))
 
@@ -158,6 +162,7 @@ export async function run (scope: Scope, options: RunOptions): Promise<Result> {
     options,
     violations: check(records),
     acknowledged: acknowledgedAt.length,
+    unknown: records.publishes.filter(({ isUnknown }) => isUnknown).length,
     attempts: sum(records.publishes, ({ attempts }) => attempts.length),
     delivered: sum(subscribers, ({ delivered }) => delivered),
     resumes: sum(subscribers, ({ resumes }) => resumes),

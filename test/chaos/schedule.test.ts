@@ -18,6 +18,11 @@ test('a schedule has every fault, keeps to its time, and hurts nobody twice at o
       if (before !== undefined && before.at + before.ms > at) t.fail(`two things at once at ${at}`)
     })
   }
+  const stopped = schedule.filter(({ name }) => /timers|sleep/.test(name))
+  stopped.forEach(({ at }, i) => {
+    const before = stopped[i - 1]
+    if (before !== undefined && before.at + before.ms > at) t.fail(`the clocks of the SDK clients are stopped twice at ${at}`)
+  })
   t.ok(schedule.length > 300, `${schedule.length} faults in ten minutes`)
   t.end()
 })

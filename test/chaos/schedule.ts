@@ -14,8 +14,12 @@ const FAULTS = {
   'kill an instance, start another': { of: 'instance', ms: [300, 1_500] },
   'drain an instance, start another': { of: 'instance', ms: [1_500, 2_500] },
   'freeze an instance': { of: 'instance', ms: [500, 7_000] },
-  'drop connections of clients': { of: 'nothing', ms: [0, 0] }
-} as const satisfies Record<string, { of: 'redis' | 'instance' | 'nothing', ms: [number, number] }>
+  'drop connections of clients': { of: 'nothing', ms: [0, 0] },
+  'set the clock of SDK clients forward': { of: 'nothing', ms: [0, 0] },
+  'set the clock of SDK clients back': { of: 'nothing', ms: [0, 0] },
+  'stop the timers of SDK clients': { of: 'timers', ms: [500, 6_000] },
+  'put SDK clients to sleep': { of: 'timers', ms: [500, 6_000] }
+} as const satisfies Record<string, { of: 'redis' | 'instance' | 'timers' | 'nothing', ms: [number, number] }>
 
 export type FaultName = keyof typeof FAULTS
 export const FAULT_NAMES = Object.keys(FAULTS) as FaultName[]
@@ -28,7 +32,7 @@ export interface Fault {
   ms: number
   /** The instance it is done to, where it is done to one. */
   instance: number
-  /** How much of it: ms of delay, or connections dropped. */
+  /** The ms of a delay, the seconds of a clock, or a number that chooses clients. */
   amount: number
 }
 

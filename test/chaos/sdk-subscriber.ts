@@ -18,7 +18,7 @@ interface Place {
 /** Somebody who listens with the SDK: what that gives its user is written down. */
 export class SdkSubscriber implements Listener {
   readonly #options: SubscriberOptions
-  readonly #sdk: SdkClient
+  readonly sdk: SdkClient
   readonly #places: Place[]
   #stays = false
   resumes = 0
@@ -27,9 +27,9 @@ export class SdkSubscriber implements Listener {
 
   constructor (options: SubscriberOptions) {
     this.#options = options
-    this.#sdk = connectSdk({ sub: options.user }, options.urls, options.random, options.byUrl ? ['events'] : ['websocket', 'events'])
+    this.sdk = connectSdk({ sub: options.user }, options.urls, options.random, options.byUrl ? ['events'] : ['websocket', 'events'])
     this.#places = options.rooms.map((name) => ({
-      room: this.#sdk.client.room(name),
+      room: this.sdk.client.room(name),
       view: { subscriber: options.user, room: name, sights: [] },
       last: undefined
     }))
@@ -41,7 +41,7 @@ export class SdkSubscriber implements Listener {
 
   start (): void {
     const { user, onIncident } = this.#options
-    this.#sdk.client.on('error', (error) => { onIncident(`${user} was refused: ${error.code} ${error.message}`) })
+    this.sdk.client.on('error', (error) => { onIncident(`${user} was refused: ${error.code} ${error.message}`) })
     for (const place of this.#places) {
       this.#listen(place)
       place.room.join().catch(() => {})
@@ -51,16 +51,16 @@ export class SdkSubscriber implements Listener {
 
   stop (): void {
     this.#stays = true
-    this.#sdk.client.close()
+    this.sdk.client.close()
   }
 
   stay (): void {
     this.#stays = true
-    this.#sdk.client.retry() // It may wait for as long as it was away.
+    this.sdk.client.retry() // It may wait for as long as it was away.
   }
 
   drop (): void {
-    this.#sdk.drop()
+    this.sdk.drop()
   }
 
   position (name: string): Position | undefined {
@@ -88,7 +88,7 @@ export class SdkSubscriber implements Listener {
     room.on('state', (state) => {
       if (state === 'refused') onIncident(`${user} was refused in ${room.name}: ${String(room.error)}`)
       if (state === 'joined' || sights.length === 0 || sights.at(-1)?.kind === 'closed') return
-      sights.push({ kind: 'closed', at: now(), code: this.#sdk.client.status.code ?? 1000 })
+      sights.push({ kind: 'closed', at: now(), code: this.sdk.client.status.code ?? 1000 })
     })
     room.on('joined', ({ epoch = '', offset = 0, recovered, missed }) => {
       const position = { epoch, offset }

@@ -1,5 +1,7 @@
 import { WebSocket } from 'ws'
+import { systemClock } from '../../client/clock.ts'
 import { type Client, connect } from '../../client/node.ts'
+import { DisturbedClock } from '../support/disturbed-clock.ts'
 import { makeToken } from '../support/token.ts'
 import type { Random } from './random.ts'
 
@@ -8,9 +10,10 @@ const SERVICE = 'http://service.test'
 /** A handshake with an instance that is frozen, ms. */
 const HANDSHAKE_MS = 2_000
 
-/** A client of the SDK, and how to break its connection as the network does. */
+/** A client of the SDK, its clock, and a function that breaks its connection as the network does. */
 export interface SdkClient {
   client: Client
+  clock: DisturbedClock
   drop: () => void
 }
 
@@ -31,8 +34,10 @@ export function connectSdk (
       ws = this
     }
   }
+  const clock = new DisturbedClock(systemClock)
   const client = connect({
     url: SERVICE,
+    clock,
     token: () => makeToken(claims),
     transports,
     WebSocket: SomeInstance as never,
@@ -41,6 +46,7 @@ export function connectSdk (
   })
   return {
     client,
+    clock,
     drop () {
       ws?.terminate()
       stream.abort()
