@@ -5,6 +5,9 @@ import type { HistoryOptions } from './message.ts'
 import { toJson } from './payload.ts'
 import type { Requests } from './requests.ts'
 
+/** The longest wait for missed messages, ms. It is longer than the time after which a silent link counts as dead. */
+const CATCH_UP_MS = 60_000
+
 /** The settings of history reads. */
 export interface HistoryReadsOptions {
   clock: Clock
@@ -27,7 +30,7 @@ export class HistoryReads {
   /**
    * Reads a page. Rejects with `queue_full` when too many reads are pending, and with `timeout` when there is no answer in time.
    *
-   * @param isBounded `false` for a read of the client itself, which waits for any time
+   * @param isBounded `false` for a read of missed messages by the client itself: any number, and a longer wait
    */
   async read (room: string, options: HistoryOptions, isBounded = true): Promise<ServerFrames['history']> {
     const { clock, requests, max, timeoutMs } = this.#options
@@ -47,12 +50,10 @@ export class HistoryReads {
           else resolve(answer)
         }
       })
-      const cancel = !isBounded
-        ? () => {}
-        : clock.after(timeoutMs, () => {
-          fail(new RoomcastError('timeout', `The history was not read within ${timeoutMs} ms; retry later`, { retryable: true }))
-          requests.flush()
-        })
+      const cancel = clock.after(isBounded ? timeoutMs : CATCH_UP_MS, () => {
+        fail(new RoomcastError('timeout', `The history was not read within ${timeoutMs} ms; retry later`, { retryable: true }))
+        requests.flush()
+      })
       const end = (): void => {
         cancel()
         this.#rejects.delete(fail)
