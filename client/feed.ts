@@ -40,6 +40,8 @@ export class Feed<Data> {
   #caughtUp: CaughtUp | undefined
   /** Counts the links and the joins: a read of an earlier one has no effect. */
   #turn = 0
+  /** The last read of missed messages had no answer in time. */
+  #isLate = false
   #load: Load | undefined
   /** The function is to be called with the next join. */
   #isDue = false
@@ -164,11 +166,17 @@ export class Feed<Data> {
     const { readHistory, rejoin } = this.#options
     const messages = await import('./catch-up.ts')
       .then(async ({ readMissed }) => await readMissed(readHistory, since, top, this.#caughtUp?.messages ?? [], () => turn === this.#turn))
-      .catch(() => undefined)
+      .catch(({ code }: Partial<RoomcastError>) => code === 'timeout' ? 'late' as const : undefined)
     if (turn !== this.#turn) return
-    // Without a position, the join reports the gap.
-    if (messages === undefined) this.#progress.restart(undefined)
-    this.#caughtUp = messages && { messages: messages.filter(({ offset = 0 }) => !this.#progress.isOwn(offset)), to: top }
+    // The process may have stood still, with the answer behind the timer: another read comes before any verdict.
+    const isRetry = messages === 'late' && !this.#isLate
+    this.#isLate = isRetry
+    if (!isRetry && typeof messages === 'object') {
+      this.#caughtUp = { messages: messages.filter(({ offset = 0 }) => !this.#progress.isOwn(offset)), to: top }
+    } else if (!isRetry) {
+      this.#caughtUp = undefined
+      this.#progress.restart(undefined) // Without a position, the join reports the gap.
+    }
     rejoin()
   }
 
