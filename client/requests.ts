@@ -17,6 +17,9 @@ const WINDOW_GROWTH = 0.2
 /** The type of the frame that answers a request, apart from `error`. */
 type AnswerType = 'joined' | 'left' | 'ack' | 'history'
 
+/** The types of all answers: a frame of another type is none, whatever its `id` is. */
+const ANSWERS: ReadonlySet<string> = new Set(['joined', 'left', 'ack', 'history', 'error'])
+
 /** The answer to a request. */
 export type Answer<Type extends AnswerType = AnswerType> = ServerFrames[Type] | ServerFrames['error']
 
@@ -71,7 +74,7 @@ export class Requests {
   add <Type extends AnswerType>(request: Request<Type>): number {
     const id = ++this.#lastId
     const kind = request.answer === 'ack' || request.answer === 'history' ? 'messages' : 'control'
-    // An answer of another type does not arrive.
+    // An answer of another type does not pass `take`.
     this.#entries.set(id, { request: request as unknown as Request, id, kind, round: undefined })
     this.flush()
     return id
@@ -89,15 +92,19 @@ export class Requests {
     return this.#entries.get(id)?.round !== undefined
   }
 
-  /** Gives a frame to the request that it answers. Returns false for a frame that answers none, and never did. */
+  /**
+   * Gives a frame to the request that it answers. Returns false for a frame that answers none, and never did. Throws an error for an
+   * answer of the wrong type: the request would wait for ever, so the link must end.
+   */
   take (frame: ServerFrame): boolean {
     const id = 'id' in frame ? frame.id : undefined
-    if (typeof id !== 'number' || id > this.#lastId) return false
+    if (typeof id !== 'number' || id > this.#lastId || !ANSWERS.has(frame.type)) return false
     const entry = this.#entries.get(id)
     if (entry?.round === undefined) return true
     const { request, round, kind } = entry
     if (frame.type === 'error' && frame.retryable) this.#onRefusal(entry, frame)
-    else if (frame.type === 'error' || frame.type === request.answer) {
+    else {
+      if (frame.type !== 'error' && frame.type !== request.answer) throw new Error(`The service sent ${frame.type} for ${request.answer}`)
       this.remove(id)
       this.#throttle.accept(kind, request.room, round)
       this.#window = Math.min(MAX_WINDOW, this.#window + WINDOW_GROWTH * WEIGHTS[kind])
