@@ -54,6 +54,7 @@ export class Requests {
   readonly #send: Link['send']
   readonly #onHeld: (ms: number) => void
   readonly #entries = new Map<number, Entry>()
+  readonly #refused = new Set<number>()
   readonly #throttle = new Throttle()
   #isOpen = false
   /** Joins and leaves change the streams of the link, and are no frames. */
@@ -75,8 +76,11 @@ export class Requests {
     const id = ++this.#lastId
     const kind = request.answer === 'ack' || request.answer === 'history' ? 'messages' : 'control'
     // An answer of another type does not pass `take`.
-    this.#entries.set(id, { request: request as unknown as Request, id, kind, round: undefined })
-    this.flush()
+    const entry: Entry = { request: request as unknown as Request, id, kind, round: undefined }
+    if (isText(request.room)) {
+      this.#entries.set(id, entry)
+      this.flush()
+    } else this.#refuse(entry)
     return id
   }
 
@@ -84,6 +88,7 @@ export class Requests {
   remove (id: number): boolean {
     const entry = this.#entries.get(id)
     this.#entries.delete(id)
+    this.#refused.delete(id)
     return entry !== undefined && this.#unsend(entry)
   }
 
@@ -162,6 +167,16 @@ export class Requests {
     this.#throttle.onDown()
   }
 
+  /** Refuses a request that cannot be sent over every transport, after its owner knows the id. */
+  #refuse ({ request, id }: Entry): void {
+    this.#refused.add(id)
+    queueMicrotask(() => {
+      if (!this.#refused.delete(id)) return
+      const text = 'The name of a room is a text of whole characters'
+      request.onAnswer({ type: 'error', id, code: 'invalid_room', text, retryable: false })
+    })
+  }
+
   #sendNow (entry: Entry, isFrame: boolean): void {
     const { id, kind, request } = entry
     const frame = request.prepare(id)
@@ -190,4 +205,9 @@ export class Requests {
     entry.round = undefined
     return true
   }
+}
+
+/** Whether a value is a text without halves of surrogate pairs, which a URL would replace. */
+function isText (value: unknown): boolean {
+  return typeof value === 'string' && !/[\ud800-\udfff]/u.test(value)
 }
