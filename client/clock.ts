@@ -8,12 +8,15 @@ export interface Clock {
   after (ms: number, callback: () => void): () => void
 }
 
+/** The longest timer, ms: a longer one fires at once. */
+const LONGEST_MS = 2 ** 31 - 1
+
 /** The clock of the platform. It looks up the globals on each call, because test runners replace them. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   wall: () => Date.now(),
   after (ms, callback) {
-    const timer = setTimeout(callback, ms)
+    const timer = setTimeout(callback, Math.min(ms, LONGEST_MS))
     return () => { clearTimeout(timer) }
   }
 }

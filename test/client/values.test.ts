@@ -59,9 +59,9 @@ function valueOf (random: Random, depth: number): unknown {
     () => null, () => undefined, () => true, () => 1, () => -0, () => 0.1, () => NaN, () => Infinity, () => 'text', () => '\ud800',
     () => 10n, () => Symbol('s'), () => () => 1, () => new Date(0), () => new Date(NaN), () => new Map([[1, 2]]),
     () => new Set([1]), () => new Named(), () => /x/g, () => new Error('e'), () => Object.assign(new Error('e'),
-    { code: 'E' }), () => Promise.resolve(1),
+      { code: 'E' }), () => Promise.resolve(1),
     () => new WeakMap(), () => new Point(), () => Object(1), () => Object(NaN), () => Object('s'), () => Object(false),
-    () => Object(1n),    () => Object(Symbol('s')), () => Object.create(null), () => new URLSearchParams('a=1'), () => new URL('http://a/'),
+    () => Object(1n), () => Object(Symbol('s')), () => Object.create(null), () => new URLSearchParams('a=1'), () => new URL('http://a/'),
     () => ({ [Symbol('s')]: 1 }), () => Array(2), () => new Array(3),
     () => ({ toJSON: () => undefined }), () => ({ toJSON: throws(null) }), () => ({ get a () { return throws(Object.create(null))() } }),
     () => ({ [Symbol.toStringTag]: 'ArrayBuffer' }), () => ({ [Symbol.toStringTag]: 'Map', a: 1 }),
@@ -115,7 +115,7 @@ const LOST: readonly unknown[] = [
   undefined, NaN, [NaN], { a: -Infinity }, [undefined], Array(2), Symbol('s'), () => 1,
   { a () {} }, 1n,
   new Map([[1, 2]]), new Named(), new Set(), new WeakMap(), /x/, new Error('e'), Object.assign(new Error('e'),
-  { code: 'E' }), Promise.resolve(1),
+    { code: 'E' }), Promise.resolve(1),
   { a: [new Map()] }, { toJSON: () => undefined }, { a: [{ toJSON: () => undefined }] }, Object(NaN), { a: Object(Infinity) },
   { a: new Uint8Array(1) }, new URLSearchParams('a=1'), new WeakRef({}), { [Symbol.toStringTag]: 'ArrayBuffer', toJSON: () => new Map() }
 ]
