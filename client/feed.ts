@@ -108,6 +108,7 @@ export class Feed<Data> {
       return
     }
     this.#progress.restart(top)
+    this.#held = []
     onJoined({ room, ...top, audience, ...(isResume && { recovered }) })
     if (isResume) listeners.emit('reset', { room, ...top, reason: 'history' })
     this.#loadState()
@@ -124,6 +125,7 @@ export class Feed<Data> {
   reset ({ reason, ...frame }: ServerFrames['reset']): void {
     const position = toPosition(frame)
     this.#progress.restart(position)
+    this.#held = []
     this.#options.listeners.emit('reset', { room: this.#options.room, ...position, reason })
     this.#loadState()
   }
@@ -164,7 +166,6 @@ export class Feed<Data> {
     const load = this.#load
     if (load === undefined) return
     this.#loading?.abort()
-    this.#held = []
     const { signal } = this.#loading = new AbortController()
     const { room, clock, report, onLoaded } = this.#options
     import('./load-state.ts')
@@ -172,7 +173,7 @@ export class Feed<Data> {
       .then((position) => {
         if (signal.aborted) return
         this.#loading = undefined
-        if (position !== undefined) this.#progress.skip(position)
+        if (isPosition(position)) this.#progress.skip(position)
         for (const [frame, bytes] of this.#held.splice(0)) this.take(frame, bytes)
         onLoaded()
       }, () => { clock.after(RETRY_MS, () => { if (!signal.aborted) this.#loadState() }) })
