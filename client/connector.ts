@@ -16,7 +16,7 @@ import { openWebSocket, type WebSocketConstructor } from './websocket-link.ts'
 /** A link that lasted this long held; a shorter one counts as part of the outage, ms. */
 const HOLD_MS = 5_000
 
-/** The wait after a graceful shutdown that names no valid one, ms. */
+/** The wait after a graceful shutdown that names no valid one, and the least wait in a long outage, ms. */
 const SHUTDOWN_MS = 1_000
 
 /** The settings of a connector, and the listeners for its links. */
@@ -203,8 +203,7 @@ export class Connector {
       })
     }
     this.#setStatus({ state: 'connected', transport })
-    if (attempt !== this.#current) return // A listener has ended the connection.
-    this.#options.onOpen(welcome, attempt.link)
+    if (attempt === this.#current) this.#options.onOpen(welcome, attempt.link) // Unless a listener has ended the connection.
   }
 
   #onEnd (attempt: Attempt, end: LinkEnd): void {
@@ -244,7 +243,11 @@ export class Connector {
     if (state === 'closed' || state === 'disconnected' || this.#current !== undefined) return // A listener has ended the connection.
     const { clock, backoff } = this.#options
     const awayMs = this.#awayMs + clock.now() - this.#lostAt
-    const ms = reason === 'connectionLimit' ? Math.max(limitJitter(awayMs), retryAfterMs ?? 0) : retryAfterMs ?? fullJitter(awayMs, backoff)
+    // Whatever the service names, attempts in a row are not made at once.
+    const leastMs = reason === 'connectionLimit' ? limitJitter(awayMs) : Math.min(awayMs, SHUTDOWN_MS)
+    const ms = reason === 'connectionLimit' || retryAfterMs !== undefined
+      ? Math.max(leastMs, retryAfterMs ?? 0)
+      : fullJitter(awayMs, backoff)
     this.#cancelTimer = clock.after(ms, () => { void this.#connect() })
     this.#setStatus({
       state: 'waiting', reason, ...(code !== undefined && { code }), ...(cause !== undefined && { cause }), retryAt: clock.wall() + ms
@@ -284,8 +287,10 @@ export class Connector {
     const attempt = this.#current
     if (attempt?.link === undefined) return
     // An attempt from before may hang; an event stream answers no ping.
-    if (attempt.liveness === undefined) this.#onEnd(attempt, { code: 1006, retryAfterMs: 0, cause: new Error('The network changed') })
-    else attempt.liveness.hurry()
+    if (attempt.liveness === undefined) {
+      this.#onEnd(attempt, { code: 1006, cause: new Error('The network changed') })
+      this.retry()
+    } else attempt.liveness.hurry()
   }
 
   #setStatus (status: Status): void {

@@ -1,8 +1,3 @@
-/** Reports an error of the application's code as uncaught. */
-export function throwLater (error: unknown): void {
-  setTimeout(() => { throw error })
-}
-
 /** Listeners by event. An error of a listener is reported as uncaught, and the other listeners are still called. */
 export class Emitter<Events extends object> {
   /** By event: a service names events, too, and an object has inherited names. */
@@ -31,7 +26,7 @@ export class Emitter<Events extends object> {
       try {
         listener(value as never)
       } catch (error) {
-        throwLater(error)
+        setTimeout(() => { throw error })
       }
     }
   }

@@ -1,4 +1,5 @@
 import type { ServerFrames } from '../src/protocol/frames.ts'
+import { readDelay } from './delay.ts'
 
 /**
  * A failed request to Roomcast. `code` is one of the service's stable codes (docs/errors.md), or one of the client's own:
@@ -39,11 +40,15 @@ export function closed (): RoomcastError {
 }
 
 /** The error of an error frame. */
-export function toError ({ code, text, ...options }: ServerFrames['error']): RoomcastError {
-  return new RoomcastError(code, text, options)
+export function toError ({ code, text, retryable, retryAfterMs }: ServerFrames['error']): RoomcastError {
+  return new RoomcastError(code, text, { retryable, retryAfterMs: readDelay(retryAfterMs) })
 }
 
 /** Converts a thrown value to an error: anything can be thrown. */
 export function toCause (thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(`This was thrown: ${String(thrown)}`, { cause: thrown })
+  try {
+    return thrown instanceof Error ? thrown : new Error(`This was thrown: ${String(thrown)}`, { cause: thrown })
+  } catch {
+    return new Error('An object without a text was thrown', { cause: thrown })
+  }
 }

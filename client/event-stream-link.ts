@@ -5,7 +5,7 @@ import { EventStreams, type EventStreamsOptions } from './event-streams.ts'
 import { answerLeave, type Link, type LinkEnd, type LinkListener, type LinkOptions, type SentFrame } from './link.ts'
 import { checkFrame } from './parse-frame.ts'
 import { PostQueue } from './post-queue.ts'
-import { Rest, toErrorFrame } from './rest.ts'
+import { invalidProblem, Rest, toErrorFrame } from './rest.ts'
 
 /** The options of an event-stream link. */
 export type EventStreamLinkOptions = LinkOptions & Pick<EventStreamsOptions, 'fetch' | 'rooms'> & {
@@ -70,6 +70,11 @@ export class EventStreamLink implements Link {
   }
 
   async #readHistory ({ type, room, id, ...options }: ClientFrames['history']): Promise<void> {
+    if (room === '.' || room === '..') {
+      const frame = toErrorFrame(id, invalidProblem('invalid_room', `A room called ${room} cannot stand in a URL`))
+      queueMicrotask(() => { this.#listener.onFrame(frame) }) // The owner of the request does not know its id yet.
+      return
+    }
     const query = new URLSearchParams(JSON.parse(JSON.stringify(options))) // Drops undefined values.
     const reply = await this.#rest.send(`/rooms/${encodeURIComponent(room)}/messages?${query}`)
     if (reply === undefined || this.#hasEnded) return

@@ -120,6 +120,7 @@ export class Feed<Data> {
       return
     }
     this.#progress.restart(top)
+    this.#held = []
     onJoined({ room, ...top, audience, ...(isResume && { recovered }) })
     if (turn !== this.#turn) return // A listener has left the room.
     if (isResume) listeners.emit('reset', { room, ...top, reason: 'history' })
@@ -137,6 +138,7 @@ export class Feed<Data> {
   reset ({ reason, ...frame }: ServerFrames['reset']): void {
     const position = toPosition(frame)
     this.#progress.restart(position)
+    this.#held = []
     this.#options.listeners.emit('reset', { room: this.#options.room, ...position, reason })
     this.#loadState()
   }
@@ -186,7 +188,6 @@ export class Feed<Data> {
     this.#isDue = false
     if (load === undefined) return
     this.#loading?.abort()
-    this.#held = []
     const { signal } = this.#loading = new AbortController()
     const { room, clock, report, onLoaded } = this.#options
     const onFailure = (error: unknown): void => {
@@ -198,7 +199,7 @@ export class Feed<Data> {
       .then((position) => {
         if (signal.aborted) return
         this.#loading = undefined
-        if (position !== undefined) this.#progress.skip(position)
+        if (isPosition(position)) this.#progress.skip(position)
         const turn = this.#turn
         for (const [frame, bytes] of this.#held.splice(0)) if (turn === this.#turn) this.take(frame, bytes)
         onLoaded()

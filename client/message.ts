@@ -62,16 +62,19 @@ export interface HistoryPage<Data = unknown> extends Partial<Position> {
 /** A message as it stands in a frame: alone, or in a page of history. */
 export type MessageFrame = ServerFrames['message'] | ServerFrames['history']['messages'][number]
 
+/** The members of a frame that a message may have, and those that it must not take over. */
+type Given = Partial<ServerFrames['message']> & { base64?: string, bytes?: unknown }
+
 /** The number of messages without a position so far. */
 let unnumbered = 0
 
 /** Decodes the message of a frame. `bytes` are the payload of a binary frame that followed it. */
 export function toMessage<Data> (frame: MessageFrame, epoch: string | undefined, bytes?: Uint8Array): Message<Data> {
-  const { type, binary, base64, ...message }: Partial<ServerFrames['message']> & { base64?: string } = frame
+  const { type, binary, base64, bytes: unknown, ...message }: Given = frame
   const payload = bytes ?? (base64 === undefined ? undefined : decodeBase64(base64))
   return {
-    id: epoch === undefined || message.offset === undefined ? `#${++unnumbered}` : `${epoch}:${message.offset}`,
     ...message,
+    id: epoch === undefined || message.offset === undefined ? `#${++unnumbered}` : `${epoch}:${message.offset}`,
     ...(epoch !== undefined && { epoch }),
     ...(payload !== undefined && { bytes: payload })
   } as unknown as Message<Data> // The application declares the type of its payloads.

@@ -26,9 +26,14 @@ export function connect<Rooms extends object = Record<string, unknown>> (options
   return connectAnywhere<Rooms>({
     WebSocket: makeWebSocket(options),
     ...options,
-    transports: isWebSocketOnly ? transports.filter((transport) => transport === 'websocket') : transports,
+    transports: isWebSocketOnly && Array.isArray(transports) ? transports.filter((name) => name === 'websocket') : transports,
     ...(headers !== undefined && {
-      fetch: async (input, init) => await fetch(input, { ...init, headers: { ...headers, ...init?.headers } })
+      fetch: async (input, init) => {
+        const all = new Headers(headers)
+        // The names may differ in case: fetch would join the values.
+        for (const [name, value] of new Headers(init?.headers)) all.set(name, value)
+        return await fetch(input, { ...init, headers: all })
+      }
     })
   })
 }

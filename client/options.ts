@@ -1,6 +1,5 @@
 import { type Backoff, BACKOFF } from './backoff.ts'
 import { type Clock, systemClock } from './clock.ts'
-import { throwLater } from './emitter.ts'
 import type { Transport } from './link.ts'
 import { invalid } from './payload.ts'
 import type { TokenProvider } from './token-source.ts'
@@ -73,6 +72,7 @@ export function readOptions (options: ConnectOptions): ReadOptions {
     token,
     transports = ['websocket', 'events'],
     maxPending = MAX_PENDING,
+    log = () => {},
     WebSocket = globalThis.WebSocket as WebSocketConstructor | undefined,
     // Simulated pages may have none.
     fetch = (globalThis.fetch as typeof globalThis.fetch | undefined)?.bind(globalThis),
@@ -80,19 +80,27 @@ export function readOptions (options: ConnectOptions): ReadOptions {
   } = options
   const backoff = { ...BACKOFF, ...options.backoff }
   const timeouts = { ...TIMEOUTS, ...options.timeouts }
-  const log = (message: string, detail?: unknown): void => {
-    try {
-      options.log?.(message, detail)
-    } catch (error) {
-      throwLater(error)
-    }
-  }
   for (const [name, value] of Object.entries({ maxPending, ...backoff, ...timeouts })) {
-    if (!(value > 0)) throw invalid(`"${name}" is a number above 0`)
+    if (typeof value !== 'number' || !(value > 0)) throw invalid(`"${name}" is a number above 0`)
   }
-  const available = transports.filter((transport) => (transport === 'websocket' ? WebSocket : fetch) !== undefined)
+  if (typeof log !== 'function') throw invalid('"log" is a function')
+  if (!Array.isArray(transports) || transports.some((name) => name !== 'websocket' && name !== 'events')) {
+    throw invalid('"transports" is an array of "websocket" and "events"')
+  }
+  const available = transports.filter((transport) => typeof (transport === 'websocket' ? WebSocket : fetch) === 'function')
   if (available.length === 0) throw invalid('No transport is available; look at "transports", or add the option WebSocket or fetch')
-  return { url: normaliseUrl(url), token, transports: available, maxPending, backoff, timeouts, log, WebSocket, fetch, clock }
+  return {
+    url: normaliseUrl(url), token, transports: available, maxPending, backoff, timeouts, log: quietly(log), WebSocket, fetch, clock
+  }
+}
+
+/** A log that throws must not end the work that it describes. */
+function quietly (log: ReadOptions['log']): ReadOptions['log'] {
+  return (...line) => {
+    try {
+      log(...line)
+    } catch {}
+  }
 }
 
 /** The absolute URL over HTTP, without `/ws` or a slash at the end. */
@@ -104,8 +112,9 @@ function normaliseUrl (url: string): string {
   } catch (error) {
     throw invalid('"url" is the URL of the service', error)
   }
-  const { origin, host, protocol, pathname } = parsed
+  const { host, protocol, pathname } = parsed
+  if (!/^(http|ws)s?:$/.test(protocol)) throw invalid('"url" starts with http:, https:, ws: or wss:')
   const segments = pathname.split('/').filter((segment) => segment !== '')
   if (segments.at(-1) === 'ws') segments.pop()
-  return [origin === 'null' ? `${protocol}//${host}` : origin, ...segments].join('/').replace(/^ws/, 'http')
+  return [`${protocol}//${host}`, ...segments].join('/').replace(/^ws/, 'http')
 }

@@ -3,7 +3,7 @@ import { encodeBase64 } from './base64.ts'
 import { isAutomatic, type PublishFrame } from './link.ts'
 import { toObject } from './json.ts'
 import { checkFrame } from './parse-frame.ts'
-import { isProblem, type Reply, type Rest, toErrorFrame } from './rest.ts'
+import { invalidProblem, isProblem, type Reply, type Rest, toErrorFrame } from './rest.ts'
 
 /** The maximum of publishes in one request, as the service sets it. */
 const BATCH_ITEMS = 100
@@ -99,6 +99,10 @@ export class PostQueue {
 
   /** Publishes to an automatic room, through its special route. */
   async #postAlone ({ frame: { room, data, event, key, echo }, bytes }: Waiting): Promise<Reply | undefined> {
+    if (!/^[ -~]*$/.test(key)) {
+      const problem = invalidProblem('invalid_request', `Over HTTP, a key for ${room} has ASCII characters only`)
+      return { ok: false, status: 400, problem }
+    }
     const path = room === '@all' ? '/broadcast' : `/users/${encodeURIComponent(this.user)}/messages`
     const headers = (type: string): Record<string, string> => ({ 'idempotency-key': key, 'content-type': `application/${type}` })
     const exclude = this.#toExclude(echo)
@@ -138,12 +142,12 @@ function isForNow (answer: ServerFrame | undefined): answer is ServerFrames['err
 
 /** The answer to a publish, from its result in a reply. */
 function toAnswer ({ id, room }: PublishFrame, result: unknown): ServerFrame {
-  const { error, time, epoch, offset } = toObject(result)
+  const { error, time, audience, epoch, offset } = toObject(result)
   if (error !== undefined) {
     if (!isProblem(error)) throw foreign()
     return toErrorFrame(id, error)
   }
-  if (typeof time !== 'number') throw foreign()
+  if (typeof time !== 'number' || typeof audience !== 'number') throw foreign()
   return checkFrame({ type: 'ack', id, room, epoch, offset }) as ServerFrame
 }
 

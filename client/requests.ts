@@ -17,6 +17,9 @@ const WINDOW_GROWTH = 0.2
 /** The type of the frame that answers a request, apart from `error`. */
 type AnswerType = 'joined' | 'left' | 'ack' | 'history'
 
+/** The types of all answers: a frame of another type is none, whatever its `id` is. */
+const ANSWERS: ReadonlySet<string> = new Set(['joined', 'left', 'ack', 'history', 'error'])
+
 /** The answer to a request. */
 export type Answer<Type extends AnswerType = AnswerType> = ServerFrames[Type] | ServerFrames['error']
 
@@ -53,6 +56,7 @@ export class Requests {
   readonly #send: Link['send']
   readonly #onHeld: (ms: number) => void
   readonly #entries = new Map<number, Entry>()
+  readonly #refused = new Set<number>()
   readonly #throttle = new Throttle()
   #isOpen = false
   /** Joins and leaves change the streams of the link, and are no frames. */
@@ -73,9 +77,12 @@ export class Requests {
   add <Type extends AnswerType>(request: Request<Type>): number {
     const id = ++this.#lastId
     const kind = request.answer === 'ack' || request.answer === 'history' ? 'messages' : 'control'
-    // An answer of another type does not arrive.
-    this.#entries.set(id, { request: request as unknown as Request, id, kind, round: undefined })
-    this.flush()
+    // An answer of another type does not pass `take`.
+    const entry: Entry = { request: request as unknown as Request, id, kind, round: undefined }
+    if (isText(request.room)) {
+      this.#entries.set(id, entry)
+      this.flush()
+    } else this.#refuse(entry)
     return id
   }
 
@@ -83,6 +90,7 @@ export class Requests {
   remove (id: number): boolean {
     const entry = this.#entries.get(id)
     this.#entries.delete(id)
+    this.#refused.delete(id)
     return entry !== undefined && this.#unsend(entry)
   }
 
@@ -101,15 +109,19 @@ export class Requests {
     return this.#entries.get(id)?.round !== undefined
   }
 
-  /** Gives a frame to the request that it answers. Returns false for a frame that answers none, and never did. */
+  /**
+   * Gives a frame to the request that it answers. Returns false for a frame that answers none, and never did. Throws an error for an
+   * answer of the wrong type: the request would wait for ever, so the link must end.
+   */
   take (frame: ServerFrame): boolean {
     const id = 'id' in frame ? frame.id : undefined
-    if (typeof id !== 'number' || id > this.#lastId) return false
+    if (typeof id !== 'number' || id > this.#lastId || !ANSWERS.has(frame.type)) return false
     const entry = this.#entries.get(id)
     if (entry?.round === undefined) return true
     const { request, round, kind } = entry
     if (frame.type === 'error' && frame.retryable) this.#onRefusal(entry, frame)
-    else if (frame.type === 'error' || frame.type === request.answer) {
+    else {
+      if (frame.type !== 'error' && frame.type !== request.answer) throw new Error(`The service sent ${frame.type} for ${request.answer}`)
       this.remove(id)
       this.#throttle.accept(kind, request.room, round)
       this.#window = Math.min(MAX_WINDOW, this.#window + WINDOW_GROWTH * WEIGHTS[kind])
@@ -166,6 +178,16 @@ export class Requests {
     this.#throttle.onDown()
   }
 
+  /** Refuses a request that cannot be sent over every transport, after its owner knows the id. */
+  #refuse ({ request, id }: Entry): void {
+    this.#refused.add(id)
+    queueMicrotask(() => {
+      if (!this.#refused.delete(id)) return
+      const text = 'The name of a room is a text of whole characters'
+      request.onAnswer({ type: 'error', id, code: 'invalid_room', text, retryable: false })
+    })
+  }
+
   #sendNow (entry: Entry, isFrame: boolean): void {
     const { id, kind, request } = entry
     const frame = request.prepare(id)
@@ -196,4 +218,9 @@ export class Requests {
     entry.round = undefined
     return true
   }
+}
+
+/** Whether a value is a text without halves of surrogate pairs, which a URL would replace. */
+function isText (value: unknown): boolean {
+  return typeof value === 'string' && !/[\ud800-\udfff]/u.test(value)
 }

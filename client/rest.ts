@@ -24,6 +24,11 @@ export type Reply = { ok: true, status: number, body: JsonObject } | { ok: false
 /** The problem of a publish that is too large. A proxy may reply with the same status, in HTML. */
 const TOO_LARGE: Problem = { code: 'message_too_large', detail: 'The message is larger than the service takes', retryable: false }
 
+/** The problem of a request that cannot be sent. */
+export function invalidProblem (code: string, detail: string): Problem {
+  return { code, detail, retryable: false }
+}
+
 /** The settings of the requests, and the listener for their failures. */
 export interface RestOptions {
   url: string

@@ -82,7 +82,7 @@ export class TokenSource {
  * Throws `invalid_request` for any other value.
  */
 export function readToken (given: unknown): string {
-  const token = typeof given === 'string' ? given.trim().replace(/^Bearer +/i, '') : ''
+  const token = typeof given === 'string' ? given.trim().replace(/^Bearer(?: +|$)/i, '') : ''
   if (!/^[!-~]+$/.test(token)) {
     const found = typeof given === 'string' ? 'has other characters, or is empty' : `is ${given === null ? 'null' : typeof given}`
     throw invalid(`A token is a string of printable ASCII characters without spaces; this one ${found}`)

@@ -68,7 +68,7 @@ function makeReader (onFrame: (frame: ServerFrame, bytes?: Uint8Array) => void):
   let header: ServerFrames['message'] | undefined
   return (data) => {
     if (header === undefined) {
-      const frame = parseFrame(data)
+      const frame = parseFrame(data, true)
       if (frame.type === 'message' && frame.binary !== undefined) header = frame
       else if (frame.type !== 'close') onFrame(frame)
     } else {

@@ -1,4 +1,4 @@
-import { readRetryAfter } from '../delay.ts'
+import { readDelay, readRetryAfter } from '../delay.ts'
 import { RoomcastError } from '../errors.ts'
 import { isObject, type JsonObject, toObject } from '../json.ts'
 import { Failure } from './retry.ts'
@@ -50,7 +50,7 @@ export function toError (problem: unknown): RoomcastError {
   const { code, detail, retryable, retryAfterMs } = toObject(problem)
   return new RoomcastError(String(code), String(detail), {
     retryable: retryable === true,
-    retryAfterMs: typeof retryAfterMs === 'number' ? retryAfterMs : undefined
+    retryAfterMs: readDelay(retryAfterMs)
   })
 }
 

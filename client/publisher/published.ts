@@ -13,5 +13,5 @@ export interface Published extends Placed {
 
 /** Whether a reply of the service describes a published message. */
 export function isPublished (body: JsonObject): body is JsonObject & Omit<Published, 'replayed'> {
-  return typeof body.time === 'number'
+  return typeof body.time === 'number' && typeof body.audience === 'number' && typeof body.room === 'string'
 }
