@@ -173,7 +173,7 @@ export class Client<Rooms extends object = Record<string, unknown>> {
   #onDown (code: number): void {
     this.#outbox.onDown(code) // While it is known which publishes were sent.
     this.#requests.onDown(code)
-    for (const room of [...this.#rooms.values(), ...[...this.#idle.values()].map((room) => room.deref())]) room?.onDown()
+    for (const room of [...this.#rooms.values()]) room.onDown()
   }
 
   #onError (frame: ServerFrames['error']): void {
