@@ -65,6 +65,7 @@ export class TokenSource {
       abort.signal.addEventListener('abort', () => { reject(new Error(`The token function has not returned within ${timeoutMs} ms`)) })
       cancel = clock.after(timeoutMs, () => { abort.abort() })
     })
+    late.catch(() => {}) // A function that throws at once leaves it without another handler.
     try {
       const token = this.#current = readToken(await Promise.race([provider({ signal: abort.signal }), late]))
       this.#goodUntil = readExpiry(token) - marginMs
